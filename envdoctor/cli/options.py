@@ -1,0 +1,155 @@
+"""Options that several verbs share, and what they turn into."""
+
+from __future__ import annotations
+
+import enum
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from envdoctor.errors import EnvdoctorError, UsageError
+from envdoctor.model import Language
+from envdoctor.redact import Redactor
+from envdoctor.render import Style
+
+
+class Format(str, enum.Enum):
+    text = "text"
+    json = "json"
+    github = "github"
+    junit = "junit"
+    markdown = "markdown"
+
+
+class Lang(str, enum.Enum):
+    en = "en"
+    zh = "zh"
+
+
+class Colour(str, enum.Enum):
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
+PythonOption = Annotated[
+    str,
+    typer.Option(
+        "--python",
+        metavar="PATH|ENV",
+        help="The Python to examine: an interpreter, a venv folder or a conda environment.",
+    ),
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="How the report is written.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE instead of standard output.")
+]
+LangOption = Annotated[
+    Lang | None, typer.Option("--lang", help="Language of the words; by default the locale's, in JSON English.")
+]
+ColourOption = Annotated[Colour, typer.Option("--color", help="Colour in the report.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Problems only.")]
+VerboseOption = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, help="More: notes and why checks did not run; -vv also times.")
+]
+TimeoutOption = Annotated[
+    float, typer.Option("--timeout", metavar="S", min=1.0, max=3600.0, help="Seconds the whole examination may take.")
+]
+QuickOption = Annotated[bool, typer.Option("--quick", help="No network, no import of torch, no pip or conda program.")]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="No network.")]
+PortOption = Annotated[
+    int,
+    typer.Option("--port", metavar="N", min=0, max=65535, help="The rendezvous port; else MASTER_PORT, else 29500."),
+]
+ChecksOption = Annotated[
+    list[Path] | None, typer.Option("--checks", metavar="DIR", help="Also load the check files of DIR. They are code.")
+]
+KeyOption = Annotated[
+    Path | None, typer.Option("--redact-key", metavar="FILE", help="Key of the hashes that replace secrets and names.")
+]
+
+
+def language(lang: Lang | None, form: Format) -> Language:
+    """--lang, else for JSON English, else the locale's."""
+    if lang is not None:
+        return "zh" if lang is Lang.zh else "en"
+    if form is Format.json:
+        return "en"
+    told = next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "")
+    return "zh" if told.lower().startswith("zh") else "en"
+
+
+def style(form: Format, lang: Lang | None, colour: Colour, quiet: bool, verbose: int, to_file: bool) -> Style:
+    """How the report is to look on the stream it goes to."""
+    terminal = not to_file and sys.stdout.isatty()
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    encoding = "utf-8" if to_file else (sys.stdout.encoding or "ascii")
+    return Style(
+        language=language(lang, form),
+        verbosity=-1 if quiet else min(verbose, 2),
+        colour=colour is Colour.always or (colour is Colour.auto and terminal and not plain),
+        unicode=encoding.lower().replace("-", "").startswith("utf"),
+        width=shutil.get_terminal_size().columns if terminal else 0,
+    )
+
+
+def redactor(key: Path | None) -> Redactor:
+    """The redactor of this run.
+
+    Raises:
+        UsageError: the key file cannot be read or is too short to keep values from being guessed.
+    """
+    if key is None:
+        return Redactor.of_this_user()
+    try:
+        data = key.read_bytes().strip()
+    except OSError as error:
+        raise UsageError(
+            f"--redact-key {key}: {error.strerror}; make one with `openssl rand -hex 32 > {key}`"
+        ) from error
+    if len(data) < 16:
+        raise UsageError(
+            f"--redact-key {key} holds {len(data)} bytes; a key needs 16 or more: `openssl rand -hex 32 > {key}`"
+        )
+    return Redactor.of_this_user(data)
+
+
+def write(document: str, output: Path | None) -> None:
+    """Write a document to standard output or, whole or not at all, to a file.
+
+    Raises:
+        EnvdoctorError: the file cannot be written.
+    """
+    if output is None:
+        _write_all(sys.stdout, document)
+        return
+    folder = output.absolute().parent
+    name = ""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=folder, prefix=f".{output.name}.", delete=False
+        ) as file:
+            name = file.name
+            file.write(document)
+        # As any new file would have it, not the 0600 of temporary ones.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+        os.replace(name, output)
+    except OSError as error:
+        if name:
+            Path(name).unlink(missing_ok=True)
+        raise EnvdoctorError(f"cannot write {output}: {error.strerror}; nothing was changed there") from error
+
+
+def _write_all(stream: TextIO, document: str) -> None:
+    # A stream that cannot show a character shows its code: the report is never lost to an encoding.
+    encoding = stream.encoding or "ascii"
+    stream.write(document.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()

@@ -1,0 +1,215 @@
+"""Runs checks over facts: what ran, what was skipped and why, what crashed; and which finding causes which."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from envdoctor.model import (
+    Check,
+    Finding,
+    Missing,
+    Outcome,
+    PerNode,
+    Scalar,
+    Summary,
+    Text,
+    TopicFile,
+    TopicLine,
+    Why,
+)
+
+# The facts of one node: fact type -> the fact, or why it is missing.
+Facts = Mapping[type, object]
+
+
+@dataclass(frozen=True)
+class Need:
+    """One parameter of a check. `fact` is None where the annotation names no fact type."""
+
+    parameter: str
+    fact: type
+    kind: str  # "required", "judged" (Missing is passed), "optional" (None is passed), "per-node"
+
+
+def needs(function: Any) -> tuple[Need, ...]:
+    """The facts a check or summary needs, read from its signature.
+
+    Raises:
+        TypeError: a parameter is not annotated with a fact type.
+    """
+    annotations = {name: value for name, value in function.__annotations__.items() if name != "return"}
+    namespace = vars(sys.modules[function.__module__]) if function.__module__ in sys.modules else function.__globals__
+    parameters = function.__code__.co_varnames[: function.__code__.co_argcount]
+    found = []
+    for parameter in parameters:
+        if parameter not in annotations:
+            raise TypeError(f"parameter {parameter!r} of {function.__name__} says not which fact it is")
+        annotation = annotations[parameter]
+        if isinstance(annotation, str):
+            annotation = eval(annotation, namespace)
+        found.append(_need(parameter, annotation, function.__name__))
+    return tuple(found)
+
+
+def _need(parameter: str, annotation: Any, function: str) -> Need:
+    origin = typing.get_origin(annotation)
+    if origin is PerNode:
+        return Need(parameter, typing.get_args(annotation)[0], "per-node")
+    if origin in (types.UnionType, typing.Union):
+        members = typing.get_args(annotation)
+        kinds = [member for member in members if member not in (Missing, type(None))]
+        if len(kinds) == 1 and isinstance(kinds[0], type):
+            return Need(parameter, kinds[0], "judged" if Missing in members else "optional")
+    elif isinstance(annotation, type):
+        return Need(parameter, annotation, "required")
+    raise TypeError(f"parameter {parameter!r} of {function} is {annotation!r}, which is no fact")
+
+
+def _absent(need: Need) -> Missing:
+    return Missing(need.fact.__name__.lower(), Why.NOT_HERE.value)
+
+
+def _arguments(wanted: Sequence[Need], facts: Facts) -> list[object] | Missing:
+    """The arguments for a function with these needs, or the first needed fact that is missing."""
+    arguments: list[object] = []
+    for need in wanted:
+        fact = facts.get(need.fact) or _absent(need)
+        if isinstance(fact, Missing):
+            if need.kind == "required":
+                return fact
+            arguments.append(fact if need.kind == "judged" else None)
+        else:
+            arguments.append(fact)
+    return arguments
+
+
+def _judge(check: Check, node_facts: Mapping[str, Facts]) -> Outcome:
+    start = time.perf_counter()
+    try:
+        wanted = needs(check.judge)
+        found: list[Finding] = []
+        skipped: Missing | None = None
+        ran = False
+        if any(need.kind == "per-node" for need in wanted):
+            every = [
+                {node: facts.get(need.fact) or _absent(need) for node, facts in node_facts.items()} for need in wanted
+            ]
+            found += check.judge(*every)
+            ran = True
+        else:
+            for node, facts in node_facts.items():
+                arguments = _arguments(wanted, facts)
+                if isinstance(arguments, Missing):
+                    skipped = skipped or arguments
+                    continue
+                found += [replace(finding, nodes=finding.nodes or (node,)) for finding in check.judge(*arguments)]
+                ran = True
+        undeclared = {finding.code for finding in found} - {problem.code for problem in check.problems}
+        if undeclared:
+            raise ValueError(f"reports {', '.join(sorted(undeclared))}, which it does not declare")
+    except Exception as error:
+        # A check is other people's code as well: whatever it raises is its outcome, and the others go on.
+        told = f"{type(error).__name__}: {error}"
+        return Outcome(
+            check, "crashed", error=told, traceback=traceback.format_exc(), seconds=time.perf_counter() - start
+        )
+    seconds = time.perf_counter() - start
+    if not ran:
+        return Outcome(check, "skipped", missing=skipped, seconds=seconds)
+    return Outcome(check, "ran", tuple(found), seconds=seconds)
+
+
+def run(checks: Iterable[Check], node_facts: Mapping[str, Facts]) -> list[Outcome]:
+    """Judge every node's facts with every check.
+
+    Args:
+        node_facts: node name -> its facts.
+
+    Returns:
+        One outcome per check, in order. A check over several nodes is "ran" if it ran on any of them.
+    """
+    return [_judge(check, node_facts) for check in checks]
+
+
+def _causes(findings: Sequence[Finding]) -> list[Finding]:
+    """Each finding with the first of its declared causes that is present on one of its nodes."""
+    present: dict[str, set[str]] = {}
+    for finding in findings:
+        for node in finding.nodes:
+            present.setdefault(node, set()).add(finding.code)
+    told = []
+    for finding in findings:
+        here = set[str]().union(*(present.get(node, set()) for node in finding.nodes))
+        cause = next((code for code in finding.problem.caused_by if code in here and code != finding.code), None)
+        told.append(replace(finding, because_of=cause))
+    return told
+
+
+def _merge(findings: Iterable[Finding]) -> list[Finding]:
+    """The same finding on many nodes is one finding."""
+    merged: dict[Any, Finding] = {}
+    for finding in findings:
+        key = (finding.code, finding.situation, finding.severity, finding.because_of, tuple(finding.evidence.items()))
+        known = merged.get(key)
+        nodes = (
+            finding.nodes if known is None else known.nodes + tuple(n for n in finding.nodes if n not in known.nodes)
+        )
+        merged[key] = replace(finding, nodes=nodes)
+    return list(merged.values())
+
+
+def fold(outcomes: Iterable[Outcome]) -> tuple[Finding, ...]:
+    """All findings: a cause before its consequences, and the chain with the worst member first.
+
+    Order among equals is the order of the checks, so that it does not change from run to run.
+    """
+    findings = _merge(_causes([finding for outcome in outcomes for finding in outcome.findings]))
+    by_code: dict[str, Finding] = {}
+    for finding in findings:
+        by_code.setdefault(finding.code, finding)
+
+    def root(finding: Finding) -> str:
+        seen = [finding.code]
+        while finding.because_of and finding.because_of in by_code and finding.because_of not in seen:
+            finding = by_code[finding.because_of]
+            seen.append(finding.code)
+        # Two problems that blame each other: the chain is known by its alphabetically first member.
+        return min(seen[seen.index(finding.because_of) :]) if finding.because_of in seen else finding.code
+
+    def depth(finding: Finding) -> int:
+        steps, seen = 0, {finding.code}
+        while finding.because_of and finding.because_of in by_code and finding.because_of not in seen:
+            finding = by_code[finding.because_of]
+            seen.add(finding.code)
+            steps += 1
+        return steps
+
+    chains: dict[str, list[Finding]] = {}
+    for finding in findings:
+        chains.setdefault(root(finding), []).append(finding)
+    ordered = sorted(chains.values(), key=lambda chain: min(finding.severity.rank for finding in chain))
+    return tuple(finding for chain in ordered for finding in sorted(chain, key=lambda f: (depth(f), f.severity.rank)))
+
+
+def summarise(files: Iterable[TopicFile], facts: Facts) -> tuple[TopicLine, ...]:
+    """What was seen of each topic. A topic whose summary fails or lacks a fact has a line without words."""
+    return tuple(_summary_line(file, facts) for file in files)
+
+
+def _summary_line(file: TopicFile, facts: Facts) -> TopicLine:
+    said: tuple[Text, Mapping[str, Scalar]] | None = None
+    if isinstance(file.summary, Summary):
+        try:
+            arguments = _arguments(needs(file.summary.line), facts)
+            said = None if isinstance(arguments, Missing) else file.summary.line(*arguments)
+        except Exception:
+            # A summary is an adornment; the checks below it still speak.
+            said = None
+    return TopicLine(file.topic) if said is None else TopicLine(file.topic, said[0], said[1])

@@ -1,0 +1,56 @@
+"""From a question to snapshots: choose the Python, run the patient, decode what comes back."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Callable
+from typing import Any
+
+from envdoctor import __version__, decode, facts
+from envdoctor.errors import ExaminationError
+from envdoctor.facts.asked import Asked
+from envdoctor.model import Missing, Node
+from envdoctor.snapshot import Snapshot
+from envdoctor.transport import local
+from envdoctor.transport.target import Target
+
+MADE_BY = f"envdoctor {__version__}"
+
+
+def now() -> str:
+    """The time, UTC, as the JSON documents have it."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def of_this_machine(
+    target: Target, request: local.Request, asked: Asked, on_record: Callable[[dict[str, Any]], None] | None = None
+) -> Snapshot:
+    """Examine this machine and the target Python on it.
+
+    Raises:
+        ExaminationError: neither the target nor this Python could say anything.
+    """
+    answer, failure = local.examine_target(target, request, on_record)
+    if not answer.values:
+        raise ExaminationError(
+            f"nothing could be learned: {target.python} did not run ({failure or answer.failure or 'no reason given'})"
+        )
+    sections: dict[str, object] = {
+        name: decode.fact(name, value) for name, value in answer.values.items() if name in facts.KINDS
+    }
+    sections.update(local.settle(answer))
+    sections["asked"] = asked
+    host = answer.values.get("host") or {}
+    python = answer.values.get("python") or {}
+    node = Node(
+        name=str(host.get("name") or platform.node()),
+        python=target.python,
+        python_version=str(python.get("version", "")),
+        python_why=target.why,
+    )
+    return Snapshot(node, now(), MADE_BY, sections)
+
+
+def missing_of(snapshot: Snapshot) -> tuple[Missing, ...]:
+    return tuple(found for found in snapshot.sections.values() if isinstance(found, Missing))

@@ -1,0 +1,32 @@
+"""What is observed, as frozen dataclasses without judgement. One module per group; `KINDS` names them all.
+
+A section of the patient decodes into the dataclass of the same name. Fields have defaults, so that a snapshot of an
+older or newer version still reads: unknown fields are dropped, absent ones take their default.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+# section name -> module:class within this package; imported only when a section of that name is decoded.
+KINDS = {
+    "asked": "asked:Asked",
+    "host": "host:Host",
+    "environment": "environment:Environment",
+    "limits": "limits:Limits",
+    "python": "python:Python",
+    "torch-install": "torch:TorchInstall",
+    "torch-import": "torch:TorchImport",
+    "torch-cuda": "torch:TorchCuda",
+    "driver": "driver:Driver",
+    "gpu": "gpu:Gpus",
+    "pci": "pci:PciDevices",
+}
+
+
+def kind(name: str) -> type:
+    """The dataclass of a section. Raises KeyError for a name that is no section."""
+    module, _, class_name = KINDS[name].partition(":")
+    found = getattr(importlib.import_module(f"envdoctor.facts.{module}"), class_name)
+    assert isinstance(found, type)
+    return found

@@ -1,0 +1,59 @@
+"""The Python under examination."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Python:
+    """The interpreter, its environment and where it looks for modules.
+
+    Attributes:
+        executable: absolute path, as chosen (links not resolved).
+        version: "3.11.7".
+        tag: "cp311", what wheel names carry; free-threaded builds are "cp313t".
+        machine: "x86_64", "aarch64", ...: the interpreter's, which may differ from the kernel's.
+        prefix, base_prefix: they differ inside a venv.
+        venv: folder of the venv, empty outside of one.
+        venv_version: version in pyvenv.cfg, empty if it names none.
+        venv_home: folder of the base Python as pyvenv.cfg has it.
+        conda: folder of the conda environment the interpreter belongs to, empty for none.
+        path: sys.path of a training run started here; the first entry is the working directory.
+        isolated_path: sys.path without working directory, PYTHONPATH and user site-packages.
+        user_site: the user's site-packages folder where it is in use, else empty.
+        shadows: files in the working directory or on PYTHONPATH that hide a module of the standard library, torch or
+            one of its dependencies: path of each.
+        ssl: the OpenSSL version, empty where the ssl module cannot be imported.
+        ssl_error: why it cannot.
+        externally_managed: path of the EXTERNALLY-MANAGED marker of PEP 668, empty without one or inside a venv.
+        failure: why it does not start at all, in which case another Python told the rest; else empty.
+    """
+
+    executable: str = ""
+    version: str = ""
+    implementation: str = "cpython"
+    tag: str = ""
+    machine: str = ""
+    prefix: str = ""
+    base_prefix: str = ""
+    venv: str = ""
+    venv_version: str = ""
+    venv_home: str = ""
+    conda: str = ""
+    path: tuple[str, ...] = ()
+    isolated_path: tuple[str, ...] = ()
+    user_site: str = ""
+    shadows: tuple[str, ...] = ()
+    ssl: str = ""
+    ssl_error: str = ""
+    externally_managed: str = ""
+    failure: str = ""
+
+    @property
+    def minor(self) -> tuple[int, int]:
+        """(3, 11) of "3.11.7"; (0, 0) if unknown."""
+        parts = self.version.split(".")
+        return (
+            (int(parts[0]), int(parts[1])) if len(parts) > 1 and parts[0].isdigit() and parts[1].isdigit() else (0, 0)
+        )

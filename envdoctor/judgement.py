@@ -1,0 +1,85 @@
+"""From snapshots to a report: run the checks, fold consequences under causes, sum up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from envdoctor import engine
+from envdoctor.errors import UsageError
+from envdoctor.examination import MADE_BY, missing_of
+from envdoctor.load import Loaded
+from envdoctor.model import Check, Outcome, Report, TopicFile
+from envdoctor.snapshot import Snapshot
+
+
+def chosen(loaded: Loaded, names: Iterable[str]) -> tuple[tuple[TopicFile, ...], tuple[Check, ...]]:
+    """The topic files and checks that the names stand for; everything without names.
+
+    Args:
+        names: topics, finding codes or check names.
+
+    Raises:
+        UsageError: a name is none of these.
+    """
+    wanted = list(names)
+    if not wanted:
+        return loaded.files, loaded.checks
+    files: list[TopicFile] = []
+    checks: list[Check] = []
+    for name in wanted:
+        hits = [
+            (file, check)
+            for file in loaded.files
+            for check in file.checks
+            if name == file.topic.name
+            or name in {problem.code for problem in check.problems}
+            or name in (check.name, check.name.replace("_", "-"))
+        ]
+        topics = [file for file in loaded.files if file.topic.name == name]
+        if not hits and not topics:
+            raise UsageError(
+                f"{name!r} is neither a topic nor a code{nearest(name, loaded)}; `envdoctor list` shows them all"
+            )
+        files += [file for file in [*topics, *(file for file, _ in hits)] if file not in files]
+        checks += [check for _, check in hits if check not in checks]
+    return tuple(file for file in loaded.files if file in files), tuple(
+        check for check in loaded.checks if check in checks
+    )
+
+
+def nearest(name: str, loaded: Loaded) -> str:
+    """A hint at the known topic or code most like `name`, "" if none is close."""
+    from difflib import get_close_matches
+
+    known = [file.topic.name for file in loaded.files] + list(loaded.problems)
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def judge(
+    snapshots: Sequence[Snapshot], loaded: Loaded, names: Iterable[str] = (), seconds: float = 0.0, taken_at: str = ""
+) -> Report:
+    """Judge the snapshots with the chosen checks.
+
+    Args:
+        names: topics or codes; empty for everything.
+        seconds: wall time so far, shown in the report.
+
+    Raises:
+        UsageError: a name is unknown.
+    """
+    files, checks = chosen(loaded, names)
+    node_facts = {snapshot.node.address or snapshot.node.name: snapshot.facts for snapshot in snapshots}
+    outcomes: list[Outcome] = engine.run(checks, node_facts)
+    first = next(iter(node_facts.values()), {})
+    return Report(
+        made_by=MADE_BY,
+        taken_at=taken_at or (snapshots[0].taken_at if snapshots else ""),
+        seconds=seconds,
+        nodes=tuple(snapshot.node for snapshot in snapshots),
+        findings=engine.fold(outcomes),
+        outcomes=tuple(outcomes),
+        topics=engine.summarise(files, first),
+        unloaded=loaded.broken,
+        missing=tuple(missing for snapshot in snapshots for missing in missing_of(snapshot)),
+    )

@@ -1,0 +1,157 @@
+"""Loads topic files by path, bundled and users' own alike, and collects the checks in them.
+
+Loading by path is the one layout that works from a wheel, an editable install and a bare checkout at once. Nothing
+is ever loaded from the working directory unasked: a check file is code.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+
+from envdoctor.errors import UsageError
+from envdoctor.model import Check, Problem, Summary, Text, Topic, TopicFile
+
+CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """All topic files, in the order of the report, and the files that could not be loaded with the reason."""
+
+    files: tuple[TopicFile, ...]
+    broken: dict[str, str]
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        return tuple(check for file in self.files for check in file.checks)
+
+    @property
+    def problems(self) -> dict[str, Problem]:
+        return {problem.code: problem for file in self.files for problem in file.problems}
+
+    def topic_of(self, code: str) -> str:
+        return next((file.topic.name for file in self.files for problem in file.problems if problem.code == code), "")
+
+
+def bundled() -> Path:
+    """Where the checks that come with envdoctor are: inside the wheel, or beside the package in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "_checks"
+    return inside if inside.is_dir() else package.parent / "checks"
+
+
+def users_own() -> Path:
+    """Where a user keeps checks of their own."""
+    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(base).expanduser() / "envdoctor" / "checks"
+
+
+def _module(path: Path, prefix: str) -> ModuleType:
+    name = f"{prefix}.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _topic_file(path: Path, prefix: str) -> TopicFile:
+    module = _module(path, prefix)
+    own = [value for value in vars(module).values() if getattr(value, "__module__", "") != "typing"]
+    about = ((module.__doc__ or "").strip().splitlines() or [""])[0]
+    unnamed = Topic(path.stem.replace("_", "-"), about=Text(about, about))
+    topic = next((value for value in own if isinstance(value, Topic)), unnamed)
+    checks = tuple(replace(value, topic=topic.name) for value in own if isinstance(value, Check))
+    problems = tuple(value for value in own if isinstance(value, Problem))
+    known = {problem.code for problem in problems}
+    for check in checks:
+        if stray := [problem.code for problem in check.problems if problem.code not in known]:
+            raise ValueError(f"{check.name} reports {', '.join(stray)}, which no Problem of the file declares")
+    for problem in problems:
+        if not CODE.fullmatch(problem.code):
+            raise ValueError(f"the code {problem.code!r} is not kebab-case")
+    line = next((value for value in own if isinstance(value, Summary)), None)
+    return TopicFile(topic, checks, problems, line, str(path), module)
+
+
+def load(folders: Iterable[Path]) -> Loaded:
+    """Load every `*.py` of the folders, later folders after earlier ones.
+
+    A file that does not import, or that claims a code or topic already taken, is reported in `Loaded.broken` and the
+    rest is loaded all the same.
+
+    Raises:
+        UsageError: a folder does not exist.
+    """
+    files: list[TopicFile] = []
+    broken: dict[str, str] = {}
+    codes: dict[str, str] = {}
+    for number, folder in enumerate(folders):
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is no folder with check files; give --checks a folder that exists")
+        prefix = "envdoctor_checks" if number == 0 else f"envdoctor_checks_{number}"
+        for path in sorted(folder.glob("*.py")):
+            if path.name.startswith("_"):
+                continue
+            try:
+                file = _topic_file(path, prefix)
+                taken = [problem.code for problem in file.problems if problem.code in codes]
+                if taken:
+                    raise ValueError(f"the code {taken[0]} is already taken by {codes[taken[0]]}")
+            except Exception as error:
+                broken[str(path)] = f"{type(error).__name__}: {error}"
+                continue
+            except SystemExit as error:
+                broken[str(path)] = f"ended the program with {error.code!r} when imported"
+                continue
+            codes.update({problem.code: str(path) for problem in file.problems})
+            files.append(file)
+    files.sort(key=lambda file: (file.topic.order, file.topic.name))
+    return Loaded(tuple(files), broken)
+
+
+def everything(extra: Iterable[Path] = ()) -> Loaded:
+    """The bundled checks, the user's own, those that installed packages offer, and those of `extra` folders."""
+    own = users_own()
+    return load([bundled(), *([own] if own.is_dir() else []), *_from_packages(), *extra])
+
+
+def _from_packages() -> list[Path]:
+    """Folders that installed packages offer under the entry point group `envdoctor.checks` (a module or a path)."""
+    # importlib.metadata costs 35 ms; a directory listing that shows no such entry point costs one.
+    if not any(_offers(Path(entry)) for entry in sys.path if entry):
+        return []
+    from importlib.metadata import entry_points
+
+    folders = []
+    for point in entry_points(group="envdoctor.checks"):
+        spec = importlib.util.find_spec(point.value.partition(":")[0])
+        folders += [Path(location) for location in (spec.submodule_search_locations or [])] if spec else []
+    return folders
+
+
+def _offers(site: Path) -> bool:
+    try:
+        names = [name for name in os.listdir(site) if name.endswith(".dist-info")]
+    except OSError:
+        return False
+    for name in names:
+        try:
+            if b"[envdoctor.checks]" in (site / name / "entry_points.txt").read_bytes():
+                return True
+        except OSError:
+            continue
+    return False

@@ -1,0 +1,87 @@
+"""Which sections there are: what reads each, in whose company, and how long it may take.
+
+Sections of one group share a process and run in order; when one hangs or crashes, the rest of its group go on in a
+new process. A section may come after another and see its fact. To add one: write `def name(ask) -> dict` in a module
+of this package, list it here, and give it a dataclass in envdoctor/facts.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Tuple
+
+
+class Ask(object):
+    """What the doctor asks for.
+
+    Attributes:
+        quick: no network, no import of torch, no pip or conda program.
+        offline: no network.
+        port: the rendezvous port to look at, 0 for the usual one.
+        pynvml: path of NVIDIA's Python binding for NVML, "" if there is none.
+        stands_for: the Python meant, where it cannot run and another runs this instead; else "".
+        until: time.time() at which everything ends.
+        facts: facts known so far, for sections that come after others.
+    """
+
+    def __init__(self, request: "Dict[str, Any]") -> None:
+        self.quick = bool(request.get("quick"))
+        self.offline = bool(request.get("offline")) or self.quick
+        self.port = int(request.get("port") or 0)
+        self.pynvml = str(request.get("pynvml") or "")
+        self.stands_for = str(request.get("stands_for") or "")
+        self.until = float(request.get("until") or 0.0)
+        self.facts: "Dict[str, Any]" = {}
+
+
+class NotHere(Exception):
+    """Raised by a section whose subject does not exist on this machine; its text says what is absent."""
+
+
+class Denied(Exception):
+    """Raised by a section that may not read its subject; its text says what would allow it."""
+
+
+class Section(object):
+    """One section of the answer.
+
+    Attributes:
+        name: name of the fact, as in envdoctor.facts.KINDS.
+        where: "module:function" within this package.
+        group: sections of one group share a process.
+        limit_s: seconds it may take.
+        network: left out by --offline.
+        heavy: left out by --quick.
+        fresh: names all sections of a group that runs in a new interpreter of the target, started as the user
+            would start a training script; "module" then emits its own records.
+        after: name of a section that must have ended first.
+        linux: only Linux has it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        where: str,
+        group: str,
+        limit_s: float = 5.0,
+        network: bool = False,
+        heavy: bool = False,
+        after: str = "",
+        linux: bool = False,
+        fresh: bool = False,
+    ) -> None:
+        self.name = name
+        self.where = where
+        self.group = group
+        self.limit_s = limit_s
+        self.network = network
+        self.heavy = heavy
+        self.after = after
+        self.linux = linux
+        self.fresh = fresh
+
+
+SECTIONS: "Tuple[Section, ...]" = (
+    Section("host", "host:host", "here"),
+    Section("environment", "environment:environment", "here"),
+    Section("limits", "limits:limits", "here", linux=True),
+)

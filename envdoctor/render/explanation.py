@@ -1,0 +1,138 @@
+"""A problem explained, and the list of all problems: what `envdoctor explain CODE` and `envdoctor list` print."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Iterable
+from typing import Any
+
+from envdoctor.model import Language, Problem, Severity, Text, TopicFile
+from envdoctor.render import Style
+from envdoctor.render.text import COLOURS, Page, pad
+from envdoctor.render.words import SEVERITIES
+
+HARDWARE = Text(
+    "proven against a simulated driver or recorded data; not yet seen on real hardware",
+    "仅以模拟驱动或录制数据验证过,尚未在真实硬件上出现",
+)
+LABELS = {
+    "what": Text("what", "现象"),
+    "so": Text("so", "后果"),
+    "fix": Text("fix", "修复"),
+    "look": Text("look", "验证"),
+    "cause": Text("cause", "可能起因"),
+    "when": Text("or", "或者"),
+    "refs": Text("read", "参考"),
+    "seen": Text("note", "说明"),
+}
+
+
+def named(text: Text, language: Language) -> str:
+    """A text without a finding: each hole shows its name, as in `<driver>`."""
+    template = text.zh if language == "zh" else text.en
+    pieces = []
+    for literal, hole, _, _ in string.Formatter().parse(template):
+        pieces.append(literal)
+        if hole is not None:
+            pieces.append(f"<{hole}>")
+    return "".join(pieces)
+
+
+def _command(template: str | None) -> str:
+    return named(Text(template, template), "en") if template else ""
+
+
+def document(problem: Problem, topic: str, language: Language) -> dict[str, Any]:
+    """The problem as JSON."""
+
+    def say(text: Text | None) -> str | None:
+        return named(text, language) if text else None
+
+    return {
+        "code": problem.code,
+        "topic": topic,
+        "severity": problem.severity.value,
+        "title": say(problem.title),
+        "why": say(problem.why),
+        "help": say(problem.help),
+        "command": _command(problem.command) or None,
+        "confirm": problem.confirm,
+        "caused_by": list(problem.caused_by),
+        "hardware": problem.hardware,
+        "refs": list(problem.refs),
+        "situations": {
+            name: {
+                "title": say(own.title),
+                "why": say(own.why),
+                "help": say(own.help),
+                "command": _command(own.command) or None,
+            }
+            for name, own in problem.situations.items()
+        },
+    }
+
+
+def render(problem: Problem, topic: str, as_json: bool, style: Style) -> str:
+    """The explanation of one problem."""
+    language = style.language
+    if as_json:
+        return json.dumps(document(problem, topic, language), indent=1) + "\n"
+    page = Page(style)
+    colour = COLOURS[problem.severity.value] if problem.severity is not Severity.NOTE else "cyan"
+    page.line(
+        (f"{SEVERITIES[problem.severity].say(language)}[{problem.code}]", f"bold {colour}"), (f" ({topic})", "dim")
+    )
+    rows: list[tuple[str, str, str]] = [
+        ("what", named(problem.title, language), ""),
+        ("so", named(problem.why, language), ""),
+    ]
+    rows += [("fix", line, "cyan") for line in _command(problem.command).splitlines()[:1]]
+    if problem.help:
+        rows.append(("" if problem.command else "fix", named(problem.help, language), ""))
+    for own in problem.situations.values():
+        told = [named(text, language) for text in (own.title, own.help) if text]
+        rows += [("when" if not number else "", line, "") for number, line in enumerate(told)]
+        if own.command:
+            rows.append(("fix" if told else "when", _command(own.command), "cyan"))
+    if problem.confirm:
+        rows.append(("look", problem.confirm, "cyan"))
+    if problem.caused_by:
+        rows.append(("cause", ", ".join(problem.caused_by), ""))
+    if problem.hardware == "unconfirmed":
+        rows.append(("seen", HARDWARE.say(language), "dim"))
+    rows += [("refs" if not number else "", ref, "dim") for number, ref in enumerate(problem.refs)]
+    width = 10
+    for label, text, look in rows:
+        page.line(
+            ("  " + pad(LABELS[label].say(language) if label else "", width), "dim"), (text, look), indent=width + 2
+        )
+    return page.text()
+
+
+def listing(files: Iterable[TopicFile], language: Language) -> list[dict[str, Any]]:
+    """Topics and problems as JSON."""
+    return [
+        {
+            "topic": file.topic.name,
+            "about": file.topic.about.say(language),
+            "checks": [check.name for check in file.checks],
+            "problems": [
+                {"code": problem.code, "severity": problem.severity.value, "title": named(problem.title, language)}
+                for problem in file.problems
+            ],
+        }
+        for file in files
+    ]
+
+
+def render_listing(files: Iterable[TopicFile], style: Style) -> str:
+    """Topics and problems, a line each."""
+    page = Page(style)
+    for number, file in enumerate(files):
+        if number:
+            page.line(("", ""))
+        page.line((file.topic.name, "bold"), (f"  {file.topic.about.say(style.language)}", "dim"), indent=4)
+        for problem in file.problems:
+            page.line((f"  {pad(problem.code, 28)}", "cyan"), (named(problem.title, style.language), ""), indent=30)
+    return page.text()

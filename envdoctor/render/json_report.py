@@ -1,0 +1,76 @@
+"""The report as one JSON document, schema `envdoctor/report/1`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from envdoctor.model import Finding, Outcome, Report, Severity
+from envdoctor.redact import Redactor
+from envdoctor.render import Style
+from envdoctor.render.words import sentence, why_missing
+
+SCHEMA = "envdoctor/report/1"
+
+
+def document(report: Report, style: Style, redactor: Redactor) -> dict[str, Any]:
+    """The document as a value, redacted."""
+    topic_of = {problem.code: outcome.check.topic for outcome in report.outcomes for problem in outcome.check.problems}
+    return {
+        "schema": SCHEMA,
+        "made_by": report.made_by,
+        "taken_at": report.taken_at,
+        "seconds": round(report.seconds, 3),
+        "nodes": [
+            redactor.value({"name": node.name, "python": node.python, "python_version": node.python_version})
+            for node in report.nodes
+        ],
+        "findings": [_finding(finding, topic_of.get(finding.code, ""), style, redactor) for finding in report.findings],
+        "outcomes": [_outcome(outcome, style, redactor) for outcome in report.outcomes],
+        "tally": {
+            "errors": report.count(Severity.ERROR),
+            "warnings": report.count(Severity.WARNING),
+            "notes": report.count(Severity.NOTE),
+            "skipped": len(report.with_status("skipped")),
+            "crashed": len(report.with_status("crashed")) + len(report.unloaded),
+        },
+    }
+
+
+def _finding(finding: Finding, topic: str, style: Style, redactor: Redactor) -> dict[str, Any]:
+    words = finding.words
+    fix: dict[str, Any] | None = None
+    if finding.problem.fix is not None:
+        fix = {"name": finding.problem.fix, "command": f"envdoctor fix {finding.problem.fix}", "automatic": True}
+    elif finding.command is not None:
+        fix = {"command": redactor.text(finding.command), "automatic": False}
+    return {
+        "code": finding.code,
+        "topic": topic,
+        "severity": finding.severity.value,
+        "title": sentence(words.title, finding, style.language, redactor),
+        "why": sentence(words.why, finding, style.language, redactor),
+        "evidence": redactor.value(dict(finding.evidence)),
+        "nodes": [redactor.text(node) for node in finding.nodes],
+        "because_of": finding.because_of,
+        "fix": fix,
+    }
+
+
+def _outcome(outcome: Outcome, style: Style, redactor: Redactor) -> dict[str, Any]:
+    reason = None
+    if outcome.missing is not None:
+        reason = why_missing(outcome.missing, style.language, redactor)
+    elif outcome.status == "crashed":
+        reason = redactor.text(outcome.error)
+    return {
+        "check": outcome.check.name,
+        "topic": outcome.check.topic,
+        "status": outcome.status,
+        "reason": reason,
+        "seconds": round(outcome.seconds, 6),
+    }
+
+
+def render(report: Report, style: Style, redactor: Redactor) -> str:
+    return json.dumps(document(report, style, redactor), indent=1, ensure_ascii=True) + "\n"

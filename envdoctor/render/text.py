@@ -1,0 +1,247 @@
+"""The report for people: who and where, a line per topic, the problems with the worst first, the tally last."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+from envdoctor.model import Finding, Outcome, Report, Severity, Text, TopicLine
+from envdoctor.redact import Redactor
+from envdoctor.render import Style, clean
+from envdoctor.render.words import SEVERITIES, seen, sentence, why_missing
+
+MARKS = {"fine": ("✓", "ok"), "warning": ("!", "!"), "error": ("✗", "X"), "none": ("-", "-"), "note": ("✓", "ok")}
+COLOURS = {"fine": "green", "note": "green", "warning": "yellow", "error": "red", "none": "dim"}
+LABELS = {
+    "seen": Text("seen", "观测"),
+    "so": Text("so", "后果"),
+    "fix": Text("fix", "修复"),
+    "also": Text("note", "说明"),
+    "more": Text("more", "详情"),
+    "because": Text("because of", "起因"),
+}
+
+
+class Page:
+    """Lines of styled pieces, written through rich so that widths, colour and encodings are right."""
+
+    def __init__(self, style: Style) -> None:
+        from rich.console import Console
+
+        self._buffer = io.StringIO()
+        # markup, emoji and highlighting are for people's own text, not for paths such as [eth0] or 12:key:00.
+        self._console = Console(
+            file=self._buffer, markup=False, highlight=False, emoji=False, soft_wrap=not style.width,
+            width=style.width or 10_000, force_terminal=style.colour, color_system="standard" if style.colour else None,
+            no_color=not style.colour, legacy_windows=False,
+        )  # fmt: skip
+        self._width = style.width
+
+    def line(self, *pieces: tuple[str, str], indent: int = 0) -> None:
+        """One line of (text, style) pieces; on a terminal, broken lines continue at `indent`."""
+        from rich.text import Text as Rich
+
+        whole = Rich()
+        for text, look in pieces:
+            whole.append(text, look)
+        if self._width and whole.cell_len > self._width:
+            self._broken(whole, indent)
+        else:
+            self._console.print(whole)
+
+    def _broken(self, whole: object, indent: int) -> None:
+        from rich.text import Text as Rich
+
+        assert isinstance(whole, Rich)
+        head, rest = whole[:0], whole
+        lines = rest.wrap(self._console, max(20, self._width - indent), no_wrap=False)
+        for number, line in enumerate(lines):
+            line.rstrip()
+            self._console.print(Rich(" " * (indent if number else 0)) + head + line)
+
+    def text(self) -> str:
+        lines = self._buffer.getvalue().splitlines()
+        return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def pad(text: str, width: int) -> str:
+    """`text` filled up to `width` terminal cells, where a Chinese character takes two."""
+    from rich.cells import cell_len
+
+    return text + " " * max(0, width - cell_len(text))
+
+
+def render(report: Report, style: Style, redactor: Redactor) -> str:
+    page = Page(style)
+    if style.verbosity >= 0:
+        for line in _heading(report, style, redactor):
+            page.line((line, ""))
+        page.line(("", ""))
+        _topics(page, report, style, redactor)
+    shown = [f for f in report.findings if style.verbosity >= 1 or f.severity is not Severity.NOTE]
+    for number, finding in enumerate(shown):
+        if number or style.verbosity >= 0:
+            page.line(("", ""))
+        _block(page, finding, len(report.nodes), style, redactor)
+    _crashes(page, report, style, redactor)
+    if style.verbosity >= 1:
+        _not_run(page, report, style, redactor)
+    if style.verbosity >= 0:
+        page.line(("", ""))
+        page.line((_tally(report, style), "bold"))
+    return page.text()
+
+
+def _heading(report: Report, style: Style, redactor: Redactor) -> Iterator[str]:
+    from envdoctor.transport.target import CHOICES
+
+    for node in report.nodes:
+        why = CHOICES.get(node.python_why)
+        python = f"{node.python} ({node.python_version})" if node.python_version else node.python
+        said = Text("{made_by} on {name}, looking at {python}", "{made_by},主机 {name},检查对象 {python}").say(
+            style.language, {"made_by": report.made_by, "name": node.name, "python": python}
+        )
+        yield clean(redactor.text(said + (f" - {why.say(style.language)}" if why else "")))
+
+
+def _topics(page: Page, report: Report, style: Style, redactor: Redactor) -> None:
+    from rich.cells import cell_len
+
+    width = max((cell_len(line.topic.name) for line in report.topics), default=0) + 2
+    for line in report.topics:
+        outcomes = [outcome for outcome in report.outcomes if outcome.check.topic == line.topic.name]
+        state, said = _topic_state(report, line, outcomes, style, redactor)
+        mark = MARKS[state][0 if style.unicode else 1]
+        look = COLOURS[state]
+        # Without colour and marks the state must still be read: it is a word then.
+        page.line(
+            (pad(mark, 2 if style.unicode else 3), look),
+            (pad(line.topic.name, width), "dim" if state == "none" else ""),
+            (said, "dim" if state == "none" else ""),
+            indent=width + 2,
+        )
+
+
+def _topic_state(
+    report: Report, line: TopicLine, outcomes: list[Outcome], style: Style, redactor: Redactor
+) -> tuple[str, str]:
+    codes = {problem.code for outcome in outcomes for problem in outcome.check.problems}
+    found = [finding for finding in report.findings if finding.code in codes]
+    ran = [outcome for outcome in outcomes if outcome.status == "ran"]
+    skipped = [outcome for outcome in outcomes if outcome.status == "skipped"]
+    said = clean(redactor.text(line.text.say(style.language, line.values))) if line.text else ""
+    worst = min((finding.severity for finding in found), key=lambda severity: severity.rank, default=None)
+    if not said and worst:
+        first = next(finding for finding in found if finding.severity is worst)
+        said = sentence(first.words.title, first, style.language, redactor)
+    if not ran and not found:
+        reason = next((outcome.missing for outcome in skipped if outcome.missing), None)
+        not_checked = Text("not checked", "未检查").say(style.language)
+        told = f"{not_checked}: {why_missing(reason, style.language, redactor)}" if reason else not_checked
+        return "none", said or told
+    if skipped and style.verbosity < 1:
+        left = Text("{n} not checked", "{n} 项未检查").say(style.language, {"n": len(skipped)})
+        said = f"{said} ({left})" if said else left
+    return (worst.value if worst else "fine"), said
+
+
+def _block(page: Page, finding: Finding, nodes: int, style: Style, redactor: Redactor) -> None:
+    colour = COLOURS[finding.severity.value] if finding.severity is not Severity.NOTE else "cyan"
+    words = finding.words
+    language = style.language
+    where = f" [{', '.join(clean(redactor.text(node)) for node in finding.nodes)}]" if nodes > 1 else ""
+    title = sentence(words.title, finding, language, redactor)
+    severity = SEVERITIES[finding.severity].say(language)
+    page.line((f"{severity}[{finding.code}]", f"bold {colour}"), (f": {title}{where}", "bold"), indent=2)
+    rows: list[tuple[str, str, str]] = []
+    if finding.because_of:
+        rows.append(("because", finding.because_of, ""))
+    rows += [("seen" if not number else "", line, "") for number, line in enumerate(seen(finding, language, redactor))]
+    rows.append(("so", sentence(words.why, finding, language, redactor), ""))
+    command = f"envdoctor fix {finding.problem.fix}" if finding.problem.fix else finding.command
+    help_text = sentence(words.help, finding, language, redactor)
+    if command:
+        rows += [
+            ("fix" if not number else "", line, "cyan")
+            for number, line in enumerate(clean(redactor.text(command)).splitlines())
+        ]
+        if help_text:
+            rows.append(("", help_text, "dim"))
+    elif help_text:
+        rows.append(("fix", help_text, ""))
+    rows.append(("more", f"envdoctor explain {finding.code}", "dim"))
+    width = max(len("seen"), *(_cells(LABELS[label].say(language)) for label, _, _ in rows if label)) + 2
+    for label, text, look in rows:
+        if text:
+            name = LABELS[label].say(language) if label else ""
+            page.line(("  " + pad(name, width), "dim"), (text, look), indent=width + 2)
+
+
+def _cells(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _crashes(page: Page, report: Report, style: Style, redactor: Redactor) -> None:
+    language = style.language
+    for path, error in report.unloaded.items():
+        said = Text("this check file could not be loaded: {path}: {error}", "检查文件无法加载:{path}:{error}")
+        page.line(("", ""))
+        page.line(
+            ("doctor: ", "bold red"),
+            (clean(redactor.text(said.say(language, {"path": path, "error": error}))), ""),
+            indent=2,
+        )
+    for outcome in report.with_status("crashed"):
+        said = Text("the check {check} ({topic}) crashed: {error}", "检查 {check}({topic})崩溃:{error}")
+        values = {"check": outcome.check.name, "topic": outcome.check.topic, "error": outcome.error}
+        page.line(("", ""))
+        page.line(("doctor: ", "bold red"), (clean(redactor.text(said.say(language, values))), ""), indent=2)
+        if style.verbosity >= 2:
+            for line in outcome.traceback.splitlines():
+                page.line(("  " + clean(redactor.text(line)), "dim"))
+
+
+def _not_run(page: Page, report: Report, style: Style, redactor: Redactor) -> None:
+    skipped = report.with_status("skipped")
+    if skipped:
+        page.line(("", ""))
+        page.line((Text("Not checked, because:", "未检查,原因:").say(style.language), "bold"))
+    by_reason: dict[str, list[str]] = {}
+    for outcome in skipped:
+        if outcome.missing:
+            by_reason.setdefault(why_missing(outcome.missing, style.language, redactor), []).append(outcome.check.name)
+    for reason, names in by_reason.items():
+        page.line((f"  {reason}: ", ""), (", ".join(names), "dim"), indent=4)
+    if style.verbosity >= 2:
+        page.line(("", ""))
+        for outcome in report.outcomes:
+            name = f"{outcome.check.topic}/{outcome.check.name}"
+            page.line(
+                (
+                    f"  {outcome.seconds * 1000:7.2f} ms  {outcome.status:<8}{name}",
+                    "dim",
+                )
+            )
+
+
+def _tally(report: Report, style: Style) -> str:
+    errors, warnings, notes = (report.count(severity) for severity in Severity)
+    skipped = len(report.with_status("skipped"))
+    crashed = len(report.with_status("crashed")) + len(report.unloaded)
+    if style.language == "zh":
+        counted = "、".join(f"{n} 个{word}" for n, word in ((errors, "错误"), (warnings, "警告"), (notes, "提示")) if n)
+        tail = f";{len(report.outcomes)} 项检查,用时 {report.seconds:.1f} 秒"
+        tail += f",{skipped} 项未检查(-v 查看原因)" if skipped else ""
+        tail += f",{crashed} 项崩溃" if crashed else ""
+        return (counted or "没有发现问题") + tail
+    counted = ", ".join(
+        f"{n} {word}{'s' if n != 1 else ''}"
+        for n, word in ((errors, "error"), (warnings, "warning"), (notes, "note"))
+        if n
+    )
+    tail = f"; {len(report.outcomes)} checks in {report.seconds:.1f} s"
+    tail += f", {skipped} not run (-v says why)" if skipped else ""
+    tail += f", {crashed} crashed" if crashed else ""
+    return (counted or "no problems found") + tail

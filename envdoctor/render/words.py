@@ -1,0 +1,55 @@
+"""The words that renderers share: why a fact is missing, what a finding says, counts."""
+
+from __future__ import annotations
+
+from envdoctor.model import Finding, Language, Missing, Severity, Text
+from envdoctor.redact import Redactor
+from envdoctor.render import clean
+
+SEVERITIES = {
+    Severity.ERROR: Text("error", "错误"),
+    Severity.WARNING: Text("warning", "警告"),
+    Severity.NOTE: Text("note", "提示"),
+}
+
+REASONS = {
+    "not-here": Text("not on this machine", "本机没有"),
+    "not-asked": Text("left out", "已略过"),
+    "not-supported": Text("cannot be read on this platform", "此平台无法读取"),
+    "denied": Text("not permitted", "没有权限"),
+    "failed": Text("could not be read", "读取失败"),
+    "crashed": Text("the observer was killed", "观测进程被信号终止"),
+    "hung": Text("hung", "卡住没有返回"),
+    "slow": Text("did not finish in time", "未能按时完成"),
+    "invalid": Text("the answer makes no sense", "返回内容无效"),
+}
+
+
+def why_missing(missing: Missing, language: Language, redactor: Redactor) -> str:
+    """Why a fact is missing, in a line."""
+    reason = REASONS.get(missing.reason)
+    said = reason.say(language) if reason else missing.reason
+    lines = [line for line in missing.detail.splitlines() if line.strip()]
+    detail = lines[0].strip()[:160] if lines else ""
+    whole = f"{missing.fact}: {said}" + (f" ({detail})" if detail else "")
+    return clean(redactor.text(whole))
+
+
+def sentence(text: Text | None, finding: Finding, language: Language, redactor: Redactor) -> str:
+    """One of a finding's texts with the evidence filled in; "" for none."""
+    return clean(redactor.text(text.say(language, finding.evidence))) if text else ""
+
+
+def seen(finding: Finding, language: Language, redactor: Redactor) -> list[str]:
+    """The observed values, one line each."""
+    words = finding.words
+    if words.seen:
+        return sentence(words.seen, finding, language, redactor).splitlines()
+    shown = [
+        f"{name.replace('_', ' ')} {_value(value)}" for name, value in finding.evidence.items() if value is not None
+    ]
+    return [clean(redactor.text(line)) for line in shown]
+
+
+def _value(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

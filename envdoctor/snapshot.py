@@ -1,0 +1,123 @@
+"""A node's facts as a file: what `snapshot -o` writes and `check --from` reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from envdoctor import decode, facts
+from envdoctor.errors import UsageError
+from envdoctor.model import Missing, Node
+
+SCHEMA = "envdoctor/snapshot/1"
+LARGEST = 64 * 1024 * 1024  # bytes; a full snapshot of a big machine is below one megabyte
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All facts of one node at one time.
+
+    Attributes:
+        taken_at: UTC, ISO 8601.
+        sections: section name -> its fact or Missing.
+    """
+
+    node: Node
+    taken_at: str
+    made_by: str
+    sections: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[type, object]:
+        return decode.by_type(self.sections)
+
+
+def to_json(snapshot: Snapshot) -> dict[str, Any]:
+    """The document of a snapshot, schema `envdoctor/snapshot/1`, not redacted."""
+    held = {name: decode.encode(fact) for name, fact in snapshot.sections.items() if not isinstance(fact, Missing)}
+    missing = {
+        name: {"reason": fact.reason, "detail": fact.detail}
+        for name, fact in snapshot.sections.items()
+        if isinstance(fact, Missing)
+    }
+    node = snapshot.node
+    return {
+        "schema": SCHEMA,
+        "made_by": snapshot.made_by,
+        "taken_at": snapshot.taken_at,
+        "node": {
+            "name": node.name,
+            "address": node.address,
+            "python": node.python,
+            "python_version": node.python_version,
+            "python_why": node.python_why,
+        },
+        "facts": held,
+        "missing": missing,
+    }
+
+
+def read(path: Path) -> Snapshot:
+    """Read a snapshot from a file that may come from anywhere.
+
+    Raises:
+        UsageError: the file cannot be read, is too large, is no snapshot, or is of a newer schema.
+    """
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise UsageError(f"{path} is {size / 1e6:.0f} MB; no snapshot is larger than {LARGEST / 1e6:.0f} MB")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the snapshot {path}: {error.strerror}; write one with `envdoctor snapshot -o {path}`"
+        ) from error
+    return parse(data, str(path))
+
+
+def parse(data: bytes, name: str) -> Snapshot:
+    """Read a snapshot from bytes; `name` is used in errors.
+
+    Raises:
+        UsageError: as `read`.
+    """
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        what = "nested too deeply" if isinstance(error, RecursionError) else "truncated or no JSON"
+        raise UsageError(f"{name} is no snapshot: {what}; write one with `envdoctor snapshot -o FILE`") from error
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if not isinstance(schema, str) or not schema.startswith("envdoctor/snapshot/"):
+        raise UsageError(
+            f"{name} is no snapshot (its schema is not {SCHEMA}); write one with `envdoctor snapshot -o FILE`"
+        )
+    if schema != SCHEMA:
+        made_by = str(document.get("made_by", "another version"))[:80]
+        raise UsageError(
+            f"{name} was written by {made_by} in the schema {schema[:60]}; upgrade envdoctor, this one reads {SCHEMA}"
+        )
+    return _checked(document, name)
+
+
+def _checked(document: dict[str, Any], name: str) -> Snapshot:
+    node, held, missing = (document.get(key) or {} for key in ("node", "facts", "missing"))
+    if not all(isinstance(part, dict) for part in (node, held, missing)):
+        raise UsageError(f"{name} is no snapshot: node, facts and missing must be objects")
+    sections: dict[str, object] = {}
+    for kind in facts.KINDS:
+        told = missing.get(kind)
+        if kind in held:
+            sections[kind] = decode.fact(kind, held[kind])
+        elif isinstance(told, dict):
+            sections[kind] = Missing(kind, str(told.get("reason", "")), str(told.get("detail", "")))
+        else:
+            sections[kind] = Missing(kind, "not-asked", f"{Path(name).name} does not hold it")
+    words = {
+        key: str(node.get(key, ""))[:4096] for key in ("name", "address", "python", "python_version", "python_why")
+    }
+    return Snapshot(
+        Node(**words), str(document.get("taken_at", ""))[:64], str(document.get("made_by", ""))[:80], sections
+    )

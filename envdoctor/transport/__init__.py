@@ -1,0 +1,1 @@
+"""How the patient reaches a machine, and how its sections come back."""

@@ -1,0 +1,213 @@
+"""Examines this machine: starts the patient in the target Python and takes its records as they come."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import queue
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from envdoctor import facts
+from envdoctor.model import Missing, Why
+from envdoctor.patient import wire
+from envdoctor.transport.target import Target
+
+PATIENT = Path(__file__).parent.parent / "patient"
+
+# Under -I neither the working directory nor PYTHONPATH nor the user's packages count, and the package is found by its
+# folder alone: whatever lies about in the patient's paths, these modules are ours and the library is Python's.
+START = """
+import sys, types
+package = types.ModuleType("envdoctor_patient"); package.__path__ = [{folder!r}]
+sys.modules["envdoctor_patient"] = package
+from envdoctor_patient.__main__ import main
+main(sys.argv[1])
+"""
+FIRST_WORD_S = 10.0  # a Python that has not said a word by then does not start; seen on cold network file systems: 3 s
+GRACE_S = 0.6  # the patient ends itself at its limit; this much later it is ended
+
+
+@dataclass
+class Request:
+    """What is asked of the patient. `limit_s` bounds the whole examination; `only` names sections, empty for all."""
+
+    limit_s: float = 60.0
+    quick: bool = False
+    offline: bool = False
+    port: int = 0
+    only: tuple[str, ...] = ()
+    environ: dict[str, str] | None = None
+    folder: str | None = None
+
+
+@dataclass
+class Answer:
+    """What came back: raw sections by name, and what the interpreter said where it did not start."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    missing: dict[str, Missing] = field(default_factory=dict)
+    begun: list[str] = field(default_factory=list)
+    complete: bool = False
+    failure: str = ""
+
+
+def _pynvml() -> str:
+    spec = importlib.util.find_spec("pynvml")
+    return spec.origin or "" if spec else ""
+
+
+def _reader(pipe: IO[bytes], into: queue.Queue[bytes | None]) -> None:
+    try:
+        while data := os.read(pipe.fileno(), 1 << 16):
+            into.put(data)
+    except (OSError, ValueError):
+        pass
+    into.put(None)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the patient, which ends its children; one that does not listen is killed and not waited for."""
+    process.terminate()
+    try:
+        process.wait(0.3)
+    except subprocess.TimeoutExpired:
+        if os.name == "posix":
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except OSError:
+                pass
+        process.kill()
+        try:
+            process.wait(0.2)
+        except subprocess.TimeoutExpired:
+            # It sleeps in the kernel and cannot be killed. Nobody waits for it, here or when the program ends.
+            process.returncode = -9
+
+
+def examine(
+    python: str, request: Request, stands_for: str = "", on_record: Callable[[dict[str, Any]], None] | None = None
+) -> Answer:
+    """Run the patient in `python` and collect its answer, for at most `request.limit_s` seconds and a little.
+
+    Args:
+        stands_for: the Python that is meant, where it does not run and `python` is used in its place.
+        on_record: called with every record as it comes, see `envdoctor.patient.wire`.
+
+    Returns:
+        The answer; `failure` says why `python` did not start, else it is empty.
+    """
+    cookie = secrets.token_hex(12)
+    asked = {
+        "cookie": cookie, "limit_s": request.limit_s, "quick": request.quick, "offline": request.offline,
+        "port": request.port, "pynvml": _pynvml(), "stands_for": stands_for, "only": list(request.only),
+    }  # fmt: skip
+    argv = [python, "-I", "-c", START.format(folder=str(PATIENT)), json.dumps(asked)]
+    answer = Answer()
+    began = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=os.name == "posix", env=request.environ, cwd=request.folder,
+        )  # fmt: skip
+    except OSError as error:
+        answer.failure = f"{error.strerror or error}"
+        return answer
+    assert process.stdout is not None and process.stderr is not None
+    pieces: queue.Queue[bytes | None] = queue.Queue()
+    errors: queue.Queue[bytes | None] = queue.Queue()
+    for pipe, into in ((process.stdout, pieces), (process.stderr, errors)):
+        threading.Thread(target=_reader, args=(pipe, into), daemon=True).start()
+    lines = wire.Lines(cookie.encode())
+    try:
+        _collect(pieces, lines, answer, began, request.limit_s, on_record)
+    finally:
+        if answer.complete:
+            try:
+                process.wait(0.2)
+            except subprocess.TimeoutExpired:
+                pass
+        if process.poll() is None:
+            _end(process)
+    if not answer.begun and not answer.complete and not answer.missing:
+        said = (lines.noise + b"".join(piece for piece in _taken(errors) if piece)).decode("utf-8", "replace").strip()
+        answer.failure = said[-2000:] or f"it did not say a word in {min(FIRST_WORD_S, request.limit_s):g} s"
+    return answer
+
+
+def _taken(pieces: queue.Queue[bytes | None]) -> Iterable[bytes | None]:
+    while True:
+        try:
+            yield pieces.get(timeout=0.05)
+        except queue.Empty:
+            return
+
+
+def _collect(
+    pieces: queue.Queue[bytes | None],
+    lines: wire.Lines,
+    answer: Answer,
+    began: float,
+    limit_s: float,
+    on_record: Callable[[dict[str, Any]], None] | None,
+) -> None:
+    while not answer.complete:
+        heard = bool(answer.begun or answer.missing)
+        until = began + (limit_s + GRACE_S if heard else min(limit_s, FIRST_WORD_S))
+        try:
+            piece = pieces.get(timeout=max(0.0, until - time.monotonic()))
+        except queue.Empty:
+            return
+        if piece is None:
+            return
+        for record in lines.feed(piece):
+            if "begin" in record:
+                answer.begun.append(str(record["begin"]))
+            elif "fact" in record:
+                answer.values[str(record["fact"])] = record.get("value")
+            elif "missing" in record:
+                name = str(record["missing"])
+                answer.missing[name] = Missing(name, str(record.get("reason", "")), str(record.get("detail", "")))
+            elif "done" in record:
+                answer.complete = True
+            if on_record is not None:
+                on_record(record)
+
+
+def settle(answer: Answer) -> dict[str, Missing]:
+    """Why each section without an answer has none."""
+    left: dict[str, Missing] = {}
+    for name in facts.KINDS:
+        if name in answer.values:
+            continue
+        if name in answer.missing:
+            left[name] = answer.missing[name]
+        elif answer.failure:
+            left[name] = Missing(name, Why.FAILED.value, answer.failure)
+        else:
+            reason = Why.SLOW if not answer.complete else Why.NOT_HERE
+            left[name] = Missing(name, reason.value, "no answer came in time" if reason is Why.SLOW else "")
+    return left
+
+
+def examine_target(
+    target: Target, request: Request, on_record: Callable[[dict[str, Any]], None] | None = None
+) -> tuple[Answer, str]:
+    """Examine the target Python; where it does not start, this Python looks at the machine in its place.
+
+    Returns:
+        The answer and, where the target did not start, its last words; else "".
+    """
+    answer = examine(target.python, request, on_record=on_record)
+    if not answer.failure or target.python == sys.executable:
+        return answer, answer.failure
+    return examine(sys.executable, request, stands_for=target.python, on_record=on_record), answer.failure

@@ -1,0 +1,95 @@
+"""Which Python is to be examined."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from envdoctor.errors import UsageError
+from envdoctor.model import Text
+
+# How a target was chosen, in words for the report.
+CHOICES = {
+    "asked": Text("given with --python", "由 --python 指定"),
+    "virtual-env": Text("the active venv", "当前激活的 venv"),
+    "conda": Text("the active conda environment", "当前激活的 conda 环境"),
+    "own": Text("the environment envdoctor runs in, which holds torch", "envdoctor 所在的环境(其中有 torch)"),
+    "path": Text("the first Python on PATH", "PATH 中的第一个 Python"),
+    "last": Text("the Python envdoctor runs in; there is no other", "envdoctor 自身的 Python(没有别的可用)"),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """The Python under examination: an absolute path, not resolved, and the key of CHOICES that says why."""
+
+    python: str
+    why: str
+
+
+def _interpreter(folder: Path) -> Path:
+    """The interpreter of an environment folder, whether or not it still works."""
+    places = [
+        folder / "bin" / "python",
+        folder / "bin" / "python3",
+        folder / "python.exe",
+        folder / "Scripts" / "python.exe",
+    ]
+    # lexists: a venv whose base is gone holds a dangling link, which is just what is to be examined.
+    return next((place for place in places if os.path.lexists(place)), places[0])
+
+
+def _asked(given: str, environ: Mapping[str, str]) -> Path:
+    path = Path(given).expanduser()
+    if path.is_dir():
+        return _interpreter(path)
+    if os.path.lexists(path) and ("/" in given or os.sep in given):
+        return path
+    if found := shutil.which(given, path=environ.get("PATH")):
+        return Path(found)
+    for base in _conda_roots(environ):
+        if (named := base / "envs" / given).is_dir():
+            return _interpreter(named)
+    raise UsageError(f"--python {given}: neither a Python, an environment folder nor a conda environment; give a path")
+
+
+def _conda_roots(environ: Mapping[str, str]) -> list[Path]:
+    executable = environ.get("CONDA_EXE") or shutil.which("conda", path=environ.get("PATH")) or ""
+    roots = [Path(executable).parent.parent] if executable else []
+    return [*roots, Path("~/.conda").expanduser()]
+
+
+def choose(asked: str = "", environ: Mapping[str, str] | None = None) -> Target:
+    """The Python to examine: --python, the active venv, the active conda environment, the doctor's own if it holds
+    torch, then the first `python` or `python3` on PATH.
+
+    Raises:
+        UsageError: --python names nothing that could be a Python.
+    """
+    environ = os.environ if environ is None else environ
+    if asked:
+        return Target(os.path.abspath(_asked(asked, environ)), "asked")
+    for variable, why in (("VIRTUAL_ENV", "virtual-env"), ("CONDA_PREFIX", "conda")):
+        if folder := environ.get(variable):
+            place = _interpreter(Path(folder))
+            # A conda environment without a Python of its own is common (base tools only).
+            if os.path.lexists(place):
+                return Target(os.path.abspath(place), why)
+    if _holds_torch():
+        return Target(sys.executable, "own")
+    for name in ("python", "python3"):
+        if found := shutil.which(name, path=environ.get("PATH")):
+            return Target(os.path.abspath(found), "path")
+    return Target(sys.executable, "last")
+
+
+def _holds_torch() -> bool:
+    return any(
+        os.path.isdir(os.path.join(entry, "torch"))
+        for entry in sys.path
+        if "site-packages" in entry or "dist-packages" in entry
+    )
