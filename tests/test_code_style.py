@@ -45,7 +45,7 @@ def test_mypy_strict() -> None:
 
 
 def test_the_patient_is_python_3_6() -> None:
-    run(sys.executable, "-m", "vermin", "-t=3.6-", "--violations", "--no-tips", "envdoctor/patient")
+    run(str(Path(sys.executable).with_name("vermin")), "-t=3.6-", "--violations", "--no-tips", "envdoctor/patient")
 
 
 def test_the_patient_needs_nothing_but_the_standard_library() -> None:

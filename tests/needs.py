@@ -1,0 +1,30 @@
+"""What a test needs of the machine. Where it lacks, the test skips and says why; in CI that is a failure."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+NO_SKIP = bool(os.environ.get("ENVDOCTOR_NO_SKIP"))
+
+
+def _lacks(what: str) -> None:
+    if NO_SKIP:
+        pytest.fail(f"{what}; ENVDOCTOR_NO_SKIP is set")
+    pytest.skip(what)
+
+
+def root() -> None:
+    """The test makes namespaces, users or mounts."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        _lacks("needs root")
+
+
+def program(name: str, package: str = "") -> str:
+    """The path of a program that a Debian package brings."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    if found is None:
+        _lacks(f"needs {name} (Debian package {package or name})")
+    return found or ""
