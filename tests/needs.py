@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
 NO_SKIP = bool(os.environ.get("ENVDOCTOR_NO_SKIP"))
 
 
-def _lacks(what: str) -> None:
+def _lacks(what: str) -> NoReturn:
     if NO_SKIP:
         pytest.fail(f"{what}; ENVDOCTOR_NO_SKIP is set")
     pytest.skip(what)
@@ -27,4 +28,4 @@ def program(name: str, package: str = "") -> str:
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
     if found is None:
         _lacks(f"needs {name} (Debian package {package or name})")
-    return found or ""
+    return found

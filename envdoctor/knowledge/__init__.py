@@ -22,7 +22,8 @@ FOLDER = Path(__file__).parent
 @functools.cache
 def table(name: str) -> dict[str, Any]:
     """The whole table `name`.toml. Raises FileNotFoundError for a name that is none."""
-    return tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    found: dict[str, Any] = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    return found
 
 
 @functools.cache
@@ -34,4 +35,5 @@ def rows(name: str, key: str, row: type[Row]) -> tuple[Row, ...]:
     """
     import msgspec
 
-    return msgspec.convert(tuple(table(name)[key]), tuple[row, ...])  # type: ignore[valid-type]
+    kind: Any = row
+    return msgspec.convert(tuple(table(name)[key]), tuple[kind, ...])
