@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from envdoctor.model import Finding, Outcome, Report, Severity, Text, TopicLine
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean
-from envdoctor.render.words import SEVERITIES, seen, sentence, why_missing
+from envdoctor.render.words import SEVERITIES, seen, sentence, tally, why_missing
 
 MARKS = {"fine": ("✓", "ok"), "warning": ("!", "!"), "error": ("✗", "X"), "none": ("-", "-"), "note": ("✓", "ok")}
 COLOURS = {"fine": "green", "note": "green", "warning": "yellow", "error": "red", "none": "dim"}
@@ -16,7 +16,7 @@ LABELS = {
     "seen": Text("seen", "观测"),
     "so": Text("so", "后果"),
     "fix": Text("fix", "修复"),
-    "also": Text("note", "说明"),
+    "thus": Text("thus", "连带"),
     "more": Text("more", "详情"),
     "because": Text("because of", "起因"),
 }
@@ -37,27 +37,25 @@ class Page:
         )  # fmt: skip
         self._width = style.width
 
-    def line(self, *pieces: tuple[str, str], indent: int = 0) -> None:
-        """One line of (text, style) pieces; on a terminal, broken lines continue at `indent`."""
+    def line(self, *pieces: tuple[str, str], indent: int | None = 0) -> None:
+        """One line of (text, style) pieces; on a terminal, broken lines continue at `indent`, None breaks none."""
         from rich.text import Text as Rich
 
         whole = Rich()
         for text, look in pieces:
             whole.append(text, look)
-        if self._width and whole.cell_len > self._width:
+        if self._width and whole.cell_len > self._width and indent is not None:
             self._broken(whole, indent)
         else:
-            self._console.print(whole)
+            self._console.print(whole, soft_wrap=True)
 
     def _broken(self, whole: object, indent: int) -> None:
         from rich.text import Text as Rich
 
         assert isinstance(whole, Rich)
-        head, rest = whole[:0], whole
-        lines = rest.wrap(self._console, max(20, self._width - indent), no_wrap=False)
-        for number, line in enumerate(lines):
+        for number, line in enumerate(whole.wrap(self._console, max(20, self._width - indent))):
             line.rstrip()
-            self._console.print(Rich(" " * (indent if number else 0)) + head + line)
+            self._console.print(Rich(" " * (indent if number else 0)) + line)
 
     def text(self) -> str:
         lines = self._buffer.getvalue().splitlines()
@@ -78,18 +76,35 @@ def render(report: Report, style: Style, redactor: Redactor) -> str:
             page.line((line, ""))
         page.line(("", ""))
         _topics(page, report, style, redactor)
-    shown = [f for f in report.findings if style.verbosity >= 1 or f.severity is not Severity.NOTE]
-    for number, finding in enumerate(shown):
+    for number, chain in enumerate(_chains(report, style)):
         if number or style.verbosity >= 0:
             page.line(("", ""))
-        _block(page, finding, len(report.nodes), style, redactor)
+        _block(page, chain, len(report.nodes), style, redactor)
     _crashes(page, report, style, redactor)
     if style.verbosity >= 1:
         _not_run(page, report, style, redactor)
     if style.verbosity >= 0:
         page.line(("", ""))
-        page.line((_tally(report, style), "bold"))
+        page.line((tally(report, style), "bold"))
     return page.text()
+
+
+def _chains(report: Report, style: Style) -> list[list[Finding]]:
+    """The findings to show: each with those that follow from it, which need no block of their own.
+
+    With -v nothing is folded and notes are shown.
+    """
+    chains: list[list[Finding]] = []
+    for finding in report.findings:
+        if style.verbosity >= 1:
+            chains.append([finding])
+        elif finding.severity is Severity.NOTE:
+            continue
+        elif chains and finding.because_of in {earlier.code for earlier in chains[-1]}:
+            chains[-1].append(finding)
+        else:
+            chains.append([finding])
+    return chains
 
 
 def _heading(report: Report, style: Style, redactor: Redactor) -> Iterator[str]:
@@ -145,7 +160,8 @@ def _topic_state(
     return (worst.value if worst else "fine"), said
 
 
-def _block(page: Page, finding: Finding, nodes: int, style: Style, redactor: Redactor) -> None:
+def _block(page: Page, chain: list[Finding], nodes: int, style: Style, redactor: Redactor) -> None:
+    finding = chain[0]
     colour = COLOURS[finding.severity.value] if finding.severity is not Severity.NOTE else "cyan"
     words = finding.words
     language = style.language
@@ -169,12 +185,17 @@ def _block(page: Page, finding: Finding, nodes: int, style: Style, redactor: Red
             rows.append(("", help_text, "dim"))
     elif help_text:
         rows.append(("fix", help_text, ""))
+    for number, consequence in enumerate(chain[1:]):
+        said = sentence(consequence.words.title, consequence, language, redactor)
+        rows.append(("thus" if not number else "", f"{said} [{consequence.code}]", ""))
     rows.append(("more", f"envdoctor explain {finding.code}", "dim"))
     width = max(len("seen"), *(_cells(LABELS[label].say(language)) for label, _, _ in rows if label)) + 2
     for label, text, look in rows:
         if text:
             name = LABELS[label].say(language) if label else ""
-            page.line(("  " + pad(name, width), "dim"), (text, look), indent=width + 2)
+            # A command is never broken: it must survive being copied.
+            indent = width + 2 if look != "cyan" else None
+            page.line(("  " + pad(name, width), "dim"), (text, look), indent=indent)
 
 
 def _cells(text: str) -> int:
@@ -224,24 +245,3 @@ def _not_run(page: Page, report: Report, style: Style, redactor: Redactor) -> No
                     "dim",
                 )
             )
-
-
-def _tally(report: Report, style: Style) -> str:
-    errors, warnings, notes = (report.count(severity) for severity in Severity)
-    skipped = len(report.with_status("skipped"))
-    crashed = len(report.with_status("crashed")) + len(report.unloaded)
-    if style.language == "zh":
-        counted = "、".join(f"{n} 个{word}" for n, word in ((errors, "错误"), (warnings, "警告"), (notes, "提示")) if n)
-        tail = f";{len(report.outcomes)} 项检查,用时 {report.seconds:.1f} 秒"
-        tail += f",{skipped} 项未检查(-v 查看原因)" if skipped else ""
-        tail += f",{crashed} 项崩溃" if crashed else ""
-        return (counted or "没有发现问题") + tail
-    counted = ", ".join(
-        f"{n} {word}{'s' if n != 1 else ''}"
-        for n, word in ((errors, "error"), (warnings, "warning"), (notes, "note"))
-        if n
-    )
-    tail = f"; {len(report.outcomes)} checks in {report.seconds:.1f} s"
-    tail += f", {skipped} not run (-v says why)" if skipped else ""
-    tail += f", {crashed} crashed" if crashed else ""
-    return (counted or "no problems found") + tail

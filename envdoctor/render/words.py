@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from envdoctor.model import Finding, Language, Missing, Severity, Text
+from envdoctor.model import Finding, Language, Missing, Report, Severity, Text
 from envdoctor.redact import Redactor
-from envdoctor.render import clean
+from envdoctor.render import Style, clean
 
 SEVERITIES = {
     Severity.ERROR: Text("error", "错误"),
@@ -53,3 +53,25 @@ def seen(finding: Finding, language: Language, redactor: Redactor) -> list[str]:
 
 def _value(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def tally(report: Report, style: Style) -> str:
+    """How many problems, how many checks, how long: the last line."""
+    errors, warnings, notes = (report.count(severity) for severity in Severity)
+    skipped = len(report.with_status("skipped"))
+    crashed = len(report.with_status("crashed")) + len(report.unloaded)
+    if style.language == "zh":
+        counted = "、".join(f"{n} 个{word}" for n, word in ((errors, "错误"), (warnings, "警告"), (notes, "提示")) if n)
+        tail = f";{len(report.outcomes)} 项检查,用时 {report.seconds:.1f} 秒"
+        tail += f",{skipped} 项未检查(-v 查看原因)" if skipped else ""
+        tail += f",{crashed} 项崩溃" if crashed else ""
+        return (counted or "没有发现问题") + tail
+    counted = ", ".join(
+        f"{n} {word}{'s' if n != 1 else ''}"
+        for n, word in ((errors, "error"), (warnings, "warning"), (notes, "note"))
+        if n
+    )
+    tail = f"; {len(report.outcomes)} checks in {report.seconds:.1f} s"
+    tail += f", {skipped} not run (-v says why)" if skipped else ""
+    tail += f", {crashed} crashed" if crashed else ""
+    return (counted or "no problems found") + tail

@@ -1,0 +1,42 @@
+"""The report as GitHub Actions workflow commands: each finding becomes an annotation of the job."""
+
+from __future__ import annotations
+
+from envdoctor.model import Report, Severity
+from envdoctor.redact import Redactor
+from envdoctor.render import Style, clean
+from envdoctor.render.words import seen, sentence, tally
+
+COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
+
+
+def _data(text: str) -> str:
+    """Escaped as the runner wants message text (docs: workflow commands, toolkit's escapeData)."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def render(report: Report, style: Style, redactor: Redactor) -> str:
+    lines = []
+    for finding in report.findings:
+        if finding.severity is Severity.NOTE and style.verbosity < 1:
+            continue
+        title = sentence(finding.words.title, finding, style.language, redactor)
+        parts = [
+            sentence(finding.words.why, finding, style.language, redactor),
+            *seen(finding, style.language, redactor),
+        ]
+        remedy = finding.command or sentence(finding.words.help, finding, style.language, redactor)
+        parts += [clean(redactor.text(remedy))] if remedy else []
+        name = _property(f"{finding.code}: {title}")
+        lines.append(f"::{COMMANDS[finding.severity]} title={name}::{_data(chr(10).join(parts))}")
+    for outcome in report.with_status("crashed"):
+        told = clean(redactor.text(f"the check {outcome.check.name} crashed: {outcome.error}"))
+        lines.append(f"::error title=envdoctor::{_data(told)}")
+    for path, error in report.unloaded.items():
+        lines.append(f"::error title=envdoctor::{_data(clean(redactor.text(f'{path} could not be loaded: {error}')))}")
+    lines.append(tally(report, style))
+    return "\n".join(lines) + "\n"

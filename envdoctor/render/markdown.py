@@ -1,0 +1,74 @@
+"""The report as Markdown, to paste into an issue or a chat."""
+
+from __future__ import annotations
+
+import re
+
+from envdoctor.model import Finding, Report, Severity, Text
+from envdoctor.redact import Redactor
+from envdoctor.render import Style, clean
+from envdoctor.render.words import SEVERITIES, seen, sentence, tally, why_missing
+
+FIX = Text("Fix", "修复")
+NOT_CHECKED = Text("Not checked", "未检查")
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown would take for markup, shown as it is; backticks stay, they mark literals in our sentences."""
+    return re.sub(r"([\\*_\[\]<>|#])", r"\\\1", text)
+
+
+def _prose(text: str) -> str:
+    """A sentence whose `literals` stay literal and whose rest cannot be markup."""
+    pieces = re.split(r"(`[^`\n]+`)", text)
+    return "".join(piece if piece.startswith("`") and len(piece) > 1 else _escaped(piece) for piece in pieces)
+
+
+def _block(finding: Finding, many: bool, style: Style, redactor: Redactor) -> list[str]:
+    language = style.language
+    where = f" ({', '.join(clean(redactor.text(node)) for node in finding.nodes)})" if many else ""
+    title = sentence(finding.words.title, finding, language, redactor)
+    lines = [f"### {SEVERITIES[finding.severity].say(language)} `{finding.code}`: {_prose(title)}{_escaped(where)}", ""]
+    lines += [f"- {_prose(line)}" for line in seen(finding, language, redactor)]
+    lines += ["", _prose(sentence(finding.words.why, finding, language, redactor)), ""]
+    if finding.because_of:
+        lines += [f"← `{finding.because_of}`", ""]
+    help_text = sentence(finding.words.help, finding, language, redactor)
+    if finding.command:
+        lines += [
+            f"{FIX.say(language)}:",
+            "",
+            "```sh",
+            clean(redactor.text(finding.command)).replace("```", "'''"),
+            "```",
+            "",
+        ]
+    if help_text:
+        lines += [_prose(help_text), ""]
+    return lines
+
+
+def render(report: Report, style: Style, redactor: Redactor) -> str:
+    lines = [f"## {report.made_by}: {tally(report, style)}", ""]
+    for node in report.nodes:
+        lines += [
+            f"- `{clean(redactor.text(node.name))}`, Python `{clean(redactor.text(node.python))}` {node.python_version}"
+        ]
+    lines.append("")
+    for finding in report.findings:
+        if finding.severity is not Severity.NOTE or style.verbosity >= 1:
+            lines += _block(finding, len(report.nodes) > 1, style, redactor)
+    topics = [(line.topic.name, line.text.say(style.language, line.values)) for line in report.topics if line.text]
+    if topics:
+        lines += ["| | |", "|---|---|"]
+        lines += [f"| {name} | {_escaped(clean(redactor.text(said)))} |" for name, said in topics] + [""]
+    skipped = [outcome for outcome in report.with_status("skipped") if outcome.missing]
+    if skipped and style.verbosity >= 1:
+        lines += [f"### {NOT_CHECKED.say(style.language)}", ""]
+        reasons = dict.fromkeys(
+            why_missing(outcome.missing, style.language, redactor) for outcome in skipped if outcome.missing
+        )
+        lines += [f"- {_escaped(reason)}" for reason in reasons] + [""]
+    for outcome in report.with_status("crashed"):
+        lines += [f"- `{outcome.check.name}` crashed: {_escaped(clean(redactor.text(outcome.error)))}"]
+    return "\n".join(lines).rstrip() + "\n"

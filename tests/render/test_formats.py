@@ -1,0 +1,97 @@
+"""envdoctor/render: json_report, github, junit, markdown"""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from envdoctor.redact import Redactor
+from envdoctor.render import FORMATS, Style, renderer
+from tests.render.reports import report
+
+
+def said(form: str, **style: object) -> str:
+    return renderer(form).render(report(), Style(**style), Redactor(b"k" * 16))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_format_leaks_a_secret_or_an_escape_sequence(form: str, language: str) -> None:
+    document = said(form, language=language, verbosity=2)
+    assert "hunter2secret" not in document
+    assert "\x1b" not in document
+    assert document.endswith("\n")
+
+
+def test_json_is_the_contract() -> None:
+    document = json.loads(said("json"))
+    assert list(document) == ["schema", "made_by", "taken_at", "seconds", "nodes", "findings", "outcomes", "tally"]
+    assert document["schema"] == "envdoctor/report/1"
+    assert document["nodes"] == [
+        {"name": "gpu-a01", "python": "/opt/envs/train/bin/python", "python_version": "3.11.7"}
+    ]
+    first, second, warning, note = document["findings"]
+    assert first == {
+        "code": "driver-too-old",
+        "topic": "driver",
+        "severity": "error",
+        "title": "the driver 535.104.05 is too old for CUDA 13.0",
+        "why": "CUDA does not initialise",
+        "evidence": {"driver": "535.104.05", "cuda": "13.0", "version": "2.10.0"},
+        "nodes": ["gpu-a01"],
+        "because_of": None,
+        "fix": {"command": "pip install torch==2.10.0", "automatic": False},
+    }
+    assert second["because_of"] == "driver-too-old"
+    assert second["fix"] is None
+    assert (warning["severity"], note["severity"]) == ("warning", "note")
+    skipped = document["outcomes"][4]
+    assert skipped == {
+        "check": "port_down",
+        "topic": "rdma",
+        "status": "skipped",
+        "reason": "rdma: not on this machine (/sys/class/infiniband is absent)",
+        "seconds": 0.0,
+    }
+    assert document["tally"] == {"errors": 2, "warnings": 1, "notes": 1, "skipped": 1, "crashed": 2}
+
+
+def test_github_annotates() -> None:
+    lines = said("github").splitlines()
+    assert lines[0].startswith(
+        "::error title=driver-too-old%3A the driver 535.104.05 is too old for CUDA 13.0::CUDA does not"
+    )
+    assert "%0A" in lines[0]
+    assert any(line.startswith("::warning title=pip-index-plain-http") for line in lines)
+    assert not any("::notice" in line for line in lines)
+    assert any("the check odd crashed" in line for line in lines)
+    assert any(
+        line.startswith("::notice title=gpu-persistence-off") for line in said("github", verbosity=1).splitlines()
+    )
+
+
+def test_junit_is_xml_with_a_case_for_every_check() -> None:
+    root = ElementTree.fromstring(said("junit"))
+    suites = {suite.get("name"): suite for suite in root}
+    assert set(suites) == {"driver", "gpu", "pip", "rdma", "shm", "disk", "check files"}
+    failure = suites["driver"].find("testcase/failure")
+    assert failure is not None
+    assert failure.get("type") == "driver-too-old"
+    assert suites["driver"].get("failures") == "1"
+    assert suites["rdma"].get("skipped") == "1"
+    assert suites["shm"].get("errors") == "1"
+    assert suites["pip"].get("failures") == "0"
+    out = suites["pip"].find("testcase/system-out")
+    assert out is not None and out.text is not None
+    assert out.text.startswith("warning[pip-index-plain-http]")
+
+
+def test_markdown_escapes_what_would_be_markup() -> None:
+    page = said("markdown")
+    assert "### error `driver-too-old`: the driver 535.104.05 is too old for CUDA 13.0" in page
+    assert "```sh\npip install torch==2.10.0\n```" in page
+    assert "| driver | 535.104.05, CUDA 12.2 |" in page
+    assert "`http://***" in page  # our own literal marks stay
+    assert "- rdma: not on this machine" in said("markdown", verbosity=1)

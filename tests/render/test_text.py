@@ -1,0 +1,106 @@
+"""envdoctor/render/text.py"""
+
+from __future__ import annotations
+
+import pytest
+from rich.cells import cell_len
+
+from envdoctor.redact import Redactor
+from envdoctor.render import Style, text
+from tests.render.reports import report
+
+
+def said(**style: object) -> str:
+    return text.render(report(), Style(**style), Redactor(b"k" * 16))  # type: ignore[arg-type]
+
+
+def test_the_order_is_who_topics_problems_tally() -> None:
+    page = said()
+    places = [
+        page.index(part)
+        for part in ("envdoctor 0.1.0 on gpu-a01", "✗ driver", "error[driver-too-old]", "warning[pip", "2 errors")
+    ]
+    assert places == sorted(places)
+    assert page.splitlines()[-1] == "2 errors, 1 warning, 1 note; 7 checks in 1.3 s, 1 not run (-v says why), 2 crashed"
+
+
+def test_a_block_names_what_was_seen_what_follows_and_the_command() -> None:
+    block = said().split("\n\n")[2]
+    assert block.splitlines() == [
+        "error[driver-too-old]: the driver 535.104.05 is too old for CUDA 13.0",
+        "  seen  535.104.05 (/proc/driver/nvidia/version)",
+        "  so    CUDA does not initialise",
+        "  fix   pip install torch==2.10.0",
+        "        or ask for driver 580",
+        "  thus  no GPU is visible to torch [gpu-not-visible]",
+        "  more  envdoctor explain driver-too-old",
+    ]
+
+
+def test_consequences_are_folded_unless_asked_for() -> None:
+    assert "error[gpu-not-visible]" not in said()
+    assert "error[gpu-not-visible]" in said(verbosity=1)
+
+
+def test_notes_and_reasons_for_skips_come_with_v() -> None:
+    assert "gpu-persistence-off" not in said()
+    page = said(verbosity=1)
+    assert "note[gpu-persistence-off]" in page
+    assert "rdma: not on this machine (/sys/class/infiniband is absent): port_down" in page
+
+
+def test_a_topic_that_could_not_be_checked_says_why() -> None:
+    assert "- rdma    not checked: rdma: not on this machine (/sys/class/infiniband is absent)" in said()
+
+
+def test_quiet_shows_problems_only() -> None:
+    page = said(verbosity=-1)
+    assert page.startswith("error[driver-too-old]")
+    assert "2 errors" not in page
+
+
+def test_crashes_and_broken_files_are_named() -> None:
+    page = said()
+    assert "the check odd (shm) crashed: ValueError: [x]" in page
+    assert "broken.py: SyntaxError" in page
+    assert "odd.py:3" not in page
+    assert "odd.py:3" in said(verbosity=2)
+
+
+def test_values_cannot_steer_the_terminal_or_be_markup() -> None:
+    page = said()
+    assert "\x1b" not in page
+    assert "[red]simple\\x1b[31m" in page
+
+
+def test_credentials_do_not_appear() -> None:
+    assert "hunter2secret" not in said(verbosity=2)
+
+
+def test_colour_only_where_asked_for() -> None:
+    assert "\x1b[" in said(colour=True)
+    assert "\x1b[" not in said(colour=False)
+
+
+def test_without_unicode_the_marks_are_words() -> None:
+    page = said(unicode=False)
+    assert "ok disk" in page
+    assert "X  driver" in page
+    assert "✓" not in page
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_sixty_columns_are_kept_but_for_commands(language: str) -> None:
+    for line in said(language=language, width=60, verbosity=1).splitlines():
+        assert cell_len(line) <= 60 or "pip install" in line or "envdoctor explain" in line or "://" in line, line
+
+
+def test_a_long_command_is_not_broken() -> None:
+    assert "pip install torch==2.10.0" in said(width=24)
+
+
+def test_chinese_is_aligned_by_cells() -> None:
+    page = said(language="zh")
+    assert "错误[driver-too-old]: 驱动 535.104.05 对 CUDA 13.0 来说太旧" in page
+    assert page.splitlines()[-1].startswith("2 个错误、1 个警告、1 个提示")
+    assert "  观测  535.104.05" in page
