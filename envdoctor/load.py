@@ -60,11 +60,7 @@ def _module(path: Path, prefix: str) -> ModuleType:
         raise ImportError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
+    spec.loader.exec_module(module)
     return module
 
 
@@ -111,11 +107,9 @@ def load(folders: Iterable[Path]) -> Loaded:
                 taken = [problem.code for problem in file.problems if problem.code in codes]
                 if taken:
                     raise ValueError(f"the code {taken[0]} is already taken by {codes[taken[0]]}")
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 broken[str(path)] = f"{type(error).__name__}: {error}"
-                continue
-            except SystemExit as error:
-                broken[str(path)] = f"ended the program with {error.code!r} when imported"
+                sys.modules.pop(f"{prefix}.{path.stem}", None)
                 continue
             codes.update({problem.code: str(path) for problem in file.problems})
             files.append(file)

@@ -72,6 +72,7 @@ def _reader(pipe: IO[bytes], into: queue.Queue[bytes | None]) -> None:
             into.put(data)
     except (OSError, ValueError):
         pass
+    pipe.close()
     into.put(None)
 
 
@@ -125,8 +126,12 @@ def examine(
     assert process.stdout is not None and process.stderr is not None
     pieces: queue.Queue[bytes | None] = queue.Queue()
     errors: queue.Queue[bytes | None] = queue.Queue()
-    for pipe, into in ((process.stdout, pieces), (process.stderr, errors)):
-        threading.Thread(target=_reader, args=(pipe, into), daemon=True).start()
+    readers = [
+        threading.Thread(target=_reader, args=each, daemon=True)
+        for each in ((process.stdout, pieces), (process.stderr, errors))
+    ]
+    for reader in readers:
+        reader.start()
     lines = wire.Lines(cookie.encode())
     try:
         _collect(pieces, lines, answer, began, request.limit_s, on_record)
@@ -138,6 +143,9 @@ def examine(
                 pass
         if process.poll() is None:
             _end(process)
+        for reader in readers:
+            # One of its helpers may hold the pipe: the reader is left to itself then.
+            reader.join(0.1)
     if not answer.begun and not answer.complete and not answer.missing:
         said = (lines.noise + b"".join(piece for piece in _taken(errors) if piece)).decode("utf-8", "replace").strip()
         answer.failure = said[-2000:] or f"it did not say a word in {min(FIRST_WORD_S, request.limit_s):g} s"

@@ -1,0 +1,191 @@
+"""envdoctor/engine.py"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from envdoctor import Finding, Missing, PerNode, Problem, Severity, Text, Topic, check, summary
+from envdoctor.engine import Need, fold, needs, run, summarise
+from envdoctor.model import Check, Outcome, Scalar, TopicFile
+
+
+@dataclass(frozen=True)
+class Apples:
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Pears:
+    count: int = 0
+
+
+def problem(code: str, severity: Severity = Severity.ERROR, *causes: str) -> Problem:
+    words = Text(code, code)
+    return Problem(code, severity, words, words, caused_by=causes)
+
+
+NONE_LEFT = problem("none-left")
+
+
+@check(NONE_LEFT)
+def none_left(apples: Apples) -> Iterable[Finding]:
+    if not apples.count:
+        yield NONE_LEFT.found(count=apples.count)
+
+
+@check(NONE_LEFT)
+def judges_absence(apples: Apples | Missing) -> Iterable[Finding]:
+    if isinstance(apples, Missing):
+        yield NONE_LEFT.found(reason=apples.reason)
+
+
+@check(NONE_LEFT)
+def optional(apples: Apples, pears: Pears | None) -> Iterable[Finding]:
+    if pears is None:
+        yield NONE_LEFT.found()
+
+
+@check(NONE_LEFT)
+def over_nodes(apples: PerNode[Apples]) -> Iterable[Finding]:
+    assert isinstance(apples, Mapping)
+    counts = {node: fact.count for node, fact in apples.items() if isinstance(fact, Apples)}
+    few = [node for node, count in counts.items() if count < max(counts.values())]
+    for node in few:
+        yield Finding(NONE_LEFT, {"count": counts[node]}, nodes=(node,))
+
+
+@check(NONE_LEFT)
+def raises(apples: Apples) -> Iterable[Finding]:
+    raise ZeroDivisionError("apples")
+
+
+@check(NONE_LEFT)
+def undeclared(apples: Apples) -> Iterable[Finding]:
+    yield problem("something-else").found()
+
+
+def only(made: Check, **facts: Mapping[type, object]) -> Outcome:
+    (outcome,) = run([made], facts)
+    return outcome
+
+
+def test_the_signature_is_the_dependency_list() -> None:
+    assert needs(none_left.judge) == (Need("apples", Apples, "required"),)
+    assert [need.kind for need in needs(optional.judge)] == ["required", "optional"]
+    assert needs(judges_absence.judge)[0].kind == "judged"
+    assert needs(over_nodes.judge) == (Need("apples", Apples, "per-node"),)
+
+
+def test_a_parameter_must_be_a_fact() -> None:
+    def no_annotation(apples) -> None: ...  # type: ignore[no-untyped-def]
+
+    def two_facts(apples: Apples | Pears) -> None: ...
+
+    for wrong in (no_annotation, two_facts):
+        with pytest.raises(TypeError, match="apples"):
+            needs(wrong)
+
+
+def test_a_needed_fact_that_is_missing_skips_and_says_why() -> None:
+    gone = Missing("apples", "denied", "the orchard is locked")
+    outcome = only(none_left, a={Apples: gone})
+    assert (outcome.status, outcome.missing) == ("skipped", gone)
+    assert only(none_left, a={}).missing == Missing("apples", "not-here")
+
+
+def test_absence_is_judged_where_the_check_asks_for_it() -> None:
+    (finding,) = only(judges_absence, a={Apples: Missing("apples", "hung")}).findings
+    assert finding.evidence == {"reason": "hung"}
+    assert only(judges_absence, a={Apples: Apples(1)}).findings == ()
+
+
+def test_an_optional_fact_is_none_when_missing() -> None:
+    assert len(only(optional, a={Apples: Apples(), Pears: Missing("pears", "not-here")}).findings) == 1
+    assert only(optional, a={Apples: Apples(), Pears: Pears()}).findings == ()
+
+
+def test_a_check_that_raises_is_an_outcome_and_the_others_go_on() -> None:
+    crashed, ran = run([raises, none_left], {"a": {Apples: Apples(0)}})
+    assert (crashed.status, crashed.error) == ("crashed", "ZeroDivisionError: apples")
+    assert "test_engine.py" in crashed.traceback
+    assert ran.status == "ran"
+
+
+def test_a_check_may_report_only_what_it_declares() -> None:
+    outcome = only(undeclared, a={Apples: Apples()})
+    assert outcome.status == "crashed"
+    assert "something-else" in outcome.error
+
+
+def test_every_node_is_judged_and_named() -> None:
+    outcome = only(none_left, a={Apples: Apples(0)}, b={Apples: Apples(3)}, c={Apples: Apples(0)})
+    assert [finding.nodes for finding in outcome.findings] == [("a",), ("c",)]
+    (merged,) = fold([outcome])
+    assert merged.nodes == ("a", "c")
+
+
+def test_a_check_over_nodes_sees_all_of_them() -> None:
+    outcome = only(over_nodes, a={Apples: Apples(3)}, b={Apples: Apples(1)}, c={})
+    assert [finding.nodes for finding in outcome.findings] == [("b",)]
+
+
+def found(*findings: Finding) -> tuple[str, ...]:
+    everything = [
+        finding if finding.nodes else Finding(finding.problem, finding.evidence, nodes=("a",)) for finding in findings
+    ]
+    return tuple(finding.code for finding in fold([Outcome(none_left, "ran", tuple(everything))]))
+
+
+def test_causes_come_first_and_the_worst_chain_leads() -> None:
+    note_cause = problem("cause", Severity.NOTE)
+    consequence = problem("consequence", Severity.ERROR, "absent", "cause")
+    warning = problem("warning", Severity.WARNING)
+    assert found(warning.found(), consequence.found(), note_cause.found()) == ("cause", "consequence", "warning")
+
+
+def test_the_first_declared_cause_that_is_present_counts() -> None:
+    outcome = Outcome(
+        none_left,
+        "ran",
+        tuple(
+            Finding(own, nodes=("a",))
+            for own in (problem("late", Severity.ERROR, "unlikely", "likely"), problem("likely"), problem("unlikely"))
+        ),
+    )
+    late = next(finding for finding in fold([outcome]) if finding.code == "late")
+    assert late.because_of == "unlikely"
+
+
+def test_a_cause_counts_on_its_own_node_only() -> None:
+    cause, consequence = problem("cause"), problem("consequence", Severity.ERROR, "cause")
+    findings = (Finding(cause, nodes=("a",)), Finding(consequence, nodes=("b",)))
+    assert [finding.because_of for finding in fold([Outcome(none_left, "ran", findings)])] == [None, None]
+
+
+def test_problems_that_blame_each_other_do_not_end_in_a_circle() -> None:
+    one, two = problem("one", Severity.ERROR, "two"), problem("two", Severity.WARNING, "one")
+    assert sorted(found(one.found(), two.found())) == ["one", "two"]
+
+
+def test_a_long_chain_is_told_from_its_root() -> None:
+    chain = [problem("c", Severity.ERROR, "b"), problem("b", Severity.NOTE, "a"), problem("a", Severity.NOTE)]
+    assert found(*(own.found() for own in chain)) == ("a", "b", "c")
+
+
+def test_summaries() -> None:
+    @summary
+    def line(apples: Apples) -> tuple[Text, Mapping[str, Scalar]]:
+        return Text("{n} apples", "{n} 个苹果"), {"n": 6 // apples.count}
+
+    def file(name: str, own: object) -> TopicFile:
+        return TopicFile(Topic(name), (), (), own, "")  # type: ignore[arg-type]
+
+    files = (file("apples", line), file("pears", None))
+    first, second = summarise(files, {Apples: Apples(2)})
+    assert first.text is not None and first.text.say("zh", first.values) == "3 个苹果"
+    assert second.text is None
+    assert summarise(files, {})[0].text is None
+    assert summarise(files, {Apples: Apples(0)})[0].text is None, "a summary that raises is left out"

@@ -1,0 +1,120 @@
+"""envdoctor/snapshot.py and decode.py: snapshots come from anywhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envdoctor import decode, facts, snapshot
+from envdoctor.errors import UsageError
+from envdoctor.facts.host import Host, Scheduler
+from envdoctor.model import Missing, Node
+
+
+def a_snapshot() -> snapshot.Snapshot:
+    sections: dict[str, object] = {name: Missing(name, "not-asked", "a test does not need it") for name in facts.KINDS}
+    sections["host"] = Host(name="gpu-a01", cpus=8, scheduler=Scheduler("slurm", "42"), modules=("cuda/12.4",))
+    return snapshot.Snapshot(
+        Node("gpu-a01", python="/usr/bin/python3"), "2026-11-20T12:00:00Z", "envdoctor 0.1.0", sections
+    )
+
+
+def as_bytes(**changes: Any) -> bytes:
+    return json.dumps({**snapshot.to_json(a_snapshot()), **changes}).encode()
+
+
+def test_what_is_written_reads_back() -> None:
+    assert snapshot.parse(as_bytes(), "a.json") == a_snapshot()
+
+
+def test_unknown_fields_are_dropped_and_absent_ones_take_their_default() -> None:
+    document = snapshot.to_json(a_snapshot())
+    document["facts"] = {"host": {"name": "old", "colour": "red"}, "oracle": {}}
+    read = snapshot.parse(json.dumps(document).encode(), "a.json")
+    assert read.sections["host"] == Host(name="old")
+    assert "oracle" not in read.sections
+
+
+def test_a_section_the_file_lacks_is_missing_and_says_so() -> None:
+    read = snapshot.parse(as_bytes(facts={}, missing={}), "dir/a.json")
+    assert read.sections["host"] == Missing("host", "not-asked", "a.json does not hold it")
+
+
+def test_a_value_that_does_not_fit_is_missing_and_says_so() -> None:
+    read = snapshot.parse(as_bytes(facts={"host": {"cpus": "many"}}), "a.json")
+    wrong = read.sections["host"]
+    assert isinstance(wrong, Missing)
+    assert wrong.reason == "invalid"
+    assert "cpus" in wrong.detail
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "truncated or no JSON"),
+        (as_bytes()[:200], "truncated or no JSON"),
+        (b"\xff\xfe\x00", "truncated or no JSON"),
+        (b"[" * 100_000, "no snapshot"),
+        (b"[]", "its schema is not"),
+        (b'{"schema": 3}', "its schema is not"),
+        (b'{"schema": "envdoctor/report/1"}', "its schema is not"),
+        (as_bytes(schema="envdoctor/snapshot/2", made_by="envdoctor 9"), "upgrade envdoctor"),
+        (as_bytes(facts=[1]), "must be objects"),
+    ],
+)
+def test_what_is_no_snapshot_is_refused_in_one_sentence(data: bytes, words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        snapshot.parse(data, "bad.json")
+    assert "bad.json" in str(refused.value)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_deep_nesting_inside_a_fact_is_invalid() -> None:
+    deep: Any = "x"
+    for _ in range(500):
+        deep = [deep]
+    read = snapshot.parse(as_bytes(facts={"host": {"name": deep}}), "a.json")
+    assert isinstance(read.sections["host"], Missing)
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+    huge = tmp_path / "huge.json"
+    with huge.open("wb") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(UsageError, match="1074 MB"):
+        snapshot.read(huge)
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot read the snapshot .*absent.json"):
+        snapshot.read(tmp_path / "absent.json")
+    with pytest.raises(UsageError, match="cannot read"):
+        snapshot.read(tmp_path)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["schema", "facts", "missing", "node", "taken_at", "made_by"]), json_values))
+def test_any_json_is_a_snapshot_or_a_usage_error(document: dict[str, Any]) -> None:
+    try:
+        read = snapshot.parse(json.dumps({"schema": snapshot.SCHEMA, **document}).encode(), "x.json")
+    except UsageError:
+        return
+    assert set(read.sections) == set(facts.KINDS)
+
+
+@given(st.sampled_from(sorted(facts.KINDS)), json_values)
+def test_a_fact_is_decoded_or_missing(name: str, value: Any) -> None:
+    found = decode.fact(name, value)
+    assert isinstance(found, (facts.kind(name), Missing))

@@ -1,0 +1,98 @@
+"""envdoctor/transport/local.py: the patient as a process, and what happens when it misbehaves."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envdoctor import facts
+from envdoctor.transport import local
+from envdoctor.transport.target import Target
+
+ONLY = ("host", "environment", "limits")
+
+
+def script(path: Path, text: str) -> str:
+    path.write_text(f"#!{sys.executable}\nimport json, os, signal, sys, time\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_facts_come_back() -> None:
+    records: list[dict[str, Any]] = []
+    answer = local.examine(sys.executable, local.Request(limit_s=20, only=ONLY), on_record=records.append)
+    assert answer.complete
+    assert set(answer.values) == set(ONLY)
+    assert answer.values["host"]["cpus"] >= 1
+    assert records[-1]["done"] is True
+    left = local.settle(answer)
+    assert set(left) == set(facts.KINDS) - set(ONLY)
+    assert {missing.reason for missing in left.values()} == {"not-here"}
+
+
+def test_a_python_that_is_not_there_and_one_that_is_no_python(tmp_path: Path) -> None:
+    assert "No such file" in local.examine(str(tmp_path / "absent"), local.Request(limit_s=5)).failure
+    broken = script(tmp_path / "python", "sys.exit('cannot find libpython3.9.so')")
+    answer = local.examine(broken, local.Request(limit_s=5))
+    assert answer.failure == "cannot find libpython3.9.so"
+    assert all(missing.reason == "failed" for missing in local.settle(answer).values())
+
+
+def test_where_the_target_does_not_run_this_python_looks_at_the_machine(tmp_path: Path) -> None:
+    broken = script(tmp_path / "python", "sys.exit('no')")
+    answer, failure = local.examine_target(Target(broken, "asked"), local.Request(limit_s=20, only=ONLY))
+    assert failure == "no"
+    assert answer.values["host"]["cpus"] >= 1
+
+
+def test_noise_on_the_output_is_no_record(tmp_path: Path) -> None:
+    noisy = script(
+        tmp_path / "python",
+        'print(\'banner\', \'{"fact": "host", "value": {}}\'); sys.stdout.flush()\n'
+        f"os.execv({sys.executable!r}, [{sys.executable!r}] + sys.argv[1:])",
+    )
+    answer = local.examine(noisy, local.Request(limit_s=20, only=("host",)))
+    assert answer.complete
+    assert answer.values["host"]["name"]
+
+
+def test_a_patient_that_hangs_is_ended_in_time(tmp_path: Path) -> None:
+    hung = script(
+        tmp_path / "python",
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\ncookie = json.loads(sys.argv[-1])['cookie']\n"
+        "print(cookie + json.dumps({'begin': 'host'}), flush=True)\ntime.sleep(60)",
+    )
+    began = time.monotonic()
+    answer = local.examine(hung, local.Request(limit_s=1))
+    assert time.monotonic() - began < 4
+    assert answer.begun == ["host"]
+    assert local.settle(answer)["host"].reason == "slow"
+
+
+def test_a_patient_that_says_nothing_is_ended_in_time(tmp_path: Path) -> None:
+    silent = script(tmp_path / "python", "time.sleep(60)")
+    answer = local.examine(silent, local.Request(limit_s=1))
+    assert answer.failure == "it did not say a word in 1 s"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
+def test_an_interrupt_ends_the_patient_and_its_children(tmp_path: Path) -> None:
+    marker = tmp_path / "pid"
+    forever = script(
+        tmp_path / "python",
+        f"open({str(marker)!r}, 'w').write(str(os.getpid()))\ncookie = json.loads(sys.argv[-1])['cookie']\n"
+        "print(cookie + json.dumps({'begin': 'host'}), flush=True)\ntime.sleep(60)",
+    )
+
+    def interrupt(record: dict[str, Any]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        local.examine(forever, local.Request(limit_s=30), on_record=interrupt)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(marker.read_text()), 0)
