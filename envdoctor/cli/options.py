@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import enum
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from envdoctor.errors import EnvdoctorError, UsageError
-from envdoctor.model import Language
-from envdoctor.redact import Redactor
-from envdoctor.render import Style
+
+if TYPE_CHECKING:
+    from envdoctor.model import Language
+    from envdoctor.redact import Redactor
+    from envdoctor.render import Style
 
 
 class Format(str, enum.Enum):
@@ -87,6 +87,10 @@ def language(lang: Lang | None, form: Format) -> Language:
 
 def style(form: Format, lang: Lang | None, colour: Colour, quiet: bool, verbose: int, to_file: bool) -> Style:
     """How the report is to look on the stream it goes to."""
+    import shutil
+
+    from envdoctor.render import Style
+
     terminal = not to_file and sys.stdout.isatty()
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     encoding = "utf-8" if to_file else (sys.stdout.encoding or "ascii")
@@ -105,6 +109,8 @@ def redactor(key: Path | None) -> Redactor:
     Raises:
         UsageError: the key file cannot be read or is too short to keep values from being guessed.
     """
+    from envdoctor.redact import Redactor
+
     if key is None:
         return Redactor.of_this_user()
     try:
@@ -126,6 +132,8 @@ def write(document: str, output: Path | None) -> None:
     Raises:
         EnvdoctorError: the file cannot be written.
     """
+    import tempfile
+
     if output is None:
         _write_all(sys.stdout, document)
         return
