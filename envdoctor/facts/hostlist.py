@@ -1,0 +1,95 @@
+"""Lists of hosts as schedulers write them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+MOST = 65536  # hosts; no cluster has more, and a hostile range must not fill the memory
+DEEP = 4  # bracketed ranges in one name; Slurm itself writes at most two dimensions
+
+
+def expand(text: str) -> tuple[str, ...]:
+    """The hosts of a list in Slurm's compressed form, "gpu[01-03,07]-ib,login1", in order.
+
+    Other forms read as well: separated by commas or white space, and a JSON list of names. At most 65536 hosts.
+
+    Raises:
+        ValueError: a bracket is not closed, or a range is none.
+    """
+    text = text.strip()
+    if text.startswith("[") and '"' in text:
+        return _json_list(text)
+    found: list[str] = []
+    for part in _parts(text):
+        if part.count("[") > DEEP:
+            raise ValueError(f"more than {DEEP} ranges in {part!r}")
+        for host in _expand_one(part):
+            if len(found) == MOST:
+                raise ValueError(f"more than {MOST} hosts")
+            found.append(host)
+    return tuple(found)
+
+
+def _json_list(text: str) -> tuple[str, ...]:
+    try:
+        listed = json.loads(text)
+    except RecursionError:
+        raise ValueError("no list of names") from None
+    if not isinstance(listed, list) or not all(isinstance(host, str) for host in listed):
+        raise ValueError("no list of names")
+    return tuple(listed[:MOST])
+
+
+def _parts(text: str) -> Iterator[str]:
+    """The parts between commas and white space outside of brackets."""
+    part, depth = "", 0
+    for letter in text:
+        if depth == 0 and (letter == "," or letter.isspace()):
+            if part:
+                yield part
+            part = ""
+            continue
+        depth += {"[": 1, "]": -1}.get(letter, 0)
+        if depth not in (0, 1):
+            raise ValueError(f"brackets do not match in {text!r}")
+        part += letter
+    if depth:
+        raise ValueError(f"a bracket is not closed in {text!r}")
+    if part:
+        yield part
+
+
+def _expand_one(pattern: str) -> Iterator[str]:
+    before, bracket, rest = pattern.partition("[")
+    if not bracket:
+        yield pattern
+        return
+    inside, _, after = rest.partition("]")
+    for piece in inside.split(","):
+        for number in _range(piece):
+            for tail in _expand_one(after):
+                yield before + number + tail
+
+
+def _range(piece: str) -> Iterator[str]:
+    found = re.fullmatch(r"(\d+)(?:-(\d+))?", piece)
+    if found is None:
+        raise ValueError(f"{piece!r} is no range of numbers")
+    first, last = found.group(1), found.group(2) or found.group(1)
+    if not 0 <= int(last) - int(first) < MOST:
+        raise ValueError(f"{piece!r} is no range of numbers")
+    for number in range(int(first), int(last) + 1):
+        yield str(number).zfill(len(first))
+
+
+def per_node(text: str) -> tuple[int, ...]:
+    """The counts of Slurm's "4(x2),3" form, one per node: (4, 4, 3). Raises ValueError for anything else."""
+    counts: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d+)(?:\(x(\d+)\))?\s*", part)
+        if found is None or len(counts) + int(found.group(2) or 1) > MOST:
+            raise ValueError(f"{text!r} holds no counts per node")
+        counts += [int(found.group(1))] * int(found.group(2) or 1)
+    return tuple(counts)
