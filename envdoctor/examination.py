@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from envdoctor import __version__, decode, facts
 from envdoctor.errors import ExaminationError
 from envdoctor.facts.asked import Asked
+from envdoctor.facts.host import Host
+from envdoctor.facts.python import Python
 from envdoctor.model import Missing, Node
 from envdoctor.snapshot import Snapshot
 from envdoctor.transport import local
@@ -41,15 +44,17 @@ def of_this_machine(
     }
     sections.update(local.settle(answer))
     sections["asked"] = asked
-    host = answer.values.get("host") or {}
-    python = answer.values.get("python") or {}
-    node = Node(
-        name=str(host.get("name") or platform.node()),
-        python=target.python,
-        python_version=str(python.get("version", "")),
-        python_why=target.why,
+    return Snapshot(node_of(Node(python=target.python, python_why=target.why), sections), now(), MADE_BY, sections)
+
+
+def node_of(node: Node, sections: Mapping[str, object]) -> Node:
+    """The node with the name and the Python version that its facts give it."""
+    host, python = sections.get("host"), sections.get("python")
+    return replace(
+        node,
+        name=(host.name if isinstance(host, Host) else "") or platform.node(),
+        python_version=python.version if isinstance(python, Python) else "",
     )
-    return Snapshot(node, now(), MADE_BY, sections)
 
 
 def missing_of(snapshot: Snapshot) -> tuple[Missing, ...]:

@@ -56,19 +56,33 @@ def nearest(name: str, loaded: Loaded) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
+def facts_of(file: TopicFile) -> set[type]:
+    """The fact types that the checks and the summary of a file look at."""
+    functions = [check.judge for check in file.checks] + ([file.summary.line] if file.summary else [])
+    return {need.fact for function in functions for need in engine.needs(function)}
+
+
 def judge(
-    snapshots: Sequence[Snapshot], loaded: Loaded, names: Iterable[str] = (), seconds: float = 0.0, taken_at: str = ""
+    snapshots: Sequence[Snapshot],
+    loaded: Loaded,
+    names: Iterable[str] = (),
+    seconds: float = 0.0,
+    taken_at: str = "",
+    only: Sequence[TopicFile] | None = None,
 ) -> Report:
     """Judge the snapshots with the chosen checks.
 
     Args:
         names: topics or codes; empty for everything.
         seconds: wall time so far, shown in the report.
+        only: judge these files alone; the report still lists all chosen topics, the others without a word.
 
     Raises:
         UsageError: a name is unknown.
     """
     files, checks = chosen(loaded, names)
+    if only is not None:
+        checks = tuple(check for check in checks if check.topic in {file.topic.name for file in only})
     node_facts = {snapshot.node.address or snapshot.node.name: snapshot.facts for snapshot in snapshots}
     outcomes: list[Outcome] = engine.run(checks, node_facts)
     first = next(iter(node_facts.values()), {})

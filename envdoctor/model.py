@@ -299,7 +299,7 @@ class Node:
         python_why: how that Python was chosen, a key of `envdoctor.transport.target.CHOICES`.
     """
 
-    name: str
+    name: str = ""
     address: str = ""
     python: str = ""
     python_version: str = ""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import enum
-import threading
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,7 +31,6 @@ from envdoctor.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from envdoctor.load import Loaded
     from envdoctor.model import Report
     from envdoctor.snapshot import Snapshot
 
@@ -85,27 +83,20 @@ def check(
     form = Format.json if json else form
     style = options.style(form, lang, color, quiet, verbose, output is not None)
     redactor = options.redactor(redact_key)
-    from envdoctor.examination import now
-
-    taken_at = now()
-    if source:
-        from envdoctor import load
-
-        loaded = load.everything(checks or [])
-        snapshots = _read(source)
-    else:
-        loaded, snapshots = _examine(
-            names or [], python, quick, offline, port, checks or [], timeout, form, style.language, quiet
-        )
-        taken_at = snapshots[0].taken_at
-    from envdoctor import judgement, render
+    from envdoctor import judgement, load, render
+    from envdoctor.cli.examine import Examined, Question, examine
     from envdoctor.snapshot import to_json
 
-    for snapshot in snapshots:
+    if source:
+        examined = Examined(load.everything(checks or []), _read(source))
+    else:
+        question = Question(tuple(names or ()), python, quick, offline, port, timeout, quiet)
+        examined = examine(question, checks or [], form, style, redactor, output is not None)
+    for snapshot in examined.snapshots:
         redactor.learn(to_json(snapshot))
-    report = judgement.judge(snapshots, loaded, names or [], taken_at=taken_at)
-    report = _timed(report, time.monotonic() - began)
-    options.write(render.renderer(form.value).render(report, style, redactor), output)
+    report = judgement.judge(examined.snapshots, examined.loaded, names or [])
+    report = replace(report, seconds=time.monotonic() - began)
+    options.write(examined.rest(render.renderer(form.value).render(report, style, redactor)), output)
     return exit_code(report, fail_on)
 
 
@@ -121,12 +112,6 @@ def exit_code(report: Report, fail_on: FailOn) -> int:
     return 1 if any(finding.severity in failing for finding in report.findings) else 0
 
 
-def _timed(report: Report, seconds: float) -> Report:
-    from dataclasses import replace
-
-    return replace(report, seconds=seconds)
-
-
 def _read(sources: list[Path]) -> list[Snapshot]:
     from envdoctor.errors import UsageError
     from envdoctor.snapshot import read
@@ -140,70 +125,3 @@ def _read(sources: list[Path]) -> list[Snapshot]:
             )
         files += inside
     return [read(file) for file in files]
-
-
-def _examine(
-    names: list[str],
-    python: str,
-    quick: bool,
-    offline: bool,
-    port: int,
-    checks: list[Path],
-    timeout: float,
-    form: Format,
-    language: str,
-    quiet: bool,
-) -> tuple[Loaded, list[Snapshot]]:
-    from envdoctor import examination, load
-    from envdoctor.cli.progress import Progress
-    from envdoctor.facts.asked import Asked
-    from envdoctor.transport import local
-    from envdoctor.transport.target import choose
-
-    target = choose(python)
-    request = local.Request(limit_s=timeout, quick=quick, offline=offline, port=port)
-    asked = Asked(topics=tuple(names), quick=quick, offline=offline, port=port)
-    # While the patient looks around, this process loads what it will need to judge and to write.
-    meanwhile = _Meanwhile(lambda: _prepare(checks, form))
-    with Progress(language, timeout, quiet) as progress:
-        snapshot = examination.of_this_machine(target, request, asked, progress.record)
-    loaded = meanwhile.result()
-    assert isinstance(loaded, load.Loaded)
-    return loaded, [snapshot]
-
-
-class _Meanwhile:
-    """A call in a thread of its own; `result` gives its value or raises its error."""
-
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self._value: Any = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(call,), daemon=True)
-        self._thread.start()
-
-    def _run(self, call: Callable[[], Any]) -> None:
-        try:
-            self._value = call()
-        except BaseException as error:
-            self._error = error
-
-    def result(self) -> Any:
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-
-def _prepare(checks: list[Path], form: Format) -> Loaded:
-    import importlib
-
-    from envdoctor import facts, load, render
-
-    importlib.import_module("msgspec")
-    if form is Format.text:
-        importlib.import_module("rich.console")
-        importlib.import_module("rich.text")
-    render.renderer(form.value)
-    for kind in facts.KINDS:
-        facts.kind(kind)
-    return load.everything(checks)

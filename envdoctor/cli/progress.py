@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import time
@@ -21,10 +22,12 @@ class Progress:
     def __init__(self, language: str, limit_s: float, quiet: bool) -> None:
         self._language = language
         self._limit_s = limit_s
+        self._columns = shutil.get_terminal_size().columns
         self._flying: dict[str, float] = {}
         self._began = time.monotonic()
         self._done = threading.Event()
         self._shown = False
+        self._pen = threading.Lock()
         wanted = not quiet and sys.stderr.isatty() and os.environ.get("TERM") not in (None, "dumb")
         self._thread = threading.Thread(target=self._run, daemon=True) if wanted else None
 
@@ -39,6 +42,11 @@ class Progress:
         self._done.set()
         if self._thread:
             self._thread.join(0.5)
+            self.make_room()
+
+    def make_room(self) -> None:
+        """Take the line off the screen; it comes back below what is printed next."""
+        with self._pen:
             if self._shown:
                 sys.stderr.write("\r\x1b[K")
                 sys.stderr.flush()
@@ -64,9 +72,12 @@ class Progress:
             said = text.say(
                 "zh" if self._language == "zh" else "en", {"names": names, "seconds": seconds, "limit": self._limit_s}
             )
-            try:
-                sys.stderr.write(f"\r\x1b[K{said[:100]}")
-                sys.stderr.flush()
-            except (OSError, ValueError):
-                return
-            self._shown = True
+            with self._pen:
+                if self._done.is_set():
+                    return
+                try:
+                    sys.stderr.write(f"\r\x1b[K{said[: self._columns - 1]}")
+                    sys.stderr.flush()
+                except (OSError, ValueError):
+                    return
+                self._shown = True

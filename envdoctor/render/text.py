@@ -69,13 +69,17 @@ def pad(text: str, width: int) -> str:
     return text + " " * max(0, width - cell_len(text))
 
 
+def opening(report: Report, style: Style, redactor: Redactor, topics: int) -> str:
+    """The heading and the lines of the first `topics` topics: a prefix of what `render` will say of the whole."""
+    page = Page(style)
+    _open(page, report, style, redactor, topics)
+    return page.text()
+
+
 def render(report: Report, style: Style, redactor: Redactor) -> str:
     page = Page(style)
     if style.verbosity >= 0:
-        for line in _heading(report, style, redactor):
-            page.line((line, ""))
-        page.line(("", ""))
-        _topics(page, report, style, redactor)
+        _open(page, report, style, redactor, len(report.topics))
     for number, chain in enumerate(_chains(report, style)):
         if number or style.verbosity >= 0:
             page.line(("", ""))
@@ -119,11 +123,12 @@ def _heading(report: Report, style: Style, redactor: Redactor) -> Iterator[str]:
         yield clean(redactor.text(said + (f" - {why.say(style.language)}" if why else "")))
 
 
-def _topics(page: Page, report: Report, style: Style, redactor: Redactor) -> None:
-    from rich.cells import cell_len
-
-    width = max((cell_len(line.topic.name) for line in report.topics), default=0) + 2
-    for line in report.topics:
+def _open(page: Page, report: Report, style: Style, redactor: Redactor, topics: int) -> None:
+    for heading in _heading(report, style, redactor):
+        page.line((heading, ""))
+    page.line(("", ""))
+    width = max((_cells(line.topic.name) for line in report.topics), default=0) + 2
+    for line in report.topics[:topics]:
         outcomes = [outcome for outcome in report.outcomes if outcome.check.topic == line.topic.name]
         state, said = _topic_state(report, line, outcomes, style, redactor)
         mark = MARKS[state][0 if style.unicode else 1]

@@ -17,9 +17,9 @@ CHOICES = {
     "asked": Text("given with --python", "由 --python 指定"),
     "virtual-env": Text("the active venv", "当前激活的 venv"),
     "conda": Text("the active conda environment", "当前激活的 conda 环境"),
-    "own": Text("the environment envdoctor runs in, which holds torch", "envdoctor 所在的环境(其中有 torch)"),
+    "own": Text("envdoctor's own environment", "envdoctor 自身的环境"),
     "path": Text("the first Python on PATH", "PATH 中的第一个 Python"),
-    "last": Text("the Python envdoctor runs in; there is no other", "envdoctor 自身的 Python(没有别的可用)"),
+    "last": Text("envdoctor's own Python, for want of another", "envdoctor 自身的 Python(没有别的可用)"),
 }
 
 
