@@ -1,0 +1,58 @@
+"""README.md: its commands are single lines that work in a fresh clone, and what it shows is what is printed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from tests import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^\$ (python3 -m venv .*)$", README, re.M)
+
+
+def test_two_commands_of_one_line_each_make_their_own_environment() -> None:
+    assert len(COMMANDS) == 2
+    check, tests = COMMANDS
+    assert check.endswith("envdoctor check")
+    assert "pytest" in tests and "[dev]" in tests
+
+
+def test_the_first_command_works_in_a_fresh_clone(tmp_path: Path) -> None:
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(tmp_path / "clone")], check=True)
+    environ = {
+        name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+    }
+    # Debian's own Python where there is one: it refuses a bare pip (PEP 668), so the command must bring a venv.
+    environ["PATH"] = "/usr/bin:/bin:" + environ.get("PATH", "")
+    done = subprocess.run(
+        ["bash", "-c", COMMANDS[0]],
+        cwd=tmp_path / "clone",
+        capture_output=True,
+        text=True,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    assert done.stdout.startswith("envdoctor "), done.stdout + done.stderr
+    assert re.search(r"\d+ checks in [\d.]+ s", done.stdout)
+
+
+def test_every_option_it_names_exists() -> None:
+    from typer.main import get_command
+
+    from envdoctor.cli.app import app
+
+    known = {
+        name
+        for command in get_command(app).commands.values()
+        for param in command.params
+        for name in (*param.opts, *param.secondary_opts)
+    }  # type: ignore[attr-defined]
+    for line in re.findall(r"envdoctor [a-z]+[^`\n]*", README):
+        for option in re.findall(r"(?<![\w-])--[a-z-]+", line):
+            assert option in known | {"--help", "--version", "--python", "--install-completion"}, (
+                f"{option} in {line!r}"
+            )
