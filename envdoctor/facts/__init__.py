@@ -21,6 +21,13 @@ KINDS = {
     "driver": "driver:Driver",
     "gpu": "gpu:Gpus",
     "pci": "pci:PciDevices",
+    "kernel-log": "kernel_log:KernelLog",
+    "pip-config": "pip:PipConfig",
+    "pip-effective": "pip:PipEffective",
+    "packages": "packages:Packages",
+    "libraries": "libraries:Libraries",
+    "mapped-libraries": "libraries:MappedLibraries",
+    "toolkit": "toolkit:Toolkit",
 }
 
 

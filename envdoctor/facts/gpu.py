@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class GpuProcess:
     """A process that holds memory of a GPU. `user` and `command` are empty where they cannot be read.
 
-    `own` is true for processes of the doctor itself and of its ancestors' job.
+    `command` is the program and its script, without further arguments. `own` is true for processes of the doctor
+    itself, its ancestors, and their batch job.
     """
 
     pid: int = 0
@@ -33,23 +34,27 @@ class Gpu:
 
     Attributes:
         index: NVML's index, the order of nvidia-smi (PCI bus order).
-        pci: address in sysfs form, "0000:1b:00.0".
+        pci: address in sysfs form, "0000:1b:00.0"; empty if unknown.
         compute_capability: "9.0".
         error: NVML's words where the GPU does not answer ("GPU is lost"), else empty.
-        error_code: NVML's return code for it (15 is "GPU is lost").
+        error_code: NVML's return code for it (15 is "GPU is lost"); None where the call hung or crashed.
+        ecc: ECC mode is on.
         ecc_uncorrected: volatile uncorrected ECC errors; None without ECC.
         remap_pending, remap_failed: of row remapping.
         remap_uncorrectable: rows remapped for uncorrectable errors.
         retired_pages: number of retired pages (before Ampere); retirement_pending asks for a reboot.
         sram_threshold_exceeded: the SRAM ECC threshold flag.
-        recovery_action: "none", "reset", "reboot", "drain-p2p", "drain-and-reset", "" if the driver does not tell.
+        recovery_action: "none", "reset", "reboot", "drain-p2p", "drain-and-reset", "recover-imex-domain",
+            "bus-reset", "system-reboot"; "" if the driver does not tell (before R570).
         clock_reasons: why clocks are lower than they could be: "hw-slowdown", "hw-thermal", "sw-thermal",
             "power-brake", "sw-power", "idle", "app-clocks", "sync-boost", "display".
         pcie_width, pcie_width_max, pcie_generation, pcie_generation_max: of the link now, and what both ends can do.
         nvlinks: the links the GPU has, in order; empty without NVLink.
         fabric_state: "not-supported", "not-started", "in-progress", "completed" or "" if unknown; with fabric_status
             the status word of a completed registration ("success" or an error).
-        mig: MIG mode is on; mig_instances counts compute instances that exist.
+        fabric_health: what the fabric finds wrong with the GPU: "degraded-bandwidth", "route-recovery",
+            "route-unhealthy", "access-timeout-recovery", "incorrect-configuration"; empty is healthy or unknown.
+        mig: MIG mode is on; mig_pending: it will be after a reset; mig_instances: UUIDs of its compute instances.
         persistence: persistence mode.
         temperature_c, slowdown_c: now, and where the GPU slows itself down.
     """
@@ -64,6 +69,7 @@ class Gpu:
     processes: tuple[GpuProcess, ...] = ()
     error: str = ""
     error_code: int | None = None
+    ecc: bool | None = None
     ecc_uncorrected: int | None = None
     ecc_corrected: int | None = None
     remap_pending: bool | None = None
@@ -84,20 +90,25 @@ class Gpu:
     nvlinks: tuple[NvLink, ...] = ()
     fabric_state: str = ""
     fabric_status: str = ""
+    fabric_health: tuple[str, ...] = ()
     mig: bool | None = None
+    mig_pending: bool | None = None
     mig_instances: tuple[str, ...] = ()
     persistence: bool | None = None
 
 
 @dataclass(frozen=True)
 class Gpus:
-    """All GPUs the driver knows. The section is missing where neither NVML nor nvidia-smi can run.
+    """All GPUs the driver knows. The section is missing where neither NVML nor nvidia-smi nor /proc tells of any.
 
     Attributes:
-        source: "nvml" or "nvidia-smi", which tells less.
+        source: "nvml"; or "nvidia-smi", which tells less; or "proc" (/proc/driver/nvidia/gpus), which tells address,
+            name and UUID only.
+        source_error: why NVML did not tell, where another source did.
         count: what nvmlDeviceGetCount said; GPUs that do not answer are counted and have `error` set.
     """
 
     source: str = "nvml"
+    source_error: str = ""
     count: int = 0
     gpus: tuple[Gpu, ...] = ()

@@ -20,7 +20,9 @@ class Ask(object):
         pynvml: path of NVIDIA's Python binding for NVML, "" if there is none.
         stands_for: the Python meant, where it cannot run and another runs this instead; else "".
         until: time.time() at which everything ends.
+        stands_for_failure: what the interpreter meant said when it did not start.
         facts: facts known so far, for sections that come after others.
+        missing: facts that could not be had so far: why, and the detail.
     """
 
     def __init__(self, request: "Dict[str, Any]") -> None:
@@ -30,7 +32,9 @@ class Ask(object):
         self.pynvml = str(request.get("pynvml") or "")
         self.stands_for = str(request.get("stands_for") or "")
         self.until = float(request.get("until") or 0.0)
+        self.stands_for_failure = str(request.get("stands_for_failure") or "")
         self.facts: "Dict[str, Any]" = {}
+        self.missing: "Dict[str, Tuple[str, str]]" = {}
 
 
 class NotHere(Exception):
@@ -84,4 +88,13 @@ SECTIONS: "Tuple[Section, ...]" = (
     Section("host", "host:host", "here"),
     Section("environment", "environment:environment", "here"),
     Section("limits", "limits:limits", "here", linux=True),
+    Section("pci", "pci:pci", "pci", linux=True),
+    Section("kernel-log", "kernel_log:kernel_log", "kernel-log", limit_s=12.0, linux=True),
+    Section("driver", "driver:driver", "driver", limit_s=25.0, linux=True),
+    Section("gpu", "gpu:gpu", "gpu", limit_s=25.0, linux=True),
+    Section("pip-config", "pip_config:pip_config", "packages"),
+    Section("pip-effective", "pip_effective:pip_effective", "pip", limit_s=10.0, heavy=True, after="pip-config"),
+    Section("packages", "packages:packages", "installed"),
+    Section("libraries", "libraries:libraries", "installed", linux=True),
+    Section("toolkit", "toolkit:toolkit", "installed", limit_s=10.0),
 )
