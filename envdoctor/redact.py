@@ -26,6 +26,8 @@ NAMED = re.compile(
     r"(?:s|_[A-Za-z0-9_]*)?[\"']?\s*[=:]\s*[\"']?)(?P<value>[^\s\"'&,;}]+)",
     re.I,
 )
+# conda's token channels: https://conda.example/t/TOKEN/channel.
+CONDA_TOKEN = re.compile(r"(?P<name>/t/)(?P<value>[A-Za-z0-9_-]{6,})(?=/)")
 BEARER = re.compile(r"(?P<name>\b(?:bearer|basic)\s+)(?P<value>[A-Za-z0-9._~+/=-]{8,})", re.I)
 KEY_PATH = re.compile(r"(?:/[\w.@+-]+)*/(?:\.ssh/[\w.@+-]+|[\w.@+-]+\.(?:pem|key|p12|pfx))(?![\w.])")
 # Names that everyone has, or that are words: replacing them would hide nothing and garble the text.
@@ -95,7 +97,7 @@ class Redactor:
         if "@" in text:
             text = USERINFO.sub(lambda match: f"{match['scheme']}{self._once(match['userinfo'])}@", text)
         text = TOKENS.sub(lambda match: self.token(match[0]), text)
-        for pattern in (NAMED, BEARER):
+        for pattern in (NAMED, CONDA_TOKEN, BEARER):
             text = pattern.sub(lambda match: f"{match['name']}{self._once(match['value'])}", text)
         text = KEY_PATH.sub(lambda match: self.token(match[0]), text)
         if self._home:

@@ -28,6 +28,7 @@ def redactor(**who: str) -> Redactor:
         "HF_TOKEN=s3cr3tword",
         "https://x.example/simple?token=s3cr3tword&a=1",
         "AWS_SECRET_ACCESS_KEY=s3cr3tword",
+        "https://conda.example/t/s3cr3tword/forge",
     ],
 )
 def test_secrets_go(text: str) -> None:
