@@ -18,6 +18,7 @@ KINDS = {
     "torch-install": "torch:TorchInstall",
     "torch-import": "torch:TorchImport",
     "torch-cuda": "torch:TorchCuda",
+    "import-autopsy": "autopsy:ImportAutopsy",
     "driver": "driver:Driver",
     "gpu": "gpu:Gpus",
     "pci": "pci:PciDevices",
@@ -28,6 +29,14 @@ KINDS = {
     "libraries": "libraries:Libraries",
     "mapped-libraries": "libraries:MappedLibraries",
     "toolkit": "toolkit:Toolkit",
+    "host-names": "names:HostNames",
+    "rendezvous-port": "rendezvous:RendezvousPort",
+    "nics": "nics:Nics",
+    "nccl": "nccl:NcclSettings",
+    "rdma": "rdma:Rdma",
+    "peer-paths": "peer_paths:PeerPaths",
+    "name-resolution": "names:NameResolution",
+    "rendezvous-reach": "rendezvous:RendezvousReach",
 }
 
 

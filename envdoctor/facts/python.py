@@ -18,6 +18,7 @@ class Python:
         venv: folder of the venv, empty outside of one.
         venv_version: version in pyvenv.cfg, empty if it names none.
         venv_home: folder of the base Python as pyvenv.cfg has it.
+        venv_packages_of: Python versions for which the venv holds packages besides pip: "3.11".
         conda: folder of the conda environment the interpreter belongs to, empty for none.
         path: sys.path of a training run started here; the first entry is the working directory.
         isolated_path: sys.path without working directory, PYTHONPATH and user site-packages.
@@ -27,7 +28,11 @@ class Python:
         ssl: the OpenSSL version, empty where the ssl module cannot be imported.
         ssl_error: why it cannot.
         externally_managed: path of the EXTERNALLY-MANAGED marker of PEP 668, empty without one or inside a venv.
-        failure: why it does not start at all, in which case another Python told the rest; else empty.
+        failure: what it said when it did not start, in which case another Python looked at it from outside; else empty.
+        failure_kind: "dangling" (a link that leads nowhere), "absent", "denied", "foreign" (another architecture),
+            "library" (a shared library is missing), "stdlib" (its standard library is), "too-old" (older than 3.4),
+            "silent" (not a word in time), "stub" (of the Windows store) or "other"; empty if it starts.
+        failure_about: what the kind is about: the file the link names, the library, the machine, file:line.
     """
 
     executable: str = ""
@@ -40,6 +45,7 @@ class Python:
     venv: str = ""
     venv_version: str = ""
     venv_home: str = ""
+    venv_packages_of: tuple[str, ...] = ()
     conda: str = ""
     path: tuple[str, ...] = ()
     isolated_path: tuple[str, ...] = ()
@@ -49,6 +55,8 @@ class Python:
     ssl_error: str = ""
     externally_managed: str = ""
     failure: str = ""
+    failure_kind: str = ""
+    failure_about: str = ""
 
     @property
     def minor(self) -> tuple[int, int]:

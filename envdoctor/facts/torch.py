@@ -40,6 +40,7 @@ class TorchInstall:
         pins: torch's own exact requirements on NVIDIA's distributions and triton.
         leftover: folder of a half-removed torch (no __init__.py, or no compiled library), else empty.
         broken_files: files that torch's RECORD names and that are absent, at most ten.
+        pip_leftovers: folders that an interrupted pip left beside it, "~orch" and the like.
         copies: all torch folders on the path of a training run, the one imported first.
         debug: a debug build.
     """
@@ -54,6 +55,7 @@ class TorchInstall:
     pins: tuple[Pin, ...] = ()
     leftover: str = ""
     broken_files: tuple[str, ...] = ()
+    pip_leftovers: tuple[str, ...] = ()
     copies: tuple[TorchCopy, ...] = ()
     debug: bool = False
 
@@ -79,7 +81,8 @@ class TorchImport:
         nccl_header: NCCL version torch was compiled with, "2.27.5"; not the one that is loaded.
         cudnn: version of the loaded cuDNN.
         backends: distributed backends of the build: "gloo", "nccl", "mpi", "ucc".
-        warnings: what the import printed to standard error, at most 20 lines.
+        strays: files of the working directory or PYTHONPATH that were imported as top-level modules meanwhile.
+        warnings: what the import printed, its last 20 lines.
         seconds: how long it took.
     """
 
@@ -97,6 +100,7 @@ class TorchImport:
     nccl_header: str = ""
     cudnn: str = ""
     backends: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
 

@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 FRESH = """
 import sys, os
 _path, sys.path = sys.path, [p for p in sys.path if p.startswith(os.path.dirname(os.__file__))]
-import types
-_package = types.ModuleType("envdoctor_patient"); _package.__path__ = [{folder!r}]
+_package = type(sys)("envdoctor_patient"); _package.__path__ = [{folder!r}]
 sys.modules["envdoctor_patient"] = _package
 _module = __import__("envdoctor_patient.{module}", fromlist=["main"])
 sys.path = _path
 _module.main({request!r})
 """
+
+
+def fresh_code(module: str, request: "Dict[str, Any]") -> str:
+    """A program for `python -c` that calls `main(request)` of a module of this package. No JSON: see torch_import."""
+    return FRESH.format(folder=os.path.dirname(os.path.abspath(__file__)), module=module, request=request)
 
 
 def answer(section: "Section", ask: "Ask", send: "Send") -> None:
@@ -112,13 +116,10 @@ class Examination(object):
 
     def fresh(self, group: "List[Section]", limit_s: float) -> "children.Child":
         request = dict(self.request, limit_s=limit_s, only=[section.name for section in group])
-        code = FRESH.format(
-            folder=os.path.dirname(os.path.abspath(__file__)),
-            module=group[0].where.partition(":")[0],
-            request=json.dumps(request),
-        )
+        code = fresh_code(group[0].where.partition(":")[0], request)
         child = children.execute([sys.executable, "-c", code], limit_s)
         child.patience_s = 20.0
+        child.printed_into = "warnings"
         return child
 
     def note(self, record: "wire.Record") -> None:
@@ -127,6 +128,8 @@ class Examination(object):
             self.settled.add(str(name))
             if "fact" in record:
                 self.ask.facts[str(name)] = record["value"]
+            else:
+                self.ask.missing[str(name)] = (str(record["reason"]), str(record["detail"]))
         self.send(record)
 
     def ended(self, child: "children.Child") -> None:
@@ -165,7 +168,7 @@ class Examination(object):
 
     def stop(self) -> None:
         for child in self.running:
-            child.signal_all(signal.SIGKILL)
+            child.kill()
 
 
 def main(argument: str) -> None:

@@ -7,14 +7,25 @@ import sys
 import time
 import traceback
 
-from . import wire
+from . import processes, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional, Tuple, Set
+    from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+
+    from .processes import Process
 
 NOISE = 64 * 1024  # bytes of a child's own output that are kept, from its end
+LINES = 20  # lines of it that go into a fact
+READ = 1 << 16
+PIPE = 1 << 20  # bytes, the most a pipe holds (/proc/sys/fs/pipe-max-size)
 STILL_S = 3.0  # a child whose counters stand still this long at its limit hangs; one that moves is slow
+LOOK_S = 1.0  # between two looks at the counters; a look reads /proc of every process
+# Prints the Python stack of a child that has armed it with faulthandler. USR2: its default action leaves no core file.
+STACK = getattr(signal, "SIGUSR2", 0)
+# Seconds after the limit at which each signal is sent, and at which the child is given up.
+STOPPING = ((0.0, STACK), (0.05, signal.SIGTERM), (0.2, getattr(signal, "SIGKILL", signal.SIGTERM)))
+LEFT_BEHIND_S = 0.45
 
 
 class Child(object):
@@ -27,12 +38,19 @@ class Child(object):
         self.limit_at = limit_at  # time.time() at which it is stopped
         self.lines = wire.Lines()
         self.noise = b""
+        self.printed_into = ""  # key of its facts that takes what it printed before them, the last lines of it
+        self.answers: "List[wire.Record]" = []  # facts, and why they are missing, as they came
         self.begun = ""  # section in flight
         self.ended: "Set[str]" = set()  # sections it has answered
         self.status: "Optional[int]" = None  # wait status, once it is dead
         self.stopped = ""  # "hung" or "slow", once it was stopped at its limit
+        self.stopped_at = 0.0  # when that was
+        self.signalled = 0  # how many of STOPPING it was sent
         self.wchan = ""  # where in the kernel it stays, if it outlived SIGKILL
+        self.slept_in = ""  # where in the kernel it slept when it was stopped, if it stood still
         self.patience_s = float("inf")  # stopped before its limit when it stands still this long
+        self.family: "Set[int]" = set()  # its descendants, as last seen
+        self.executed = False  # a program of its own, not a fork of this one
         self.counters: "Tuple[int, ...]" = ()
         self.moved_at = time.time()
 
@@ -42,7 +60,7 @@ class Child(object):
     def read(self, descriptor: int) -> "List[wire.Record]":
         """Take what a pipe holds now."""
         try:
-            data = os.read(descriptor, 1 << 16)
+            data = os.read(descriptor, READ)
         except BlockingIOError:
             return []
         except OSError:
@@ -58,20 +76,39 @@ class Child(object):
             self.noise = (self.noise + data)[-NOISE:]
             return []
         found = self.lines.feed(data)
+        self.answers += [record for record in found if "begin" not in record]
         for record in found:
             if "begin" in record:
                 self.begun = str(record["begin"])
             name = record.get("fact", record.get("missing"))
             if name is not None:
                 self.ended.add(str(name))
+                if self.printed_into and isinstance(record.get("value"), dict):
+                    record["value"][self.printed_into] = self.printed()
         return found
+
+    def printed(self) -> "List[str]":
+        """The last lines it has printed by now; they are forgotten, so that the next fact has its own."""
+        if self.noise_pipe >= 0:
+            self._empty(self.noise_pipe)
+        lines = self.noise.decode("utf-8", "replace").splitlines()
+        self.noise = b""
+        return [line[:500] for line in lines if line.strip()][-LINES:]
 
     def drain(self) -> "List[wire.Record]":
         """Take all that is left, without waiting for a helper of the child that holds the pipes open."""
         found: "List[wire.Record]" = []
         for descriptor in self.descriptors():
-            while descriptor in self.descriptors() and select.select([descriptor], [], [], 0)[0]:
-                found += self.read(descriptor)
+            found += self._empty(descriptor)
+        return found
+
+    def _empty(self, descriptor: int) -> "List[wire.Record]":
+        # No more than a pipe can hold: a helper that goes on writing would never let it run dry.
+        found: "List[wire.Record]" = []
+        for _ in range(PIPE // READ):
+            if descriptor not in self.descriptors() or not select.select([descriptor], [], [], 0)[0]:
+                break
+            found += self.read(descriptor)
         return found
 
     def close(self) -> None:
@@ -90,68 +127,63 @@ class Child(object):
                 self.status = status
         return self.status is not None
 
-    def watch_counters(self) -> None:
-        now = _counters(self.pid)
+    def watch(self, table: "Dict[int, Process]") -> None:
+        """Note whether it or one of its descendants has moved since the last look."""
+        self.family = processes.family(self.pid, table)
+        now = processes.counters(self.family | {self.pid}, table)
         if now != self.counters:
             self.counters = now
             self.moved_at = time.time()
 
     def signal_all(self, number: int) -> None:
+        """Signal its process group and, once it is being stopped, its descendants in other groups."""
         try:
             os.killpg(self.pid, number)
         except OSError:
             pass
+        # After an ordinary end they are orphans, and their numbers may belong to others by now.
+        for pid in self.family if self.stopped else ():
+            try:
+                os.kill(pid, number)
+            except OSError:
+                pass
 
-    def stop(self) -> None:
-        """End it and its helpers: TERM, then KILL. One that outlives KILL is left behind, named by its wait channel."""
-        self.watch_counters()
-        stood = self.counters != () and time.time() - self.moved_at >= STILL_S
-        self.stopped = "hung" if stood else "slow"
-        self.signal_all(signal.SIGTERM)
-        if not self._dies_within(0.15):
+    def kill(self) -> None:
+        """Kill it and all that descends from it, at once."""
+        self.watch(processes.table())
+        self.stopped = self.stopped or "slow"
+        self.signal_all(signal.SIGKILL)
+
+    def stop(self) -> bool:
+        """Take the next step to its end, without waiting; true once it is dead or left behind.
+
+        A signal that makes Python print its stack, TERM, KILL. One that outlives KILL sleeps in the kernel (D state):
+        it is named by its wait channel and nobody waits for it any longer.
+        """
+        now = time.time()
+        if not self.stopped:
+            self.watch(processes.table())
+            self.stopped = "hung" if self.counters and now - self.moved_at >= STILL_S else "slow"
+            self.stopped_at = now
+            self.slept_in = processes.wait_channel(self.pid) if self.stopped == "hung" else ""
+        if self.look():
             self.signal_all(signal.SIGKILL)
-            if not self._dies_within(0.3):
-                self.wchan = _wchan(self.pid)
-        else:
-            self.signal_all(signal.SIGKILL)
-
-    def _dies_within(self, seconds: float) -> bool:
-        until = time.time() + seconds
-        while time.time() < until:
-            if self.look():
-                return True
-            time.sleep(0.005)
-        return self.look()
-
-
-def _counters(group: int) -> "Tuple[int, ...]":
-    """CPU ticks and bytes moved by all processes of a group; () where /proc does not tell."""
-    ticks = moved = members = 0
-    try:
-        pids = [name for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
-        return ()
-    for pid in pids:
-        try:
-            with open("/proc/" + pid + "/stat", "rb") as stat:
-                fields = stat.read().rpartition(b")")[2].split()
-            if int(fields[2]) != group and int(fields[3]) != group:
-                continue
-            members += 1
-            ticks += int(fields[11]) + int(fields[12])
-            with open("/proc/" + pid + "/io", "rb") as io:
-                moved += sum(int(line.split()[1]) for line in io.read().splitlines()[:4])
-        except (OSError, IndexError, ValueError):
-            continue
-    return (ticks, moved, members)
-
-
-def _wchan(pid: int) -> str:
-    try:
-        with open("/proc/%d/wchan" % pid) as wchan:
-            return wchan.read(200).strip()
-    except OSError:
-        return ""
+            return True
+        while self.signalled < len(STOPPING) and now - self.stopped_at >= STOPPING[self.signalled][0]:
+            number = STOPPING[self.signalled][1]
+            self.signalled += 1
+            if number != STACK:
+                self.signal_all(number)
+            elif self.begun or not self.executed:
+                # Only Python that has armed it understands the signal; any other would die of it unseen.
+                try:
+                    os.kill(self.pid, number)
+                except OSError:
+                    pass
+        if now - self.stopped_at > LEFT_BEHIND_S:
+            self.wchan = processes.wait_channel(self.pid)
+            return True
+        return False
 
 
 def _pipes() -> "Tuple[int, int, int, int]":
@@ -171,8 +203,18 @@ def _at_home(records_in: int, noise_in: int, limit_s: float) -> None:
     os.dup2(nothing, 0)
     os.dup2(noise_in, 1)
     os.dup2(noise_in, 2)
+    arm()
     # Should the doctor be killed, nobody would stop this child: then the alarm does. It outlives exec.
     signal.alarm(max(1, int(limit_s) + 5))
+
+
+def arm() -> None:
+    """Have Python print its stack to standard error when it dies of a fault, and at the signal `STACK`."""
+    import faulthandler
+
+    faulthandler.enable(2)
+    if STACK:
+        faulthandler.register(STACK, 2, all_threads=False)
 
 
 def fork(run: "Callable[[Callable[[wire.Record], None]], None]", limit_s: float) -> "Child":
@@ -195,6 +237,18 @@ def fork(run: "Callable[[Callable[[wire.Record], None]], None]", limit_s: float)
         os._exit(status)
 
 
+def no_core_file() -> None:
+    """What dies under examination must not leave a core file in the user's folder."""
+    try:
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        # 1 byte, not 0: it also keeps programs that core_pattern pipes to from being started (core(5)).
+        resource.setrlimit(resource.RLIMIT_CORE, (1 if hard else 0, hard))
+    except (ImportError, OSError, ValueError):
+        pass
+
+
 def execute(argv: "List[str]", limit_s: float, env: "Optional[Dict[str, str]]" = None) -> "Child":
     """Run a program that writes its records to descriptor 3."""
     records, records_in, noise, noise_in = _pipes()
@@ -202,9 +256,12 @@ def execute(argv: "List[str]", limit_s: float, env: "Optional[Dict[str, str]]" =
     if pid:
         os.close(records_in)
         os.close(noise_in)
-        return Child(pid, records, noise, time.time() + limit_s)
+        child = Child(pid, records, noise, time.time() + limit_s)
+        child.executed = True
+        return child
     try:
         _at_home(records_in, noise_in, limit_s)
+        no_core_file()
         if records_in != 3:
             os.dup2(records_in, 3)
         os.set_inheritable(3, True)
@@ -254,7 +311,7 @@ def describe(error: "BaseException") -> str:
 
 def outcome(child: "Child") -> "Tuple[str, str]":
     """Why a child that has ended gave no answer: a reason and a detail."""
-    said = child.noise.decode("utf-8", "replace").strip()[-4000:]
+    said = telling(child.noise.decode("utf-8", "replace"))
     if child.stopped:
         return child.stopped, "\n".join(part for part in (child.wchan and "stuck in " + child.wchan, said) if part)
     status = child.status or 0
@@ -265,36 +322,51 @@ def outcome(child: "Child") -> "Tuple[str, str]":
     return "failed", "ended with exit status %d" % os.WEXITSTATUS(status) + ("\n" + said if said else "")
 
 
+def telling(said: str) -> str:
+    """What tells most of a child's last output: its last stack from the top, else its end."""
+    for mark in ("Fatal Python error: ", "Current thread 0x", "Stack (most recent call first)"):
+        at = said.rfind(mark)
+        if at >= 0:
+            return said[at : at + 4000].strip()
+    return said.strip()[-4000:]
+
+
 def follow(
     children: "List[Child]",
     until: float,
     ended: "Optional[Callable[[Child], None]]" = None,
-    stop: "Optional[Callable[[], bool]]" = None,
 ) -> "Any":
     """Yield the children's records as they come until all have ended or were stopped.
 
     `children` may grow meanwhile: `ended(child)` is called for each that ends and may append new ones.
     """
-    looked_at = 0.0
+    looked_at = time.time() - LOOK_S / 2
     while children:
         now = time.time()
         by_descriptor = {descriptor: child for child in children for descriptor in child.descriptors()}
-        wait = 0.003 if any(not child.descriptors() for child in children) else 0.05
-        ready = select.select(list(by_descriptor), [], [], wait)[0]
+        hurry = any(child.stopped or not child.descriptors() for child in children)
+        ready = select.select(list(by_descriptor), [], [], 0.003 if hurry else 0.05)[0]
         for descriptor in ready:
             child = by_descriptor[descriptor]
             if descriptor in child.descriptors():
                 for record in child.read(descriptor):
                     yield record
-        if now - looked_at > 0.5:
+        if now - looked_at > LOOK_S:
             looked_at = now
+            seen = processes.table()
             for child in children:
-                child.watch_counters()
+                child.watch(seen)
         for child in list(children):
-            if not child.look():
-                if now < min(child.limit_at, until) and now - child.moved_at < child.patience_s:
-                    continue
-                child.stop()
+            if child.stopped:
+                ended_now = child.stop()
+            elif child.look():
+                ended_now = True
+            elif now >= min(child.limit_at, until) or now - child.moved_at >= child.patience_s:
+                ended_now = child.stop()
+            else:
+                ended_now = False
+            if not ended_now:
+                continue
             for record in child.drain():
                 yield record
             child.close()

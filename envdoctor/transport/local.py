@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -95,14 +95,37 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.returncode = -9
 
 
+def _last_words(process: subprocess.Popen[bytes]) -> None:
+    """Have a Python that says nothing print where it stands, so that the start-up file it hangs in has a name."""
+    if os.name == "posix":
+        try:
+            import resource
+
+            resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
+        except (ImportError, AttributeError, OSError, ValueError):
+            return  # no core file may lie in the user's folder for it
+        process.send_signal(signal.SIGABRT)  # -X faulthandler answers it with the stack
+        try:
+            process.wait(0.2)
+        except subprocess.TimeoutExpired:
+            pass
+
+
 def examine(
-    python: str, request: Request, stands_for: str = "", on_record: Callable[[dict[str, Any]], None] | None = None
+    python: str,
+    request: Request,
+    stands_for: str = "",
+    on_record: Callable[[dict[str, Any]], None] | None = None,
+    stands_for_failure: str = "",
+    first_word_s: float = FIRST_WORD_S,
 ) -> Answer:
     """Run the patient in `python` and collect its answer, for at most `request.limit_s` seconds and a little.
 
     Args:
         stands_for: the Python that is meant, where it does not run and `python` is used in its place.
         on_record: called with every record as it comes, see `envdoctor.patient.wire`.
+        stands_for_failure: what the Python that is meant said.
+        first_word_s: how long `python` may take to start.
 
     Returns:
         The answer; `failure` says why `python` did not start, else it is empty.
@@ -111,8 +134,9 @@ def examine(
     asked = {
         "cookie": cookie, "limit_s": request.limit_s, "quick": request.quick, "offline": request.offline,
         "port": request.port, "pynvml": _pynvml(), "stands_for": stands_for, "only": list(request.only),
+        "stands_for_failure": stands_for_failure,
     }  # fmt: skip
-    argv = [python, "-I", "-c", START.format(folder=str(PATIENT)), json.dumps(asked)]
+    argv = [python, "-X", "faulthandler", "-I", "-c", START.format(folder=str(PATIENT)), json.dumps(asked)]
     answer = Answer()
     began = time.monotonic()
     try:
@@ -134,7 +158,11 @@ def examine(
         reader.start()
     lines = wire.Lines(cookie.encode())
     try:
-        _collect(pieces, lines, answer, began, request.limit_s, on_record)
+        _collect(pieces, lines, answer, began, request.limit_s, first_word_s, on_record)
+        waited_s = time.monotonic() - began
+        silent = not answer.begun and not answer.missing and waited_s >= min(first_word_s, request.limit_s)
+        if silent and process.poll() is None:
+            _last_words(process)
     finally:
         if answer.complete:
             try:
@@ -148,7 +176,8 @@ def examine(
             reader.join(0.1)
     if not answer.begun and not answer.complete and not answer.missing:
         said = (lines.noise + b"".join(piece for piece in _taken(errors) if piece)).decode("utf-8", "replace").strip()
-        answer.failure = said[-2000:] or f"it did not say a word in {min(FIRST_WORD_S, request.limit_s):g} s"
+        told = [f"it did not say a word in {min(first_word_s, request.limit_s):g} s"] if silent else []
+        answer.failure = "\n".join(told + [said[-2000:]] * bool(said)) or f"it ended with status {process.returncode}"
     return answer
 
 
@@ -166,11 +195,12 @@ def _collect(
     answer: Answer,
     began: float,
     limit_s: float,
+    first_word_s: float,
     on_record: Callable[[dict[str, Any]], None] | None,
 ) -> None:
     while not answer.complete:
         heard = bool(answer.begun or answer.missing)
-        until = began + (limit_s + GRACE_S if heard else min(limit_s, FIRST_WORD_S))
+        until = began + (limit_s + GRACE_S if heard else min(limit_s, first_word_s))
         try:
             piece = pieces.get(timeout=max(0.0, until - time.monotonic()))
         except queue.Empty:
@@ -215,7 +245,10 @@ def examine_target(
     Returns:
         The answer and, where the target did not start, its last words; else "".
     """
-    answer = examine(target.python, request, on_record=on_record)
+    began = time.monotonic()
+    patience_s = min(FIRST_WORD_S, request.limit_s / 2)
+    answer = examine(target.python, request, on_record=on_record, first_word_s=patience_s)
     if not answer.failure or target.python == sys.executable:
         return answer, answer.failure
-    return examine(sys.executable, request, stands_for=target.python, on_record=on_record), answer.failure
+    left = replace(request, limit_s=max(0.5, request.limit_s - (time.monotonic() - began)))
+    return examine(sys.executable, left, target.python, on_record, answer.failure), answer.failure
