@@ -1,0 +1,150 @@
+"""checks/launch.py"""
+
+from __future__ import annotations
+
+import pytest
+
+from envdoctor.facts.driver import Driver
+from envdoctor.facts.environment import Environment
+from envdoctor.facts.gpu import Gpus
+from envdoctor.model import Missing, Severity
+from envdoctor.testing import Case, topic_file
+from tests import CHECKS
+
+FILE = CHECKS / "launch.py"
+
+
+def env(**variables: object) -> Environment:
+    return Environment({name: str(value) for name, value in variables.items()})
+
+
+def torchrun(
+    rank: int, size: int, local_rank: int, local_size: int, node: int = 0, nodes: int = 1
+) -> dict[str, object]:
+    return {
+        "TORCHELASTIC_RUN_ID": "none", "RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": local_rank,
+        "LOCAL_WORLD_SIZE": local_size, "GROUP_RANK": node, "GROUP_WORLD_SIZE": nodes, "MASTER_ADDR": "gpu01",
+        "MASTER_PORT": 29500,
+    }  # fmt: skip
+
+
+def srun(task: int, tasks: int, per_node: str, nodes: int) -> dict[str, object]:
+    return {
+        "SLURM_JOB_ID": 7, "SLURM_STEP_ID": 0, "SLURM_PROCID": task, "SLURM_STEP_NUM_TASKS": tasks,
+        "SLURM_STEP_TASKS_PER_NODE": per_node, "SLURM_NNODES": nodes, "SLURM_NODEID": 0,
+    }  # fmt: skip
+
+
+MASTER = {"MASTER_ADDR": "gpu01", "MASTER_PORT": 29500}
+
+CASES = [
+    Case("a plain shell", (env(PATH="/bin"), Gpus(count=8))),
+    Case("a shell on its way to torchrun", (env(**MASTER), Gpus(count=8))),
+    Case("one worker of torchrun on a node of 8", (env(**torchrun(3, 8, 3, 8)), Gpus(count=8))),
+    Case("two nodes of torchrun", (env(**torchrun(9, 16, 1, 8, 1, 2)), Gpus(count=8))),
+    Case("torchrun on nodes of different size", (env(**torchrun(9, 12, 1, 4, 1, 2)), Gpus(count=4))),
+    Case("torchrun inside srun, one task per node", (env(**torchrun(9, 16, 1, 8, 1, 2), **srun(1, 2, "1(x2)", 2)),)),
+    Case("srun with a rank per GPU, MASTER_ADDR in the script", (env(**MASTER, **srun(1, 8, "8", 1)), Gpus(count=8))),
+    Case(
+        "srun --gpus-per-task=1 shows each task one GPU",
+        (env(**MASTER, **srun(1, 8, "8", 1), CUDA_VISIBLE_DEVICES="0"), Driver(cuda_devices=1)),
+    ),
+    Case("torchrun --virtual-local-rank", (env(**torchrun(3, 8, 0, 8)), Driver(cuda_devices=1))),
+    Case(
+        "a PyTorchJob's pod, where RANK is the pod's and WORLD_SIZE the processes'",
+        (env(KUBERNETES_SERVICE_HOST="10.0.0.1", PET_NNODES=2, PET_NPROC_PER_NODE=8, PET_NODE_RANK=1, RANK=1,
+             WORLD_SIZE=16, **MASTER), Gpus(count=8)),
+    ),
+    Case("ranks on the CPU", (env(**torchrun(1, 4, 1, 4)), Driver(cuda_devices=0))),
+    Case("a mask that nobody could count", (env(**torchrun(1, 4, 1, 4), CUDA_VISIBLE_DEVICES="0,1"), Gpus(count=2))),
+    Case("a batch script that leaves the rank to its tasks", (env(SLURM_JOB_ID=7, WORLD_SIZE=8, **MASTER),)),
+    Case("WORLD_SIZE for a command line", (env(WORLD_SIZE=8),)),
+    Case("no environment", (Missing("environment", "failed"),)),
+    Case("RANK alone", (env(RANK=0),), {"launch-env-missing": "error"}),
+    Case(
+        "MASTER_PORT is empty",
+        (env(RANK=0, WORLD_SIZE=2, MASTER_ADDR="a", MASTER_PORT=""),),
+        {"launch-env-missing": "error"},
+    ),
+    Case("all but the rank, by hand", (env(WORLD_SIZE=2, **MASTER),), {"launch-env-missing": "warning"}),
+    Case("a rank in words", (env(RANK="first", WORLD_SIZE=2, **MASTER),), {"launch-env-missing": "error"}),
+    Case("the last rank counted from one", (env(RANK=2, WORLD_SIZE=2, **MASTER),), {"world-size-mismatch": "error"}),
+    Case("a negative rank", (env(RANK=-1, WORLD_SIZE=2, **MASTER),), {"world-size-mismatch": "error"}),
+    Case("a node rank out of range", (env(NODE_RANK=2, NNODES=2),), {"world-size-mismatch": "error"}),
+    Case("one node that lacks processes", (env(**torchrun(0, 8, 0, 4)),), {"world-size-mismatch": "error"}),
+    Case("more nodes than ranks", (env(**torchrun(0, 2, 0, 1, 0, 4)),), {"world-size-mismatch": "error"}),
+    Case("more ranks here than in all", (env(**torchrun(0, 2, 0, 4)),), {"world-size-mismatch": "error"}),
+    Case(
+        "RANK=$SLURM_PROCID in the batch script",
+        (env(RANK=0, WORLD_SIZE=8, **MASTER, **srun(3, 8, "8", 1)),),
+        {"world-size-mismatch": "error"},
+    ),
+    Case(
+        "ranks in an order of their own",
+        (env(RANK=5, WORLD_SIZE=8, **MASTER, **srun(3, 8, "8", 1)),),
+        {"world-size-mismatch": "warning"},
+    ),
+    Case("ranks that agree", (env(RANK=3, WORLD_SIZE=8, **MASTER, **srun(3, 8, "8", 1)),)),
+    Case("one task that spawns its ranks", (env(RANK=0, WORLD_SIZE=8, **MASTER, **srun(0, 1, "1", 1)),)),
+    Case(
+        "WORLD_SIZE counts nodes, srun started more",
+        (env(RANK=0, WORLD_SIZE=2, **MASTER, **srun(0, 16, "8(x2)", 2)),),
+        {"world-size-mismatch": "error"},
+    ),
+    Case("8 workers for 1 GPU", (env(**torchrun(1, 8, 1, 8)), Gpus(count=1)), {"nproc-exceeds-gpus": "error"}),
+    Case(
+        "8 workers behind a mask of 4",
+        (env(**torchrun(5, 8, 5, 8), CUDA_VISIBLE_DEVICES="0,1,2,3"), Gpus(count=8), Driver(cuda_devices=4)),
+        {"nproc-exceeds-gpus": "error"},
+    ),
+    Case(
+        "the platform promises 8 GPUs, 7 are there",
+        (env(ARNOLD_WORKER_NUM=2, ARNOLD_WORKER_GPU=8, ARNOLD_ID=0), Gpus(count=7)),
+        {"nproc-exceeds-gpus": "warning"},
+    ),
+    Case(
+        "srun starts 8 tasks and each a torchrun of 8",
+        (env(**torchrun(3, 16, 3, 8, 0, 2), **srun(5, 16, "8(x2)", 2)), Gpus(count=8)),
+        {"srun-torchrun-nested": "error"},
+    ),
+    Case(
+        "mpirun starts 4 processes and each a torchrun of 4",
+        (env(**torchrun(3, 4, 3, 4), OMPI_COMM_WORLD_RANK=1, OMPI_COMM_WORLD_SIZE=4, OMPI_COMM_WORLD_LOCAL_SIZE=4),
+         Gpus(count=4)),
+        {"srun-torchrun-nested": "error"},
+    ),
+    Case("a torchrun of one process in every task", (env(**torchrun(5, 16, 0, 1, 5, 16), **srun(5, 16, "8(x2)", 2)),)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_case(case: Case) -> None:
+    case.hold(FILE)
+
+
+def test_commands_name_the_variable_that_holds_the_right_number() -> None:
+    (finding,) = next(case for case in CASES if case.about.startswith("RANK=$")).hold(FILE)
+    assert finding.command == "export RANK=$SLURM_PROCID"
+    assert finding.severity is Severity.ERROR
+
+
+def test_too_many_processes_are_mended_by_as_many_as_gpus() -> None:
+    (finding,) = next(case for case in CASES if case.about.startswith("8 workers for 1")).hold(FILE)
+    assert finding.command == "torchrun --nproc-per-node=1 train.py"
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "no launcher's variables are set"),
+        (torchrun(3, 8, 3, 8), "rank 3 of 8, torchrun"),
+        ({"ARNOLD_WORKER_NUM": 2}, "ByteDance Arnold, 2 nodes"),
+    ],
+)
+def test_the_topic_s_line(variables: dict[str, object], said: str) -> None:
+    found = topic_file(FILE).summary
+    assert found is not None
+    told = found.line(env(**variables))
+    assert told is not None
+    assert told[0].say("en", told[1]) == said
+    assert told[0].say("zh", told[1])
