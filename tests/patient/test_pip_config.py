@@ -1,0 +1,416 @@
+"""patient/pip_config.py and patient/ini.py against the real pip, which is the one that knows."""
+
+from __future__ import annotations
+
+import configparser
+import ensurepip
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from envdoctor import decode
+from envdoctor.facts.pip import PipConfig
+from envdoctor.patient import ini, pip_config
+from tests import ROOT, needs
+
+PATIENT = ROOT / "envdoctor" / "patient"
+ORACLE = Path(__file__).with_name("pip_oracle.py")
+
+
+def wheels() -> list[str]:
+    """The pip of this environment, the one Python brings, and those in the folder ENVDOCTOR_PIP_WHEELS names."""
+    bundled = sorted((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
+    further = sorted(Path(folder).glob("pip-*.whl")) if (folder := os.environ.get("ENVDOCTOR_PIP_WHEELS")) else []
+    return ["", *(str(path) for path in bundled + further)]
+
+
+class Pip:
+    """A pip that stays at hand in a process of its own."""
+
+    def __init__(self, wheel: str) -> None:
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))}
+        if wheel:
+            environ["PYTHONPATH"] = wheel
+        argv = [sys.executable, "-B", str(ORACLE), str(PATIENT)]
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ, text=True)
+        self.version = self._answer()["version"]
+
+    def _answer(self) -> Any:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    def ask(self, environ: dict[str, str], prefix: Path) -> Any:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"environ": environ, "prefix": str(prefix)}) + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+        self.process.wait(10)
+
+
+@pytest.fixture(scope="module", params=wheels(), ids=lambda wheel: Path(wheel).name.split("-py")[0] or "installed")
+def pip(request: pytest.FixtureRequest) -> Iterator[Pip]:
+    found = Pip(request.param)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def own_pip() -> Iterator[Pip]:
+    found = Pip("")
+    yield found
+    found.close()
+
+
+class Tree:
+    """The folders in which pip looks, all in one place."""
+
+    def __init__(self, top: Path) -> None:
+        self.files = {
+            "xdg": top / "xdg/pip/pip.conf",
+            "xdg2": top / "xdg2/pip/pip.conf",
+            "legacy": top / "home/.pip/pip.conf",
+            "user": top / "home/.config/pip/pip.conf",
+            "site": top / "venv/pip.conf",
+            "extra": top / "extra.conf",
+        }
+        for path in self.files.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self.prefix = top / "venv"
+        self.environ = {
+            "HOME": str(top / "home"),
+            "XDG_CONFIG_DIRS": f"{top / 'xdg'}:{top / 'xdg2'}",
+            "PATH": os.environ["PATH"],
+            "LC_ALL": "C.UTF-8",
+        }
+
+    def write(self, contents: dict[str, bytes]) -> None:
+        for name, path in self.files.items():
+            path.unlink(missing_ok=True)
+            if name in contents:
+                path.write_bytes(contents[name])
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)
+
+
+HOSTS = ["https://a.example/simple", "https://b.example/simple/", "http://c.example/s # inline", "d.example e.example"]
+KEYS = ["index-url", "index_url", "INDEX_URL", "pypi-url", "--index-url", "extra-index-url", "trusted-host"]
+KEYS += ["find-links", "cert", "proxy", "unknown"]
+section = st.sampled_from(
+    ["[global]"] * 6 + ["[install]"] * 3 + ["[download]", "[DEFAULT]", "[Global]", "[a]b]", "[ global]", "[list]"]
+)
+option = st.builds(
+    lambda key, delimiter, value: f"{key}{delimiter}{value}",
+    st.sampled_from(KEYS),
+    st.sampled_from([" = ", "=", ": ", " =\t", " : "]),
+    st.sampled_from([*HOSTS, "", "日本 https://x.example", " padded "]),
+)
+flag = st.sampled_from(["no-index = yes", "no-index = no", "no-index = maybe", "timeout = 3,5", "retries = 2"])
+ODD = ["", "# comment", "; other", "   # indented", "    https://more.example", "\t more", "bare", "= x", " key = x"]
+ODD += ["\u3000wide = y", "\u00a0index-url = https://nbsp.example", "[open", "[]"]
+odd = st.sampled_from(ODD)
+body = st.lists(st.one_of(option, option, option, flag, odd), max_size=5)
+
+
+@st.composite
+def files(draw: st.DrawFn) -> bytes:
+    lines: list[str] = []
+    for _ in range(draw(st.integers(0, 3))):
+        lines += [draw(section), *draw(body)]
+    text = draw(st.sampled_from(["\n", "\n", "\n", "\r\n", "\r"])).join(lines) + draw(st.sampled_from(["", "\n"]))
+    data = text.encode()
+    damage = draw(st.sampled_from([None] * 20 + ["bom", "latin-1"]))
+    if damage == "bom":
+        return b"\xef\xbb\xbf" + data
+    return data + b"\n# caf\xe9\n" if damage else data
+
+
+VARIABLES = [
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_TRUSTED_HOST",
+    "PIP_Find_Links",
+    "PIP_PYPI_URL",
+    "PIP_ISOLATED",
+    "PIP_NO_INDEX",
+]
+NAMES = ["xdg", "xdg2", "legacy", "user", "site", "extra"]
+
+
+def names(told: str, file: dict[str, Any]) -> bool:
+    """Whether pip's words are about this file and this line."""
+    if file["path"] not in told:
+        return False
+    return file["fault"] == "not-decodable" or re.search(rf"line:?\s+{file['line']}\b", told) is not None
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    contents=st.dictionaries(st.sampled_from(NAMES), files(), max_size=4),
+    variables=st.dictionaries(st.sampled_from(VARIABLES), st.sampled_from([*HOSTS, ""]), max_size=3),
+    chosen=st.sampled_from([None, None, None, os.devnull, "", "extra", "user", "xdg", "site", "/nonexistent/pip.conf"]),
+)
+def test_reads_what_pip_reads(
+    pip: Pip,
+    tmp_path_factory: pytest.TempPathFactory,
+    contents: dict[str, bytes],
+    variables: dict[str, str],
+    chosen: str | None,
+) -> None:
+    tree = Tree(tmp_path_factory.getbasetemp() / "pip")
+    tree.write(contents)
+    environ = {**tree.environ, **variables}
+    if environ.get("PIP_NO_INDEX"):
+        environ["PIP_NO_INDEX"] = "yes"
+    if "PIP_ISOLATED" in environ:
+        environ["PIP_ISOLATED"] = "1"
+    if chosen is not None:
+        environ["PIP_CONFIG_FILE"] = str(tree.files[chosen]) if chosen in tree.files else chosen
+    answer = pip.ask(environ, tree.prefix)
+    if "error" in answer["pip"]:
+        assert "error" in answer["ours"], answer
+        told = answer["pip"]["error"]
+        # pip stops at the first faulty file, and not every version begins with the same one.
+        assert any(names(told, file) for file in answer["ours"]["error"]) or any(
+            value.split()[0] in told for value in answer["ours"]["refused"]
+        ), (told, answer["ours"])
+    else:
+        assert answer["ours"] == answer["pip"]
+
+
+def reading_of(tree: Tree, own_pip: Pip, **variables: str) -> PipConfig:
+    """Our reading of the tree as the fact, checked against the real pip."""
+    answer = own_pip.ask({**tree.environ, **variables}, tree.prefix)
+    assert answer["pip"].get("error") is not None or answer["ours"] == answer["pip"]
+    found = pip_config.configuration(
+        {**tree.environ, **variables}, str(tree.prefix), tree.environ["HOME"], own_pip.version
+    )
+    fact = decode.fact("pip-config", json.loads(json.dumps(found)))
+    assert isinstance(fact, PipConfig)
+    assert ("error" in answer["pip"]) == bool(fact.broken)
+    return fact
+
+
+def winner(config: PipConfig, option: str = "index-url", command: str = "install") -> tuple[str, str]:
+    found = config.winner(option, command)
+    assert found is not None
+    return found.value, found.place
+
+
+A, B = b"[global]\nindex-url = https://a.example/simple\n", b"[global]\nindex-url = https://b.example/simple\n"
+
+
+def test_a_command_section_beats_global_whatever_the_file(tree: Tree, own_pip: Pip) -> None:
+    tree.write({"xdg": b"[install]\nindex-url = https://low.example/simple\n", "site": A})
+    config = reading_of(tree, own_pip)
+    assert winner(config) == ("https://low.example/simple", f"{tree.files['xdg']}:2")
+    assert winner(config, command="download")[0] == "https://a.example/simple"
+
+
+def test_the_legacy_file_is_below_the_new_one(tree: Tree, own_pip: Pip) -> None:
+    tree.write({"legacy": A, "user": b"[global]\ntimeout = 9\n"})
+    assert winner(reading_of(tree, own_pip))[1] == f"{tree.files['legacy']}:2"
+    tree.write({"legacy": A, "user": B})
+    assert winner(reading_of(tree, own_pip))[1] == f"{tree.files['user']}:2"
+
+
+def test_a_list_replaces_a_list(tree: Tree, own_pip: Pip) -> None:
+    tree.write({
+        "user": b"[global]\nextra-index-url = https://x.example\n    https://y.example\n",
+        "site": b"[global]\nextra-index-url = https://z.example\n",
+    })  # fmt: skip
+    config = reading_of(tree, own_pip)
+    assert winner(config, "extra-index-url") == ("https://z.example", f"{tree.files['site']}:2")
+    assert config.of("extra-index-url")[0].items == ("https://x.example", "https://y.example")
+
+
+def test_an_empty_variable_overrides_nothing(tree: Tree, own_pip: Pip) -> None:
+    tree.write({"user": A})
+    assert winner(reading_of(tree, own_pip, PIP_INDEX_URL=""))[0] == "https://a.example/simple"
+
+
+def test_pip_isolated_isolates_nothing(tree: Tree, own_pip: Pip) -> None:
+    tree.write({"user": A})
+    assert winner(reading_of(tree, own_pip, PIP_ISOLATED="1"))[0] == "https://a.example/simple"
+
+
+def test_pip_config_file_switches_the_user_files_off(tree: Tree, own_pip: Pip) -> None:
+    tree.write({"user": A, "extra": b"[global]\ntimeout = 3\n"})
+    config = reading_of(tree, own_pip, PIP_CONFIG_FILE=str(tree.files["extra"]))
+    assert config.winner("index-url") is None
+    assert config.switched_off == (str(tree.files["user"]),)
+    assert config.config_file_variable == str(tree.files["extra"])
+
+
+def test_dev_null_switches_all_files_off(tree: Tree, own_pip: Pip) -> None:
+    tree.write({"xdg": A, "user": A, "site": A})
+    config = reading_of(tree, own_pip, PIP_CONFIG_FILE=os.devnull, PIP_PROXY="http://p.example:3128")
+    assert config.winner("index-url") is None
+    assert winner(config, "proxy") == ("http://p.example:3128", "PIP_PROXY")
+    assert {str(tree.files[name]) for name in ("xdg", "user", "site")} <= set(config.switched_off)
+
+
+def test_a_missing_pip_config_file_changes_nothing(tree: Tree, own_pip: Pip) -> None:
+    tree.write({"user": A})
+    config = reading_of(tree, own_pip, PIP_CONFIG_FILE="/nonexistent/pip.conf")
+    assert winner(config)[0] == "https://a.example/simple"
+    assert config.switched_off == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "fault", "line"),
+    [
+        (b"\xef\xbb\xbf" + A, "bom", 1),
+        (b"# mirror\nindex-url = https://a.example/simple\n", "no-section-header", 2),
+        (A + b"timeout = 3\nindex-url = https://b.example/simple\n", "duplicate-option", 4),
+        (A + A, "duplicate-section", 3),
+        (A + b"nonsense\n", "bad-line", 3),
+        (A + b"; Universit\xe4t\n", "not-decodable", 3),
+    ],
+)  # fmt: skip
+def test_a_fault_is_found_with_its_line(tree: Tree, own_pip: Pip, content: bytes, fault: str, line: int) -> None:
+    tree.write({"user": content})
+    (file,) = reading_of(tree, own_pip).broken
+    assert (file.fault, file.line, file.path) == (fault, line, str(tree.files["user"]))
+    assert file.detail
+
+
+def test_crlf_comments_and_continuation_lines(tree: Tree, own_pip: Pip) -> None:
+    tree.write(
+        {
+            "user": b"# top\r\n[global]\r\n; note\r\nextra-index-url =\r\n    https://x.example\r\n\r\n    https://y.example\r\n"
+        }
+    )
+    found = reading_of(tree, own_pip).winner("extra-index-url")
+    assert found is not None
+    assert (found.items, found.line) == (("https://x.example", "https://y.example"), 4)
+
+
+def test_an_inline_comment_is_part_of_the_url(tree: Tree, own_pip: Pip) -> None:
+    tree.write({"user": b"[global]\nindex-url = https://a.example/simple # mirror\n"})
+    assert winner(reading_of(tree, own_pip))[0] == "https://a.example/simple # mirror"
+
+
+def test_a_section_in_capitals_is_not_read(tree: Tree, own_pip: Pip) -> None:
+    tree.write({"user": b"[Global]\nINDEX_URL = https://a.example/simple\n"})
+    config = reading_of(tree, own_pip)
+    assert config.winner("index-url") is None
+    assert config.of("index-url")[0].section == "Global"
+
+
+READ_AS_NOBODY = """
+import json, os, sys
+sys.path.insert(0, sys.argv[1])
+from envdoctor.patient import pip_config
+os.setuid(65534)
+print(json.dumps(pip_config.read_file(sys.argv[2], "user", {}, ())))
+"""
+
+
+def test_a_file_nobody_may_read_is_left_out_in_silence() -> None:
+    needs.root()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "pip.conf"
+        path.write_bytes(A)
+        path.chmod(0)
+        argv = [sys.executable, "-c", READ_AS_NOBODY, str(ROOT), str(path)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    file = json.loads(done.stdout)
+    assert (file["exists"], file["fault"], file["own"], file["items"]) == (True, "unreadable", False, [])
+
+
+def test_mode_and_owner_are_told(tree: Tree, own_pip: Pip) -> None:
+    tree.write({"user": A})
+    tree.files["user"].chmod(0o640)
+    file = reading_of(tree, own_pip).file(str(tree.files["user"]))
+    assert file is not None
+    assert (file.mode, file.owner, file.own) == (0o640, os.geteuid(), True)
+
+
+def test_a_folder_a_fifo_and_a_giant_are_no_trap(tree: Tree) -> None:
+    tree.write({"site": b"[global]\n" + b"# filler\n" * 1_200_000})
+    tree.files["user"].mkdir()
+    os.mkfifo(tree.files["legacy"])
+    began = time.perf_counter()
+    found = pip_config.configuration(tree.environ, str(tree.prefix), tree.environ["HOME"], "23.2.1")
+    assert time.perf_counter() - began < 1.0
+    faults = {file["path"]: file.get("fault") for file in found["files"]}
+    assert faults[str(tree.files["site"])] == "too-large"
+    assert faults[str(tree.files["user"])] == faults[str(tree.files["legacy"])] == "no-file"
+
+
+def test_it_takes_less_than_ten_milliseconds(tree: Tree) -> None:
+    tree.write(dict.fromkeys(("xdg", "legacy", "user", "site"), A))
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        pip_config.configuration(tree.environ, str(tree.prefix), tree.environ["HOME"], "23.2.1")
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.010
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(section, option, odd, st.text(max_size=20)), max_size=12).map("\n".join))
+def test_ini_is_read_as_configparser_reads_it(text: str) -> None:
+    text = text.replace("\r", "\n")
+    parser = configparser.RawConfigParser()
+    lines = ini.lines_of(text.encode("utf-8", "surrogatepass"), "utf-8") if text.isascii() else text.split("\n")
+    try:
+        parser.read_file(iter([line + "\n" for line in lines]))
+    except configparser.Error as error:
+        with pytest.raises(ini.Fault) as fault:
+            ini.read(lines)
+        assert re.search(rf"line:?\s+{fault.value.line}\b", str(error))
+        return
+    ours: dict[str, dict[str, str]] = {}
+    for item in ini.read(lines):
+        ours.setdefault(item.section, {})[item.key] = item.value
+    theirs = {name: dict(parser.items(name)) for name in parser.sections()}
+    defaults = set(parser.defaults())
+    assert {
+        name: {k: v for k, v in own.items() if k not in defaults} for name, own in theirs.items() if set(own) - defaults
+    } == {
+        name: {k: v for k, v in own.items() if k not in defaults}
+        for name, own in ours.items()
+        if name != "DEFAULT" and set(own) - defaults
+    }
+
+
+@pytest.mark.parametrize(
+    ("platform", "expected"),
+    [
+        ("win32", ["C:\\ProgramData/pip/pip.ini", "/h/pip/pip.ini", "R/pip/pip.ini", "/env/pip.ini"]),
+        (
+            "darwin",
+            [f"/{part}/pip.conf" for part in ("Library/Application Support/pip", "h/.pip", "h/.config/pip", "env")],
+        ),
+    ],
+)  # fmt: skip
+def test_places_of_other_platforms(platform: str, expected: list[str]) -> None:
+    levels = pip_config.places({"APPDATA": "R"}, "/env", "/h", platform, True, (26, 3))
+    assert [path for level in levels for path in level.files] == expected
+
+
+def test_before_19_1_the_site_file_counts_in_a_venv_only() -> None:
+    for version, in_venv, expected in (((18, 1), False, False), ((18, 1), True, True), ((19, 1), False, True)):
+        levels = pip_config.places({}, "/env", "/h", "linux", in_venv, version)
+        assert any(level.name == "site" for level in levels) is expected
