@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
+from types import ModuleType
 from typing import NoReturn
 
 import pytest
@@ -29,3 +31,11 @@ def program(name: str, package: str = "") -> str:
     if found is None:
         _lacks(f"needs {name} (Debian package {package or name})")
     return found
+
+
+def module(name: str) -> ModuleType:
+    """An importable module, such as the torch that the development dependencies bring."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        _lacks(f"needs the module {name}")

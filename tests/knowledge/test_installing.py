@@ -1,0 +1,80 @@
+"""envdoctor/knowledge/installing.py"""
+
+from __future__ import annotations
+
+import pytest
+
+from envdoctor.knowledge.installing import install_command
+from envdoctor.knowledge.verdict import Fit
+
+PYTHON = "/opt/envs/train/bin/python"
+INDEX = "--index-url https://download.pytorch.org/whl"
+
+
+def fit(version: str, tag: str) -> Fit:
+    return Fit(version, tag, "full")
+
+
+def test_the_default_wheel_comes_from_where_pip_is_told_to_look() -> None:
+    assert install_command(fit("2.10.0", "cu128"), PYTHON) == f"{PYTHON} -m pip install torch==2.10.0"
+    assert install_command(fit("2.15.0", "cu132"), installed="2.4.1") == "python -m pip install torch==2.15.0"
+
+
+def test_another_build_is_named_with_its_cuda() -> None:
+    command = install_command(fit("2.11.0", "cu126"), PYTHON, installed="2.11.0")
+    assert command == f"{PYTHON} -m pip install torch==2.11.0+cu126 {INDEX}/cu126"
+
+
+def test_the_default_build_of_the_installed_release_must_be_named_to_be_taken() -> None:
+    """pip calls an installed 2.13.0+cpu an answer to torch==2.13.0."""
+    command = install_command(fit("2.13.0", "cu130"), PYTHON, installed="2.13.0")
+    assert command == f"{PYTHON} -m pip install torch==2.13.0+cu130 {INDEX}/cu130"
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "expected"),
+    [
+        ("linux", "aarch64", f"{PYTHON} -m pip install torch==2.10.0+cu128 {INDEX}/cu128"),
+        ("windows", "x86_64", f"{PYTHON} -m pip install torch==2.10.0+cu128 {INDEX}/cu128"),
+    ],
+)
+def test_the_default_wheel_is_another_elsewhere(system: str, machine: str, expected: str) -> None:
+    assert install_command(fit("2.10.0", "cu128"), PYTHON, system=system, machine=machine) == expected
+
+
+def test_uv_keeps_no_pip_in_the_environment() -> None:
+    command = install_command(fit("2.11.0", "cu126"), PYTHON, installer="uv", installed="2.11.0")
+    assert command == f"uv pip install --python {PYTHON} torch==2.11.0+cu126 {INDEX}/cu126"
+    assert install_command(fit("2.10.0", "cu128"), installer="uv") == "uv pip install torch==2.10.0"
+
+
+def test_companions_match() -> None:
+    both = ("torchvision", "torchaudio")
+    command = install_command(fit("2.10.0", "cu128"), PYTHON, beside=both)
+    assert command == f"{PYTHON} -m pip install torch==2.10.0 torchvision==0.25.0 torchaudio==2.10.0"
+    command = install_command(fit("2.11.0", "cu126"), PYTHON, beside=both)
+    assert "torchvision==0.26.0+cu126 torchaudio==2.11.0+cu126" in command
+    # torchaudio stopped at 2.11.0 and has no build for CUDA 13.2.
+    assert "torchaudio" not in install_command(fit("2.13.0", "cu132"), PYTHON, beside=both)
+    on_arm = install_command(fit("2.11.0", "cu126"), PYTHON, machine="aarch64", beside=("torchvision",))
+    assert "torchvision==0.26.0 " in on_arm
+
+
+def test_wheels_that_share_files_with_those_of_another_cuda_go_first() -> None:
+    nvidia = ("nvidia-cublas", "nvidia-cudnn-cu13", "nvidia-nccl-cu13", "triton", "nvidia-cuda-cupti-cu12")
+    command = install_command(fit("2.11.0", "cu126"), PYTHON, nvidia=nvidia)
+    removed, _, installed = command.partition(" && ")
+    assert removed == f"{PYTHON} -m pip uninstall -y nvidia-cudnn-cu13 nvidia-nccl-cu13"
+    assert installed.startswith(f"{PYTHON} -m pip install torch==2.11.0+cu126")
+    assert "uninstall" not in install_command(fit("2.14.1", "cu130"), PYTHON, nvidia=nvidia)
+    with_uv = install_command(fit("2.11.0", "cu126"), PYTHON, installer="uv", nvidia=nvidia)
+    assert with_uv.startswith(
+        f"uv pip uninstall --python {PYTHON} nvidia-cudnn-cu13 nvidia-nccl-cu13 && uv pip install"
+    )
+
+
+def test_paths_are_quoted_for_their_shell() -> None:
+    assert install_command(fit("2.10.0", "cu128"), "/a b/python").startswith("'/a b/python' -m pip")
+    on_windows = install_command(fit("2.10.0", "cu128"), r"C:\Program Files\python.exe", system="windows")
+    assert on_windows.startswith('"C:\\Program Files\\python.exe" -m pip')
+    assert install_command(fit("2.10.0", "cu128"), r"C:\py.exe", system="windows").startswith(r"C:\py.exe -m")
