@@ -1,0 +1,45 @@
+"""Whether training over several nodes is meant, as far as the environment and the own addresses tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from envdoctor.facts.environment import Environment
+from envdoctor.facts.launch import Launch, launches
+from envdoctor.facts.nics import Nics
+
+SHOWING = ("nodes", "hosts", "world_size", "local_world_size")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """`several` is None where nothing tells. `shown_by` says what does: "WORLD_SIZE=16, LOCAL_WORLD_SIZE=8"."""
+
+    several: bool | None = None
+    shown_by: str = ""
+
+
+def _shown(launch: Launch, environment: Environment) -> str:
+    names = [launch.sources[role] for role in SHOWING if role in launch.sources]
+    first = names[:1] if launch.nodes is not None or launch.hosts else names
+    return ", ".join(f"{name}={environment.get(name)}" for name in first)
+
+
+def scale(environment: Environment, nics: Nics | None = None) -> Scale:
+    """Whether several nodes take part: what the launchers' variables say, then MASTER_ADDR.
+
+    A hint of several nodes outweighs hints of one: a single-node allocation does not bind a MASTER_ADDR elsewhere.
+    """
+    hints = [(launch.several_nodes, launch) for launch in launches(environment)]
+    for several, launch in hints:
+        if several:
+            return Scale(True, _shown(launch, environment))
+    if nics is not None and nics.master and nics.owner(nics.master) is None:
+        return Scale(True, f"MASTER_ADDR={nics.master} is no address of this machine")
+    for several, launch in hints:
+        if several is False:
+            return Scale(False, _shown(launch, environment))
+    master = (environment.get("MASTER_ADDR") or "").strip()
+    if master in ("localhost", "127.0.0.1", "::1"):
+        return Scale(False, f"MASTER_ADDR={master}")
+    return Scale()
