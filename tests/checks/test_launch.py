@@ -52,8 +52,18 @@ CASES = [
     Case("torchrun --virtual-local-rank", (env(**torchrun(3, 8, 0, 8)), Driver(cuda_devices=1))),
     Case(
         "a PyTorchJob's pod, where RANK is the pod's and WORLD_SIZE the processes'",
-        (env(KUBERNETES_SERVICE_HOST="10.0.0.1", PET_NNODES=2, PET_NPROC_PER_NODE=8, PET_NODE_RANK=1, RANK=1,
-             WORLD_SIZE=16, **MASTER), Gpus(count=8)),
+        (
+            env(
+                KUBERNETES_SERVICE_HOST="10.0.0.1",
+                PET_NNODES=2,
+                PET_NPROC_PER_NODE=8,
+                PET_NODE_RANK=1,
+                RANK=1,
+                WORLD_SIZE=16,
+                **MASTER,
+            ),
+            Gpus(count=8),
+        ),
     ),
     Case("ranks on the CPU", (env(**torchrun(1, 4, 1, 4)), Driver(cuda_devices=0))),
     Case("a mask that nobody could count", (env(**torchrun(1, 4, 1, 4), CUDA_VISIBLE_DEVICES="0,1"), Gpus(count=2))),
@@ -109,12 +119,14 @@ CASES = [
     ),
     Case(
         "mpirun starts 4 processes and each a torchrun of 4",
-        (env(**torchrun(3, 4, 3, 4), OMPI_COMM_WORLD_RANK=1, OMPI_COMM_WORLD_SIZE=4, OMPI_COMM_WORLD_LOCAL_SIZE=4),
-         Gpus(count=4)),
+        (
+            env(**torchrun(3, 4, 3, 4), OMPI_COMM_WORLD_RANK=1, OMPI_COMM_WORLD_SIZE=4, OMPI_COMM_WORLD_LOCAL_SIZE=4),
+            Gpus(count=4),
+        ),
         {"srun-torchrun-nested": "error"},
     ),
     Case("a torchrun of one process in every task", (env(**torchrun(5, 16, 0, 1, 5, 16), **srun(5, 16, "8(x2)", 2)),)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -1,0 +1,309 @@
+"""Does anything answer at the rendezvous endpoint, and is it the right machine?"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+
+from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor.facts.environment import Environment
+from envdoctor.facts.host import Host
+from envdoctor.facts.launch import launches, node_count, node_rank, process, several_nodes
+from envdoctor.facts.names import HostNames, NameResolution, is_loopback, torchrun_recognises
+from envdoctor.facts.rendezvous import RendezvousReach, Target
+from envdoctor.model import Scalar
+
+TOPIC = Topic("master", 242, Text("reaching the rendezvous endpoint", "会合端点是否可达"))
+
+MASTER_UNREACHABLE = Problem(
+    code="master-unreachable",
+    severity=Severity.ERROR,
+    title=Text("nothing answers at {host}:{port}", "{host}:{port} 无任何应答"),
+    why=Text(
+        "the ranks of this node wait for the store and give up after five minutes",
+        "本节点的各 rank 会一直等待 store,五分钟后超时退出",
+    ),
+    seen=Text(
+        "{source}={host} is {address}; connecting to port {port} and to port 22: no answer within 3 s",
+        "{source}={host},地址 {address};连接端口 {port} 与 22 均在 3 秒内无应答",
+    ),
+    help=Text(
+        "the address is wrong, or the machine is down or behind a firewall that drops everything",
+        "地址有误,或该机器已关机,或防火墙丢弃了全部数据包",
+    ),
+    command="ping -c 3 {address}",
+    confirm="nc -vz -w 3 MASTER_ADDR MASTER_PORT",
+    caused_by=("master-addr-malformed", "hostname-misresolved"),
+    situations={
+        "no-route": Situation(
+            title=Text("there is no way to {host}: {outcome}", "无法到达 {host}:{outcome}"),
+            seen=Text(
+                "{source}={host} is {address}; connecting to port {port}: {outcome}",
+                "{source}={host},地址 {address};连接端口 {port}:{outcome}",
+            ),
+            command="ip route get {address}",
+        ),
+        "refused": Situation(
+            title=Text("{host} refuses connections to port {port}", "{host} 拒绝连接端口 {port}"),
+            seen=Text(
+                "{source}={host} is {address}; connecting to port {port}: refused",
+                "{source}={host},地址 {address};连接端口 {port} 被拒绝",
+            ),
+            why=Text(
+                "nobody listens there: that is so until rank 0 has started, and a fault afterwards",
+                "该端口无人监听:在 rank 0 启动之前属正常,之后则为故障",
+            ),
+            help=Text(
+                "is rank 0 running on that machine, with this port?",
+                "请确认 rank 0 是否已在该机器上以此端口运行",
+            ),
+            command="nc -vz -w 3 {host} {port}",
+        ),
+        "loopback": Situation(
+            title=Text(
+                "{source} is {host}, which is another machine on each of the {nodes} nodes",
+                "{source}={host},而在 {nodes} 个节点上它各自指向自身",
+            ),
+            why=Text(
+                "every node waits for a store on itself, and all but the first wait in vain",
+                "每个节点都在等待自身上的 store,除第一个节点外都只会空等",
+            ),
+            seen=Text("environment: {source}={host}; {nodes} nodes", "环境变量:{source}={host};共 {nodes} 个节点"),
+            help=Text(
+                "set it on all nodes to the address of the first node, as the others see it",
+                "请在所有节点上将其设为第一个节点对其他节点可见的地址",
+            ),
+        ),
+        "not-here": Situation(
+            title=Text(
+                "rank 0 runs here, {source} leads elsewhere: {host}", "rank 0 在本机,{source} 却指向别处:{host}"
+            ),
+            why=Text(
+                "rank 0 opens the store on this machine while all ranks, itself included, look for it at {address}",
+                "rank 0 在本机建立 store,而包括它自己在内的所有 rank 都去 {address} 寻找",
+            ),
+            seen=Text(
+                "{source}={host} is {address}, no address of this machine; this is node 0",
+                "{source}={host},地址 {address},不属于本机;本机为节点 0",
+            ),
+            help=Text("set it to an address of this machine", "请将其设为本机地址"),
+            command="export {source}={outward}",
+        ),
+    },
+)
+
+FIREWALL_BLOCKS_PORTS = Problem(
+    code="firewall-blocks-ports",
+    severity=Severity.ERROR,
+    title=Text("{host} lives, but port {port} is silent", "{host} 在线,但端口 {port} 无应答"),
+    why=Text(
+        "a firewall drops the packets: the ranks of this node wait for the store until they time out",
+        "防火墙丢弃了数据包:本节点的各 rank 会一直等待 store 直到超时",
+    ),
+    seen=Text(
+        "{source}={host} is {address}; port {port}: no answer within 3 s, port 22: {elsewhere}",
+        "{source}={host},地址 {address};端口 {port} 3 秒内无应答,端口 22:{elsewhere}",
+    ),
+    help=Text(
+        "open the port between the nodes; NCCL also needs the ports of net.ipv4.ip_local_port_range, both ways",
+        "请在节点之间开放该端口;NCCL 还需要双向开放 net.ipv4.ip_local_port_range 范围内的端口",
+    ),
+    command="sudo iptables -I INPUT -p tcp --dport {port} -j ACCEPT   # on {host}",
+    confirm="nc -vz -w 3 MASTER_ADDR MASTER_PORT",
+)
+
+RDZV_HOST_NOT_LOCAL = Problem(
+    code="rdzv-host-not-local",
+    severity=Severity.ERROR,
+    title=Text(
+        "torchrun does not recognise {host} as this machine, though it is",
+        "{host} 就是本机,但 torchrun 认不出来",
+    ),
+    why=Text(
+        "no node starts the store: all of them connect to it until `RendezvousConnectionError`",
+        "没有节点会启动 store:所有节点都去连接它,最终 `RendezvousConnectionError`",
+    ),
+    seen=Text(
+        "PET_RDZV_ENDPOINT names {host} ({address}), an address of this machine; its own name {name} resolves to {own}",
+        "PET_RDZV_ENDPOINT 指向 {host}({address}),属于本机;而本机名 {name} 解析为 {own}",
+    ),
+    help=Text(
+        "torchrun compares the endpoint with what the machine's own name resolves to; say it outright on this node",
+        "torchrun 将端点与本机名的解析结果比较;请在本节点上明确声明",
+    ),
+    command="torchrun --rdzv-conf=is_host=true ...",
+    confirm="getent ahosts $(hostname)",
+    refs=("https://docs.pytorch.org/docs/stable/elastic/rendezvous.html",),
+    caused_by=("hostname-loopback", "hostname-misresolved", "hostname-unresolvable"),
+    situations={
+        "single": Situation(
+            title=Text("the only node is not {host}, the rendezvous host", "唯一的节点并不是会合主机 {host}"),
+            seen=Text(
+                "PET_NNODES=1; PET_RDZV_ENDPOINT names {host} ({address}), no address of this machine",
+                "PET_NNODES=1;PET_RDZV_ENDPOINT 指向 {host}({address}),不属于本机",
+            ),
+            help=Text("one node needs no endpoint", "单节点无需指定端点"),
+            command="torchrun --standalone ...",
+        ),
+    },
+)
+
+ETCD_UNREACHABLE = Problem(
+    code="etcd-unreachable",
+    severity=Severity.ERROR,
+    title=Text("etcd does not answer at {host}:{port}", "etcd 在 {host}:{port} 无应答"),
+    why=Text("torchrun cannot meet the other nodes", "torchrun 无法与其他节点会合"),
+    seen=Text(
+        "PET_RDZV_ENDPOINT={host}:{port}: {outcome}; GET /version: {status}",
+        "PET_RDZV_ENDPOINT={host}:{port}:{outcome};GET /version:{status}",
+    ),
+    help=Text(
+        "torchrun needs no etcd: --rdzv-backend=c10d serves the same purpose",
+        "torchrun 并不需要 etcd:--rdzv-backend=c10d 作用相同",
+    ),
+    command="curl -m 3 http://{host}:{port}/version",
+    confirm="curl -m 3 http://HOST:2379/version",
+)
+
+PROXY_INTERFERES = Problem(
+    code="proxy-interferes",
+    severity=Severity.NOTE,
+    title=Text("{variable} also applies to {host}, the master", "{variable} 对主节点 {host} 同样生效"),
+    why=Text(
+        "what speaks HTTP or gRPC between the nodes may go through the proxy; torch's own store does not",
+        "节点间使用 HTTP 或 gRPC 的组件可能会经过代理;torch 自身的 store 不受影响",
+    ),
+    seen=Text("{variable} is set; no_proxy={no_proxy}", "已设置 {variable};no_proxy={no_proxy}"),
+    help=Text("except the nodes from the proxy", "请将各节点排除在代理之外"),
+    command="export no_proxy=$no_proxy,{host} NO_PROXY=$NO_PROXY,{host}",
+    confirm="env | grep -i _proxy",
+)
+
+
+@check(MASTER_UNREACHABLE)
+def master_is_loopback(environment: Environment) -> Iterable[Finding]:
+    """localhost cannot be the same machine on several nodes."""
+    told = launches(environment)
+    if not several_nodes(told):
+        return
+    for launch in told:
+        host = launch.master_addr
+        if host == "localhost" or is_loopback(host):
+            yield MASTER_UNREACHABLE.found(
+                "loopback", source=launch.sources["master_addr"], host=host, nodes=node_count(told)
+            ).mended_by(_first_host(environment))
+            return
+
+
+def _first_host(environment: Environment) -> str:
+    if environment.get("SLURM_JOB_NODELIST"):
+        return 'export MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)'
+    return "hostname -I   # on the first node; export MASTER_ADDR to it on all nodes"
+
+
+def _evidence(target: Target) -> dict[str, Scalar]:
+    return {
+        "host": target.host,
+        "port": target.port,
+        "source": target.source,
+        "address": target.addresses[0] if target.addresses else None,
+        "outcome": target.outcome,
+    }
+
+
+@check(MASTER_UNREACHABLE, FIREWALL_BLOCKS_PORTS)
+def master_unreachable(
+    reach: RendezvousReach, environment: Environment, host: Host | None, names: HostNames | None
+) -> Iterable[Finding]:
+    """Silence is a fault. A refusal is none before rank 0 has started, and one among torchrun's workers."""
+    told = launches(environment)
+    rank = process(told)
+    for target in reach.targets:
+        if target.kind != "store" or target.local or target.outcome in ("", "connected", "unresolvable"):
+            continue
+        evidence = _evidence(target)
+        if target.source == "MASTER_ADDR" and node_rank(told) == 0:
+            finding = MASTER_UNREACHABLE.found(
+                "not-here", **evidence, outward=(names and names.outward_address) or None
+            )
+            # A service's or gateway's address may well lead back here.
+            yield finding.at(Severity.WARNING) if host is not None and host.container else finding
+        elif target.outcome == "refused":
+            finding = MASTER_UNREACHABLE.found("refused", **evidence)
+            yield finding if rank is not None and rank.launcher == "torchrun" else finding.at(Severity.NOTE)
+        elif target.outcome == "timeout" and target.elsewhere in ("connected", "refused"):
+            yield FIREWALL_BLOCKS_PORTS.found(**evidence, elsewhere=target.elsewhere)
+        elif target.outcome == "timeout":
+            yield MASTER_UNREACHABLE.found(**evidence)
+        elif target.outcome != "unresolved-in-time":
+            yield MASTER_UNREACHABLE.found("no-route", **evidence)
+
+
+@check(RDZV_HOST_NOT_LOCAL)
+def rdzv_host_not_local(
+    reach: RendezvousReach, names: HostNames, resolution: NameResolution, environment: Environment
+) -> Iterable[Finding]:
+    """Only the c10d backend guesses which node is the host; the static one goes by the node rank."""
+    if environment.get("PET_RDZV_BACKEND") != "c10d" or "is_host" in (environment.get("PET_RDZV_CONF") or ""):
+        return
+    target = next((one for one in reach.targets if one.source == "PET_RDZV_ENDPOINT" and one.addresses), None)
+    if target is None:
+        return
+    own = resolution.own
+    evidence: dict[str, Scalar] = {
+        **_evidence(target),
+        "name": names.name,
+        "own": ", ".join(own.addresses) if own and own.addresses else None,
+    }
+    if not target.local and node_count(launches(environment)) == 1:
+        yield RDZV_HOST_NOT_LOCAL.found("single", **evidence)
+    elif target.local and not torchrun_recognises(target.host, names.name, own, resolution.of(target.host)):
+        yield RDZV_HOST_NOT_LOCAL.found(**evidence)
+
+
+@check(ETCD_UNREACHABLE)
+def etcd_unreachable(reach: RendezvousReach) -> Iterable[Finding]:
+    """Connected is not enough: /version must be served."""
+    for target in reach.targets:
+        if target.kind == "etcd" and target.http_status != 200:
+            yield ETCD_UNREACHABLE.found(**_evidence(target), status=target.http_status)
+
+
+def excepted(host: str, no_proxy: str) -> bool:
+    """Whether a no_proxy list covers a host: `*`, a name, a domain suffix, an address or a network."""
+    for entry in (part.strip().lower() for part in no_proxy.split(",")):
+        if not entry:
+            continue
+        bare = entry.removeprefix("*").removeprefix(".")
+        if entry == "*" or host.lower() == bare or (bare and host.lower().endswith("." + bare)):
+            return True
+        try:
+            if ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+@check(PROXY_INTERFERES)
+def proxy_interferes(environment: Environment) -> Iterable[Finding]:
+    """Worth knowing on several nodes, and no more: TCPStore, gloo and NCCL know no proxy, python-etcd reads none."""
+    told = launches(environment)
+    variable = next((name for name in ("http_proxy", "HTTP_PROXY", "all_proxy") if environment.get(name)), None)
+    host = next((launch.master_addr for launch in told if launch.master_addr), "")
+    if variable is None or not host or is_loopback(host) or host == "localhost" or not several_nodes(told):
+        return
+    no_proxy = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    if not excepted(host, no_proxy):
+        yield PROXY_INTERFERES.found(variable=variable, host=host, no_proxy=no_proxy)
+
+
+@summary
+def line(reach: RendezvousReach) -> tuple[Text, Mapping[str, Scalar]] | None:
+    if not reach.targets:
+        return Text("no endpoint is named", "未指定端点"), {}
+    target = reach.targets[0]
+    values: dict[str, Scalar] = {"host": target.host, "port": target.port, "outcome": target.outcome}
+    if target.local:
+        return Text("{host} is this machine", "{host} 即本机"), values
+    return Text("{host}:{port} {outcome}", "{host}:{port} {outcome}"), values
