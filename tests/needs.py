@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 import shutil
+from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
@@ -39,3 +41,23 @@ def module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError:
         _lacks(f"needs the module {name}")
+
+
+def distribution(name: str) -> str:
+    """The version of an installed distribution, found without importing it."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        _lacks(f"needs the distribution {name}")
+
+
+def python(version: str) -> str:
+    """An interpreter of another version, such as "3.6", on PATH or as pyenv keeps them."""
+    found = shutil.which(f"python{version}")
+    kept = sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python"))
+    # A shim of pyenv's is on PATH for every version it knows, and runs only the chosen one.
+    if kept:
+        return str(kept[-1])
+    if found is None:
+        _lacks(f"needs Python {version}")
+    return found

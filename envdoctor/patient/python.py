@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 # Modules that `import torch` (2.13, and torch.distributed, which it imports) takes from the standard library and that a
 # file of the user's can hide; built-in ones and those loaded at start-up cannot be hidden.
 LIBRARY = frozenset(
-    """argparse array ast asyncio base64 binascii bisect bz2 calendar cmath collections concurrent contextlib
-    contextvars copy copyreg csv ctypes dataclasses datetime decimal difflib dis email enum fcntl fnmatch fractions functools
-    gettext glob grp gzip hashlib heapq html http importlib inspect ipaddress itertools json keyword linecache locale
-    logging lzma math mmap multiprocessing numbers opcode operator optparse pathlib pickle pickletools pkgutil platform
-    pprint queue quopri random re reprlib runpy secrets select selectors shutil signal socket ssl statistics string
-    struct subprocess sysconfig tarfile tempfile textwrap threading timeit token tokenize traceback types typing
-    unittest urllib uuid warnings weakref xml zipfile zlib""".split()
+    """
+    argparse array ast asyncio base64 binascii bisect bz2 calendar cmath collections concurrent contextlib
+    contextvars copy copyreg csv ctypes dataclasses datetime decimal difflib dis email enum fcntl fnmatch
+    fractions functools gettext glob grp gzip hashlib heapq html http importlib inspect ipaddress itertools json
+    keyword linecache locale logging lzma math mmap multiprocessing numbers opcode operator optparse pathlib
+    pickle pickletools pkgutil platform pprint queue quopri random re reprlib runpy secrets select selectors
+    shutil signal socket ssl statistics string struct subprocess sysconfig tarfile tempfile textwrap threading
+    timeit token tokenize traceback types typing unittest urllib uuid warnings weakref xml zipfile zlib
+    """.split()
 )
 # What torch requires or looks for (Requires-Dist of 2.13, and what torch.utils.data and torch._dynamo take).
 REQUIRED = frozenset(

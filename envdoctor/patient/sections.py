@@ -92,6 +92,7 @@ SECTIONS: "Tuple[Section, ...]" = (
     Section("torch-install", "torch_install:torch_install", "python"),
     Section("torch-import", "torch_import", "torch", limit_s=600, heavy=True, fresh=True),
     Section("torch-cuda", "torch_import", "torch", limit_s=600, heavy=True, fresh=True),
+    Section("mapped-libraries", "torch_import", "torch", limit_s=600, heavy=True, fresh=True),
     Section("import-autopsy", "autopsy:import_autopsy", "autopsy", limit_s=60, heavy=True, after="torch-import"),
     Section("pci", "pci:pci", "pci", linux=True),
     Section("kernel-log", "kernel_log:kernel_log", "kernel-log", limit_s=12.0, linux=True),
