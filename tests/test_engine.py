@@ -84,7 +84,9 @@ def test_a_parameter_must_be_a_fact() -> None:
 
     def two_facts(apples: Apples | Pears) -> None: ...
 
-    for wrong in (no_annotation, two_facts):
+    def no_type(apples: "list[Apples]") -> None: ...
+
+    for wrong in (no_annotation, two_facts, no_type):
         with pytest.raises(TypeError, match="apples"):
             needs(wrong)
 

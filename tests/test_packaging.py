@@ -66,3 +66,21 @@ def test_installing_moves_no_package_and_pulls_no_torch(wheel: Path, tmp_path: P
     assert not [name for name in after if name == "pynvml"], "the deprecated distribution"
     told = run(tmp_path / "bin" / "envdoctor", "check", "shm", "--quick", "--json", "--fail-on", "never", cwd=tmp_path)
     assert json.loads(told)["outcomes"], "the checks are found inside the wheel"
+
+
+def test_the_patient_travels_light(tmp_path: Path) -> None:
+    """What goes to a bare host, the patient as a zip and pynvml gzipped beside it, is under 200 kB."""
+    import gzip
+
+    import pynvml
+
+    bundle = tmp_path / "patient.pyz"
+    with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in (ROOT / "envdoctor" / "patient").glob("*.py"):
+            archive.write(path, f"envdoctor_patient/{path.name}")
+    binding = gzip.compress(Path(pynvml.__file__).read_bytes())
+    assert bundle.stat().st_size + len(binding) < 200_000
+    code = f"import sys; sys.path.insert(0, {str(bundle)!r})\n"
+    code += "from envdoctor_patient.__main__ import main; main(sys.argv[1])"
+    told = run(sys.executable, "-I", "-c", code, '{"only": ["host"], "limit_s": 20}')
+    assert '"fact":"host"' in told
