@@ -249,7 +249,7 @@ def rendezvous_port(ask: "Ask") -> "Dict[str, Any]":
     }
 
 
-def targets(port: int) -> "List[Dict[str, Any]]":
+def targets(asked: int) -> "List[Dict[str, Any]]":
     """The endpoints this process would connect to, with the variable that names each."""
     found = []
     backend = os.environ.get("PET_RDZV_BACKEND", "").strip().lower()
@@ -261,7 +261,8 @@ def targets(port: int) -> "List[Dict[str, Any]]":
     for name in ("MASTER_ADDR", "PET_MASTER_ADDR"):
         host = os.environ.get(name, "").strip()
         if host and host not in [one["host"] for one in found]:
-            found.append({"host": host, "port": port, "source": name, "kind": "store"})
+            given = os.environ.get(name.replace("ADDR", "PORT"), "").strip()
+            found.append({"host": host, "port": asked or number(given, USUAL), "source": name, "kind": "store"})
     return found
 
 
@@ -337,9 +338,8 @@ def probe(host: str, port: int, kind: str, limit_s: float) -> "Dict[str, Any]":
 
 
 def rendezvous_reach(ask: "Ask") -> "Dict[str, Any]":
-    given, _ = wanted_port(ask.port)
     reached = []
-    for target in targets(number(given, USUAL))[:3]:
+    for target in targets(ask.port)[:3]:
         reason, value = children.ask(probe, LIMIT_S + 2.0, target["host"], target["port"], target["kind"], LIMIT_S)
         answer = dict(value) if reason == "ok" else {"outcome": "unresolved-in-time", "error": str(value)[:500]}
         reached.append(dict(target, **answer))
