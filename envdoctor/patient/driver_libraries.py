@@ -28,7 +28,7 @@ def cached(*wanted: str) -> "Dict[str, List[str]]":
     data = reading.raw(CACHE, 16 << 20) or b""
     start = data.find(MAGIC)
     names = {name.encode(): name for name in wanted}
-    if start < 0 or len(data) < start + 48 or not any(b"\0" + name + b"\0" in data for name in names):
+    if start < 0 or len(data) < start + 48 or not any(name + b"\0" in data for name in names):
         return found
 
     def string(offset: int) -> bytes:

@@ -19,6 +19,7 @@ CALL_S = 20.0
 STILL_S = 8.0  # a reader that stands still this long does not come back
 MOST_TRIES = 10  # readers started one after the other, each without the GPUs its predecessors died of
 PROC = "/proc/driver/nvidia/gpus"
+NO_BINDING = -1
 COLUMNS = (
     ("index", "index"),
     ("uuid", "uuid"),
@@ -40,7 +41,7 @@ COLUMNS = (
 
 
 class NvmlFailed(Exception):
-    """NVML did not start; `code` is its return code, None where it did not return."""
+    """NVML did not start; `code` is its return code, NO_BINDING, or None where it did not return."""
 
     def __init__(self, code: "Optional[int]", told: str) -> None:
         Exception.__init__(self, told)
@@ -50,11 +51,13 @@ class NvmlFailed(Exception):
 def load(path: str) -> "Any":
     """NVIDIA's Python binding, from its file, found through no path."""
     import importlib.util
+    import sys
 
     spec = importlib.util.spec_from_file_location("pynvml", path)
     if spec is None or spec.loader is None:
         raise ImportError("no module in " + path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules["pynvml"] = module  # it looks itself up there
     spec.loader.exec_module(module)
     return module
 
@@ -62,7 +65,11 @@ def load(path: str) -> "Any":
 def tell(send: "Any", path: str, without: "Dict[int, Any]") -> None:
     """Send what NVML knows of every GPU but those that are known to kill or hold the reader."""
     send({"begin": "nvmlInit"})
-    pynvml = load(path)
+    try:
+        pynvml = load(path)
+    except Exception as error:
+        send({"fact": "failed", "value": {"code": NO_BINDING, "text": "pynvml: " + children.describe(error)}})
+        return
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
@@ -227,26 +234,32 @@ def gpu(ask: "Ask") -> "Dict[str, Any]":
         if not known:
             raise NotHere("no %s and no GPU in %s" % (LIBRARY, PROC))
         return {"source": "proc", "source_error": "no " + LIBRARY, "count": len(known), "gpus": known}
-    if not ask.pynvml or not os.path.isfile(ask.pynvml):
-        known = from_nvidia_smi(min(10.0, max(0.2, until - time.time())))
-        if known:
-            return {"source": "nvidia-smi", "source_error": "no pynvml", "count": len(known), "gpus": known}
-        raise NotHere("neither pynvml nor a working nvidia-smi")
     try:
+        if not os.path.isfile(ask.pynvml):
+            raise NvmlFailed(NO_BINDING, "pynvml is not at hand")
         count, found = through_nvml(ask.pynvml, until)
     except NvmlFailed as error:
-        # nvidia-smi stands on the same library and would fail or hang likewise.
-        known = from_proc()
-        if known:
-            return {"source": "proc", "source_error": str(error), "count": len(known), "gpus": known}
-        if error.code == 4:
-            raise Denied("NVML: %s; the device nodes /dev/nvidia* tell who may" % error)
-        if error.code in (9, 12):
-            raise NotHere("NVML: %s" % error)
-        raise
+        return otherwise(error, until)
     add_addresses(found)
     name_processes(found, max(0.2, min(2.0, until - time.time())))
     return {"source": "nvml", "count": count, "gpus": found}
+
+
+def otherwise(error: "NvmlFailed", until: float) -> "Dict[str, Any]":
+    """What is known of the GPUs where NVML does not tell. Raises NotHere, Denied or the error where nothing is."""
+    if error.code == NO_BINDING:
+        known = from_nvidia_smi(min(10.0, max(0.2, until - time.time())))
+        if known:
+            return {"source": "nvidia-smi", "source_error": str(error), "count": len(known), "gpus": known}
+    # With the library itself at fault nvidia-smi, which stands on it, would fail or hang likewise.
+    known = from_proc()
+    if known:
+        return {"source": "proc", "source_error": str(error), "count": len(known), "gpus": known}
+    if error.code == 4:
+        raise Denied("NVML: %s; the device nodes /dev/nvidia* tell who may" % error)
+    if error.code in (9, 12, NO_BINDING):
+        raise NotHere("NVML: %s" % error)
+    raise error
 
 
 def add_addresses(gpus: "List[Dict[str, Any]]") -> None:

@@ -73,24 +73,36 @@ def kmsg() -> "Iterator[Message]":
     """The records of /dev/kmsg that are there now. Raises OSError where it may not be read."""
     descriptor = os.open(reading.rooted("/dev/kmsg"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     until = time.time() + MOST_SECONDS
+    rest = b""
     try:
         while time.time() < until:
             try:
-                record = os.read(descriptor, 8192)
+                # The kernel gives one record for each read.
+                data = os.read(descriptor, 8192)
             except BlockingIOError:
                 return
             except BrokenPipeError:
-                # The record was overwritten meanwhile; the next read goes on with the oldest left.
+                # A record was overwritten meanwhile; the next read goes on with the oldest left.
                 continue
-            if not record:
+            if not data:
                 return
-            # "6,1234,5678901,-;text", then further lines of key=value; line breaks of the text are \x0a.
-            head, _, text = record.partition(b"\n")[0].partition(b";")
-            fields = head.split(b",")
-            stamp = int(fields[2]) / 1e6 if len(fields) > 2 and fields[2].isdigit() else None
-            yield stamp, text.decode("utf-8", "replace").replace("\\x0a", " ")
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                message = record(line)
+                if message is not None:
+                    yield message
     finally:
         os.close(descriptor)
+
+
+def record(line: bytes) -> "Optional[Message]":
+    """The message of "6,1234,5678901,-;text"; None of the lines " KEY=value" that may follow one."""
+    head, mark, text = line.partition(b";")
+    fields = head.split(b",")
+    if line.startswith(b" ") or not mark or len(fields) < 3 or not fields[2].isdigit():
+        return None
+    # Line breaks of the text are written as \x0a.
+    return int(fields[2]) / 1e6, text.decode("utf-8", "replace").replace("\\x0a", " ")
 
 
 def journal(said: str) -> "Iterator[Message]":

@@ -1,0 +1,49 @@
+"""The machines of the lab: healthy ones, and one for each thing that goes wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.lab.machine import A100, CU121, CU130, H100, RTX_3090, RTX_5090, V100, Machine
+
+HGX = Machine((H100,) * 8, nvswitches=4, fabric_manager="active")
+LOST_LOG = (
+    "NVRM: GPU at PCI:0000:4b:00: GPU-00000003-1111-2222-3333-444444444444",
+    "NVRM: Xid (PCI:0000:4b:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.",
+    "NVRM: GPU 0000:4b:00.0: GPU has fallen off the bus.",
+)
+MIG_ON = replace(H100, mig=True)
+
+
+def with_gpu(machine: Machine, index: int, gpu: object) -> Machine:
+    """The machine with another GPU at a place."""
+    gpus = list(machine.gpus)
+    gpus[index] = gpu  # type: ignore[call-overload]
+    return replace(machine, gpus=tuple(gpus))
+
+
+MACHINES = {
+    "healthy": HGX,
+    "one-lost": replace(with_gpu(HGX, 3, replace(H100.but(error=15), responds=False)), log=LOST_LOG),
+    "one-hangs": with_gpu(HGX, 2, H100.but(error="hang")),
+    "one-crashes": with_gpu(HGX, 2, H100.but(error_later="crash")),
+    "ecc": with_gpu(HGX, 5, H100.but(ecc_uncorrected=3, remap_uncorrectable=1, remap_pending=1, recovery=1)),
+    "nvlinks-down": with_gpu(HGX, 1, H100.but(nvlinks_down="4,5,17")),
+    "fabric-manager-down": replace(
+        HGX, gpus=(H100.but(fabric_state=2),) * 8, fabric_manager="inactive", cu_init="802"
+    ),
+    "driver-470": Machine((A100,) * 2, driver="470.256.02", cuda=11040, open_module=False),
+    "v100-cu130": Machine((V100,) * 2, open_module=False, torch=CU130),
+    "5090-cu121": Machine((RTX_5090,), torch=CU121),
+    "mig-empty": Machine((MIG_ON,), cu_init="100"),
+    "mig": Machine((replace(H100.but(**{"mig.0": "MIG-11111111-2222-3333-4444-555555555555"}), mig=True),)),
+    "mixed": Machine((RTX_3090, A100), open_module=False),
+    "mismatch": Machine((A100,) * 2, kernel="570.86.10", nvml_init="18", cu_init="803", log=(
+        "NVRM: API mismatch: the client has the version 580.65.06, but",
+        "NVRM: this kernel module has the version 570.86.10.  Please",
+    )),
+    "nvml-hangs": Machine((A100,) * 2, nvml_init="hang"),
+    "cuda-hangs": Machine((A100,) * 2, cu_init="hang"),
+    "denied": Machine((A100,) * 2, denied=("nvidia0", "nvidiactl", "nvidia-uvm"), nvml_init="4", cu_init="100"),
+    "slow-link": Machine((replace(A100, width=8).but(pcie_width=8), A100)),
+}  # fmt: skip
