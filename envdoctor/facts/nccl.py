@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from envdoctor.facts.environment import Environment
@@ -138,11 +138,30 @@ def effective(settings: NcclSettings | None, environment: Environment, version: 
     return found
 
 
-def getter(settings: Mapping[str, Setting]) -> Callable[[str], str | None]:
-    """Value of a name, for `envdoctor.facts.socket_choice` and `rdma_choice`."""
+@dataclass(frozen=True)
+class View:
+    """The variables as NCCL sees them, and NCCL's version, "2.27.5", empty if unknown."""
 
-    def get(name: str) -> str | None:
-        setting = settings.get(name)
+    settings: Mapping[str, Setting]
+    version: str = ""
+
+    def get(self, name: str) -> str | None:
+        setting = self.settings.get(name)
         return None if setting is None else setting.value
 
-    return get
+    def source(self, name: str) -> str:
+        """Where the value comes from: "environment", "path:line", or "" for a name that is not set."""
+        setting = self.settings.get(name)
+        return "" if setting is None else setting.source
+
+    def mend(self, name: str, value: str | None) -> str:
+        """The command that gives a variable a value, or none, where it is set now."""
+        path, _, line = self.source(name).rpartition(":")
+        if path:
+            return f"sed -i '{line}d' {path}" if value is None else f"sed -i '{line}s/=.*/={value}/' {path}"
+        return f"unset {name}" if value is None else f"export {name}='{value}'"
+
+
+def view(settings: NcclSettings | None, environment: Environment, torch: TorchInstall | None) -> View:
+    version = nccl_version(torch)
+    return View(effective(settings, environment, version), version)

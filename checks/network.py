@@ -1,0 +1,249 @@
+"""Which interface will NCCL and gloo use, and can other nodes be reached over it?"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+
+from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor.facts.environment import Environment
+from envdoctor.facts.host import Host
+from envdoctor.facts.names import HostNames, NameResolution
+from envdoctor.facts.nccl import NcclSettings, View, view
+from envdoctor.facts.nics import Address, Nic, Nics
+from envdoctor.facts.rdma import Rdma
+from envdoctor.facts.reach import barrier, best
+from envdoctor.facts.several_nodes import Scale, scale
+from envdoctor.facts.socket_choice import Choice, gloo_choice, nccl_choice, own_addresses
+from envdoctor.facts.torch import TorchInstall
+from envdoctor.model import Scalar
+
+TOPIC = Topic("network", 200, Text("the network interface NCCL and gloo will use", "NCCL 与 gloo 将使用的网络接口"))
+
+NCCL_PAGE = "https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html"
+# What docker and podman give their first bridge unless told otherwise.
+ENGINE_NETWORKS = tuple(map(ipaddress.ip_network, ("172.17.0.0/16", "10.88.0.0/16")))
+DOCKER_POOL = ipaddress.ip_network("172.16.0.0/12")
+# A private network may well lead to the other nodes, slowly.
+MAY_REACH = ("vpn", "overlay")
+
+WRONG_INTERFACE = Problem(
+    code="wrong-interface",
+    severity=Severity.ERROR,
+    title=Text(
+        "NCCL will talk through `{interface}`, which other nodes cannot reach",
+        "NCCL 将通过 `{interface}` 通信,而其他节点无法到达该接口",
+    ),
+    why=Text(
+        "over several nodes every rank waits in init_process_group or its first collective until it times out",
+        "多机训练时,各 rank 会卡在 init_process_group 或首个集合通信操作,直到超时",
+    ),
+    seen=Text(
+        "{decided}\n{interface} {address}: {kind}, {barrier}\n{better} {better_address}: {why_better}\n{scale}",
+        "{decided}\n{interface} {address}:{kind},{barrier}\n{better} {better_address}:{why_better}\n{scale}",
+    ),
+    command="export NCCL_SOCKET_IFNAME='={better}'",
+    confirm="NCCL_DEBUG=INFO, then look for `Bootstrap: Using` and `NET/Socket : Using` in the log",
+    caused_by=("hostname-loopback", "hostname-unresolvable"),
+    refs=(NCCL_PAGE,),
+    situations={
+        "gloo": Situation(
+            title=Text(
+                "gloo will talk through `{interface}`, which other nodes cannot reach",
+                "gloo 将通过 `{interface}` 通信,而其他节点无法到达该接口",
+            ),
+            why=Text(
+                "gloo tells this address to the other ranks, who connect to it and are refused or time out",
+                "gloo 会把该地址告知其他 rank,对方连接时被拒绝或超时",
+            ),
+            command="export GLOO_SOCKET_IFNAME={better}",
+        ),
+        "also": Situation(
+            title=Text(
+                "NCCL's socket transport will also use `{interface}`, which other nodes cannot reach",
+                "NCCL 的 socket 传输还会使用其他节点无法到达的 `{interface}`",
+            ),
+            why=Text(
+                "start-up goes over {first}; channels that are put on {interface} hang or time out in the first "
+                "collective",
+                "启动阶段走 {first};分配到 {interface} 的通道会在首个集合通信操作时挂起或超时",
+            ),
+            severity=Severity.WARNING,
+        ),
+        "private": Situation(
+            title=Text(
+                "NCCL will talk through `{interface}`, a private or overlay network",
+                "NCCL 将通过 `{interface}`(VPN 或 overlay 网络)通信",
+            ),
+            why=Text(
+                "a tunnel is slow, and its small MTU stalls large messages, where it leads to the other nodes at all",
+                "隧道即使能到达其他节点,也很慢,而且 MTU 较小,会使大消息停滞",
+            ),
+            severity=Severity.WARNING,
+        ),
+    },
+)
+
+CONTAINER_BRIDGE_NETWORK = Problem(
+    code="container-bridge-network",
+    severity=Severity.ERROR,
+    title=Text(
+        "this container sits on a bridge network, and training over several nodes is meant",
+        "容器位于 bridge 网络中,却要进行多机训练",
+    ),
+    why=Text(
+        "NCCL and gloo tell {address} to ranks on other hosts, which cannot reach it; they listen on random ports, so "
+        "publishing ports does not help",
+        "NCCL 与 gloo 会把 {address} 告知其他主机上的 rank,而对方无法到达;监听端口是随机的,映射端口也无济于事",
+    ),
+    seen=Text(
+        "{interface} {address}, a veth of {container}\n{scale}", "{interface} {address},{container} 的 veth\n{scale}"
+    ),
+    command="docker run --network=host --ipc=host ...",
+    confirm="ip -br address; compare with the host's",
+    refs=("https://docs.docker.com/engine/network/drivers/host/",),
+)
+
+
+def _decided(choice: Choice, seen: View) -> str:
+    if choice.by_variable:
+        return f"{choice.by}={choice.value} ({seen.source(choice.by) or 'environment'})"
+    if choice.by in ("hostname", "fallback"):
+        return "GLOO_SOCKET_IFNAME unset; hostname -> " + choice.addresses[0].address
+    return "NCCL_SOCKET_IFNAME unset; NCCL: " + ", ".join(address.label for address in choice.addresses)
+
+
+def _evidence(
+    nics: Nics, choice: Choice, taken: Address, better: Nic | None, seen: View, told: Scale
+) -> dict[str, Scalar]:
+    nic = nics.nic(taken.interface)
+    addresses = nics.addresses_of(better.name) if better else ()
+    return {
+        "interface": taken.label,
+        "address": str(taken),
+        "kind": nic.kind if nic else None,
+        "barrier": barrier(nics, taken.interface, taken.family),
+        "better": better.name if better else None,
+        "better_address": str(addresses[0]) if addresses else None,
+        "why_better": "route -> MASTER_ADDR" if better and better == nics.to_master else "default route",
+        "decided": _decided(choice, seen),
+        "scale": told.shown_by or "WORLD_SIZE, NNODES: unset",
+    }
+
+
+def _severity(told: Scale) -> Severity:
+    """Several nodes cannot work; one can. Where nothing tells, the second node to come will fail."""
+    if told.several is None:
+        return Severity.WARNING
+    return Severity.ERROR if told.several else Severity.NOTE
+
+
+@check(WRONG_INTERFACE)
+def nccl_interface(
+    nics: Nics,
+    environment: Environment,
+    settings: NcclSettings | None,
+    torch: TorchInstall | None,
+    rdma: Rdma | None,
+) -> Iterable[Finding]:
+    """The first interface NCCL takes has a barrier, or one of the further ones where sockets carry the data."""
+    seen = view(settings, environment, torch)
+    choice = nccl_choice(nics, seen.get, seen.version)
+    told, better = scale(environment, nics), best(nics)
+    if choice.first is None:
+        return
+    obstacle = barrier(nics, choice.first.interface, choice.first.family)
+    if obstacle in MAY_REACH:
+        if better is not None and not choice.by_variable:
+            evidence = _evidence(nics, choice, choice.first, better, seen, told)
+            severity = Severity.NOTE if told.several is False else Severity.WARNING
+            yield WRONG_INTERFACE.found("private", **evidence).at(severity)
+    elif obstacle and (better is not None or told.several):
+        finding = WRONG_INTERFACE.found(**_evidence(nics, choice, choice.first, better, seen, told))
+        yield _mended(finding.at(_severity(told)), seen, better)
+    elif told.several and not (rdma is not None and rdma.active):
+        for further in choice.addresses[1:]:
+            if barrier(nics, further.interface, further.family) in ("bridge", "nowhere", "link-local", "loopback"):
+                evidence = _evidence(nics, choice, further, better, seen, told)
+                yield WRONG_INTERFACE.found("also", first=choice.first.label, **evidence)
+                return
+
+
+def _mended(finding: Finding, seen: View, better: Nic | None) -> Finding:
+    if better is None:
+        return finding.mended_by("ip -br address")
+    return finding.mended_by(seen.mend("NCCL_SOCKET_IFNAME", f"={better.name}"))
+
+
+@check(WRONG_INTERFACE)
+def gloo_interface(
+    nics: Nics, environment: Environment, names: HostNames | None, resolution: NameResolution | None
+) -> Iterable[Finding]:
+    """gloo's interface has a barrier. Its address comes from the own host name, which on many healthy single machines
+    is 127.0.1.1: that is a problem only where several nodes take part, or where a variable chose it."""
+    choice = gloo_choice(nics, environment.get, own_addresses(names, resolution))
+    told, better = scale(environment, nics), best(nics)
+    if choice.absent or not (told.several or (choice.by_variable and told.several is None)):
+        return
+    for taken in choice.addresses:
+        obstacle = barrier(nics, taken.interface, taken.family)
+        if obstacle and obstacle not in MAY_REACH and (better is not None or told.several):
+            evidence = _evidence(nics, choice, taken, better, View({}), told)
+            finding = WRONG_INTERFACE.found("gloo", **evidence).at(_severity(told))
+            yield finding if better is not None else finding.mended_by("ip -br address")
+            return
+
+
+@check(CONTAINER_BRIDGE_NETWORK)
+def container_bridge_network(nics: Nics, host: Host, environment: Environment) -> Iterable[Finding]:
+    """Inside docker or podman, on the engine's own first network, with several nodes meant.
+
+    Networks made by `docker network create` come from 172.16.0.0/12 too, but so do some real ones, and several
+    containers of one host may share one: there it is a warning.
+    """
+    told, nic = scale(environment, nics), nics.default
+    if host.container not in ("docker", "podman") or not told.several or nic is None or nic.kind != "veth":
+        return
+    own = next((address for address in nics.addresses_of(nic.name) if address.family == 4), None)
+    if own is None:
+        return
+    address = ipaddress.ip_address(own.address)
+    shared = bool(nics.master) and ":" not in nics.master and own.holds(nics.master)
+    evidence: dict[str, Scalar] = {
+        "interface": nic.name,
+        "address": str(own),
+        "container": host.container,
+        "scale": told.shown_by,
+    }
+    if any(address in network for network in ENGINE_NETWORKS) and not shared:
+        yield CONTAINER_BRIDGE_NETWORK.found(**evidence)
+    elif address in DOCKER_POOL:
+        yield CONTAINER_BRIDGE_NETWORK.found(**evidence).at(Severity.WARNING)
+
+
+@summary
+def line(
+    nics: Nics,
+    environment: Environment,
+    settings: NcclSettings | None,
+    torch: TorchInstall | None,
+    names: HostNames | None,
+    resolution: NameResolution | None,
+) -> tuple[Text, Mapping[str, Scalar]] | None:
+    seen = view(settings, environment, torch)
+    nccl = nccl_choice(nics, seen.get, seen.version).first
+    gloo = gloo_choice(nics, environment.get, own_addresses(names, resolution)).first
+    nic = best(nics) or nics.default
+    own = nics.addresses_of(nic.name) if nic else ()
+    speed = nic.speed_mbps if nic and nic.speed_is_real else None
+    shown = f"{nic.name} {own[0]}" if nic and own else f"{len(nics.nics)} interfaces"
+    values: dict[str, Scalar] = {
+        "shown": shown + (f" {speed / 1000:g} Gb/s" if speed else ""),
+        "nccl": nccl.label if nccl else None,
+        "gloo": gloo.label if gloo else None,
+    }
+    if gloo is None:
+        return Text("{shown}; NCCL will use {nccl}", "{shown};NCCL 将使用 {nccl}"), values
+    if nccl is not None and gloo.label == nccl.label:
+        return Text("{shown}; NCCL and gloo will use {nccl}", "{shown};NCCL 与 gloo 将使用 {nccl}"), values
+    return Text("{shown}; NCCL will use {nccl}, gloo {gloo}", "{shown};NCCL 将使用 {nccl},gloo 将使用 {gloo}"), values
