@@ -295,7 +295,7 @@ def line(driver: Driver | Missing, pci: PciDevices | Missing) -> tuple[Text, Map
     if isinstance(driver, Driver) and (driver.release or driver.cuda_level):
         values: dict[str, Scalar] = {"release": driver.release, "level": driver.cuda_level}
         if not driver.cuda_level:
-            return Text("{release}", "{release} 版驱动"), values
+            return Text("{release}", "{release}"), values
         return Text("{release}, CUDA {level}", "{release},CUDA {level}"), values
     if isinstance(pci, PciDevices) and not gpu_state.own_devices(pci):
         return Text("no NVIDIA GPU on this machine", "本机没有 NVIDIA GPU"), {}

@@ -17,7 +17,14 @@ from envdoctor.model import Missing
 # CUDA's number for "no CUDA-capable device is detected" (cuda.h, CUresult).
 NO_DEVICE = 100
 # What Slurm tells a job of the GPUs it has (srun(1), OUTPUT ENVIRONMENT VARIABLES).
-SLURM_GPUS = ("JOB_GPUS", "STEP_GPUS", "GPUS", "GPUS_ON_NODE", "GPUS_PER_NODE", "GPUS_PER_TASK", "GPUS_PER_SOCKET")
+SLURM_IDS = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS")
+SLURM_COUNTS = (
+    "SLURM_GPUS",
+    "SLURM_GPUS_ON_NODE",
+    "SLURM_GPUS_PER_NODE",
+    "SLURM_GPUS_PER_TASK",
+    "SLURM_GPUS_PER_SOCKET",
+)
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,10 @@ class Evidence:
     @property
     def slurm_gpus(self) -> bool:
         """The batch job's variables tell of GPUs."""
-        return any(self.environment.get(f"SLURM_{name}") not in (None, "", "0") for name in SLURM_GPUS)
+        given = self.environment.get
+        return any(given(name) for name in SLURM_IDS) or any(
+            given(name) not in (None, "", "0") for name in SLURM_COUNTS
+        )
 
     @property
     def mask_from(self) -> str:
