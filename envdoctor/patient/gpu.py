@@ -168,11 +168,10 @@ def row(line: str, columns: "Tuple[Tuple[str, str], ...]" = COLUMNS) -> "Dict[st
         if key in ("mig", "persistence"):
             facts[key] = told == "Enabled"
         elif key == "pci":
-            domain, _, rest = told.lower().partition(":")
-            facts[key] = "%04x:%s" % (int(domain, 16), rest)
+            facts[key] = re.sub(r"^0{4}(?=[0-9a-f]{4}:)", "", told.lower())
         elif key in ("uuid", "name", "compute_capability"):
             facts[key] = told
-        elif told.isdigit():
+        elif told.isdecimal():
             facts[key] = int(told) * (1024 * 1024 if key.startswith("memory_") else 1)
     return facts
 

@@ -46,7 +46,7 @@ def speed(place: str, name: str) -> str:
 
 def gigatransfers(told: str) -> float:
     """16.0 of "16.0 GT/s PCIe"."""
-    number = re.match(r"[\d.]+", told)
+    number = re.match(r"\d+(?:\.\d+)?", told)
     return float(number.group()) if number else 0.0
 
 
