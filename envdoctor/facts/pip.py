@@ -64,6 +64,7 @@ class PipFile:
         line, detail: of the fault.
         mode: permission bits, None if the file is absent; owner is a user id.
         own: it belongs to the user the doctor runs as.
+        open_to_others: every user may read it, the folders above it included.
     """
 
     path: str = ""
@@ -76,6 +77,7 @@ class PipFile:
     mode: int | None = None
     owner: int | None = None
     own: bool = True
+    open_to_others: bool = False
 
     @property
     def fatal(self) -> bool:

@@ -121,6 +121,7 @@ def read_file(path: str, level: str, environ: "Mapping[str, str]", pip: "Tuple[i
         return file
     file.update(exists=True, mode=stat.S_IMODE(told.st_mode), owner=told.st_uid)
     file["own"] = not hasattr(os, "geteuid") or told.st_uid == os.geteuid()
+    file["open_to_others"] = bool(told.st_mode & stat.S_IROTH) and reachable_by_others(path)
     if not stat.S_ISREG(told.st_mode):
         if path != os.devnull:
             file.update(fault="no-file", detail="not a regular file")
@@ -139,6 +140,21 @@ def read_file(path: str, level: str, environ: "Mapping[str, str]", pip: "Tuple[i
     except ini.Fault as fault:
         file.update(fault=fault.kind, line=fault.line, detail=fault.text.strip("\ufeff").strip()[:500])
     return file
+
+
+def reachable_by_others(path: str) -> bool:
+    """Whether other users may enter every folder above a file."""
+    folder = os.path.dirname(os.path.realpath(reading.rooted(path)))
+    while True:
+        try:
+            if not os.stat(folder).st_mode & stat.S_IXOTH:
+                return False
+        except OSError:
+            return False
+        above = os.path.dirname(folder)
+        if above == folder:
+            return True
+        folder = above
 
 
 def variables(environ: "Mapping[str, str]") -> "List[Tuple[str, str, str]]":

@@ -1,0 +1,135 @@
+"""checks/pip_settings.py"""
+
+from __future__ import annotations
+
+import pytest
+
+from envdoctor.facts.python import Python
+from envdoctor.facts.torch import TorchInstall
+from envdoctor.model import Missing
+from envdoctor.testing import Case
+from tests import CHECKS
+from tests.checks.pip_configs import index, written
+
+FILE = CHECKS / "pip_settings.py"
+A, B = "https://a.example/simple", "https://b.example/simple"
+SHADOWED = {"pip-config-shadowed": "warning"}
+NOTED = {"pip-config-shadowed": "note"}
+SECRET = index("https://ada:hunter22@a.example/simple")
+SYSTEM = Python(executable="/usr/bin/python3", externally_managed="/usr/lib/python3.12/EXTERNALLY-MANAGED")
+
+CASES = [
+    Case("a variable beats the user's file", (written(user=index(A), variables={"PIP_INDEX_URL": B}),), SHADOWED),
+    Case("a variable beats the machine's file", (written(etc=index(A), variables={"PIP_INDEX_URL": B}),), NOTED),
+    Case(
+        "[install] of a weaker file beats [global]",
+        (written(etc="[install]\nindex-url = " + A, user=index(B)),),
+        SHADOWED,
+    ),
+    Case("[install] of the same file", (written(user=index(A, "[install]", "index-url = " + B)),), NOTED),
+    Case("the user's file beats the machine's", (written(etc=index(A), user=index(B)),), NOTED),
+    Case("the new file beats the legacy one", (written(legacy=index(A), user=index(B)),), NOTED),
+    Case(
+        "an extra index is lost",
+        (
+            written(
+                etc="[global]\nextra-index-url = https://x.example",
+                user="[global]\nextra-index-url = https://y.example",
+            ),
+        ),
+        SHADOWED,
+    ),
+    Case(
+        "a trusted host is lost",
+        (written(etc="[global]\ntrusted-host = x.example", user="[global]\ntrusted-host = y.example"),),
+        NOTED,
+    ),
+    Case("a section in capitals", (written(user="[Global]\nindex-url = " + A),), SHADOWED),
+    Case("an empty variable", (written(user=index(A), variables={"PIP_INDEX_URL": ""}),), NOTED),
+    Case(
+        "PIP_CONFIG_FILE switches the user's file off",
+        (
+            written(
+                env=index(A),
+                more={"config_file_variable": "/srv/pip.conf", "switched_off": ["/home/ada/.config/pip/pip.conf"]},
+            ),
+        ),
+        SHADOWED,
+    ),
+    Case(
+        "/dev/null is meant",
+        (written(more={"config_file_variable": "/dev/null", "switched_off": ["/home/ada/.config/pip/pip.conf"]}),),
+        NOTED,
+    ),
+    Case("a password all can read", (written(user=SECRET, open_to_others=True),), {"pip-config-secret": "warning"}),
+    Case(
+        "a password in the machine's file",
+        (written(etc=SECRET, open_to_others=True),),
+        {"pip-config-secret": "warning"},
+    ),
+    Case(
+        "the system's Python, torch to come",
+        (SYSTEM, Missing("torch-install", "not-here")),
+        {"pip-externally-managed": "warning"},
+    ),
+    Case(
+        "the system's Python, torch there",
+        (SYSTEM, TorchInstall(version="2.9.1"), written()),
+        {"pip-externally-managed": "note"},
+    ),
+    Case(
+        "the system's Python, opened",
+        (SYSTEM, Missing("torch-install", "not-here"), written(variables={"PIP_BREAK_SYSTEM_PACKAGES": "1"})),
+    ),
+    Case("a venv", (Python(executable="/opt/venv/bin/python", venv="/opt/venv"), Missing("torch-install", "not-here"))),
+    Case("a password behind a closed door", (written(user=SECRET),)),
+    Case("a user name is no secret", (written(user=index("https://git@a.example/simple"), open_to_others=True),)),
+    Case(
+        "a password left to the environment",
+        (written(user=index("https://ada:$PASS@a.example/simple"), open_to_others=True),),
+    ),
+    Case("the same value twice", (written(etc=index(A), user=index(A), variables={"PIP_INDEX_URL": A}),)),
+    Case(
+        "a list that holds the weaker one's",
+        (written(etc="[global]\ntrusted-host = x", user="[global]\ntrusted-host = x y"),),
+    ),
+    Case("[download] is for downloads", (written(user=index(A, "[download]", "index-url = " + B)),)),
+    Case("options that choose no place", (written(etc="[global]\ntimeout = 3", user="[global]\ntimeout = 9"),)),
+    Case("nothing written", (written(),)),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_case(case: Case) -> None:
+    case.hold(FILE)
+
+
+def test_commands_undo_what_wins() -> None:
+    commands = {case.about: case.hold(FILE)[0].command for case in CASES if case.expect}
+    assert commands["a variable beats the user's file"] == "unset PIP_INDEX_URL"
+    assert (
+        commands["[install] of a weaker file beats [global]"]
+        == "sudo python -m pip config --global unset install.index-url"
+    )
+    assert commands["the new file beats the legacy one"] == "sed -i 2d /home/ada/.pip/pip.conf"
+    assert commands["an extra index is lost"] == (
+        "python -m pip config --user set global.extra-index-url 'https://y.example https://x.example'"
+    )
+    assert commands["a section in capitals"] == f"python -m pip config --user set global.index-url {A}"
+    assert commands["PIP_CONFIG_FILE switches the user's file off"] == "unset PIP_CONFIG_FILE"
+    assert commands["a password all can read"] == "chmod 600 /home/ada/.config/pip/pip.conf"
+
+
+def test_the_winner_is_named_with_its_place() -> None:
+    (finding,) = CASES[2].hold(FILE)
+    assert finding.words.seen is not None
+    assert finding.words.seen.say("en", finding.evidence).splitlines() == [
+        f"/home/ada/.config/pip/pip.conf:2: {B}",
+        f"/etc/pip.conf:2: {A}, which wins",
+    ]
+
+
+def test_a_password_is_no_evidence() -> None:
+    for case in CASES:
+        for finding in case.hold(FILE):
+            assert finding.code != "pip-config-secret" or "hunter22" not in str(finding.evidence)
