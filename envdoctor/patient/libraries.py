@@ -319,7 +319,7 @@ def _standard(run: "_Run", conda: str, cached: "Dict[str, str]") -> "List[Dict[s
     name = "libstdc++.so.6"
     loaded = run.loader.names.get(name)
     places = [
-        (loaded.path if loaded is not None else "", "loaded"),
+        (os.path.normpath(loaded.path) if loaded is not None else "", "loaded"),
         (cached.get(name, ""), "ldconfig"),
         (os.path.join(conda, name) if conda else "", "conda"),
     ]
