@@ -131,7 +131,7 @@ def effective(settings: NcclSettings | None, environment: Environment, version: 
     found = {
         name: Setting(name, value, "environment")
         for name, value in environment.variables.items()
-        if re.match(r"(TORCH_)?(NCCL|GLOO)_|UCX_|FI_|OFI_", name)
+        if re.match(r"(TORCH_)?(NCCL|GLOO)_|TORCH_DISTRIBUTED_DEBUG$|UCX_|FI_|OFI_", name)
     }
     for setting in _in_files(settings, version):
         found.setdefault(setting.name, setting)

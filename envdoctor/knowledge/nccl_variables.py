@@ -68,11 +68,11 @@ def foreign(name: str) -> bool:
 
 def meant(name: str) -> str | None:
     """The name that an unread one was probably meant to be; None where nothing is near, "" where the name is fine."""
-    if name in known() or foreign(name) or renamed(name):
-        return ""
     listed = _rows()["misspelt"].get(name)
     if listed:
         return str(listed)
+    if not name.startswith("NCCL_") or name in known() or foreign(name) or renamed(name):
+        return ""
     near = difflib.get_close_matches(name, known(), n=1, cutoff=0.86)
     return near[0] if near else None
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from envdoctor import decode
 from envdoctor.facts.names import HostNames, HostsLine, NameResolution, Resolution
 from envdoctor.facts.nics import Address, Nic, Nics
-from envdoctor.facts.socket_choice import Choice, Entry, gloo_choice, listing, nccl_choice, own_addresses, release
+from envdoctor.facts.socket_choice import Choice, Entry, Get, gloo_choice, listing, nccl_choice, own_addresses, release
 from tests import needs
 from tests.patient.network import namespace
 
@@ -37,13 +37,17 @@ ANSWERS = [
 def test_nccl_itself_took_the_same(observed: Any, variables: dict[str, str], version: str, answer: str | None) -> None:
     nics = decode.fact("nics", observed)
     assert isinstance(nics, Nics)
-    first = nccl_choice(nics, variables.get, version).first
+    first = nccl_choice(nics, reader(variables), version).first
     assert (f"{first.label}:{first.address}" if first else None) == answer
 
 
 def test_the_recording_tells_old_and_new_apart() -> None:
     differing = [row for machine in RECORDED for row in machine["rows"] if len(set(row["answers"].values())) > 1]
     assert len(differing) >= 3
+
+
+def reader(variables: dict[str, str]) -> Get:
+    return lambda name: variables.get(name)
 
 
 def machine(*names: str, first: int = 1) -> Nics:
@@ -59,19 +63,19 @@ def names_of(choice: Choice) -> list[str]:
 
 
 def test_the_socket_transport_takes_every_interface_that_is_left() -> None:
-    choice = nccl_choice(machine("br-1", "eth0", "docker0", "veth7", "virbr0"), {}.get, "2.29.7")
+    choice = nccl_choice(machine("br-1", "eth0", "docker0", "veth7", "virbr0"), reader({}), "2.29.7")
     assert names_of(choice) == ["br-1", "eth0", "veth7"]
     assert choice.by == "order" and not choice.by_variable
 
 
 def test_at_most_sixteen() -> None:
-    assert len(nccl_choice(machine(*(f"e{n}" for n in range(40))), {}.get).addresses) == 16
+    assert len(nccl_choice(machine(*(f"e{n}" for n in range(40))), reader({})).addresses) == 16
 
 
 def test_what_nothing_matches_is_named() -> None:
-    choice = nccl_choice(machine("eth0"), {"NCCL_SOCKET_IFNAME": "=eth0,ens3"}.get)
+    choice = nccl_choice(machine("eth0"), reader({"NCCL_SOCKET_IFNAME": "=eth0,ens3"}))
     assert (names_of(choice), choice.absent, choice.by_variable) == (["eth0"], ("ens3",), True)
-    assert nccl_choice(machine("eth0"), {"NCCL_SOCKET_IFNAME": "^docker,ens3"}.get).absent == ()
+    assert nccl_choice(machine("eth0"), reader({"NCCL_SOCKET_IFNAME": "^docker,ens3"})).absent == ()
 
 
 @pytest.mark.parametrize(
@@ -79,14 +83,14 @@ def test_what_nothing_matches_is_named() -> None:
     [("10.0.2.9:5000", "eth1"), ("gpu-a01:5000", "eth0"), ("10.9.9.9:5000", "eth0"), ("[fd00::7]:1", "eth0")],
 )
 def test_the_subnet_of_comm_id(identifier: str, taken: str) -> None:
-    choice = nccl_choice(machine("eth0", "eth1"), {"NCCL_COMM_ID": identifier}.get)
+    choice = nccl_choice(machine("eth0", "eth1"), reader({"NCCL_COMM_ID": identifier}))
     assert names_of(choice)[0] == taken
     assert (choice.by == "NCCL_COMM_ID") is (taken == "eth1")
 
 
 def test_without_any_address_nothing_is_taken() -> None:
-    assert nccl_choice(Nics(), {}.get) == Choice()
-    assert gloo_choice(Nics(), {}.get, ()) == Choice()
+    assert nccl_choice(Nics(), reader({})) == Choice()
+    assert gloo_choice(Nics(), reader({}), ()) == Choice()
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def test_any_listing_turns_round_with_its_sign(value: str, name: str) -> None:
 
 @given(st.lists(st.sampled_from(["eth0", "ib0", "docker0", "lo", "virbr0", "br-1"]), unique=True, min_size=1))
 def test_something_is_taken_whenever_there_is_an_address(names: list[str]) -> None:
-    choice = nccl_choice(machine(*names), {}.get, "2.29.7")
+    choice = nccl_choice(machine(*names), reader({}), "2.29.7")
     assert choice.first is not None
     if "ib0" in names:
         assert names_of(choice) == ["ib0"]
@@ -192,7 +196,7 @@ def test_gloo_itself_takes_the_same() -> None:
     assert isinstance(nics, Nics)
     for value, told in zip(values, answer["told"], strict=True):
         variables = {} if value is None else {"GLOO_SOCKET_IFNAME": value}
-        choice = gloo_choice(nics, variables.get, tuple(answer["own"]))
+        choice = gloo_choice(nics, reader(variables), tuple(answer["own"]))
         if choice.absent:
             assert f"Unable to find address for: {choice.absent[0]}" in told, value
         else:
@@ -200,14 +204,14 @@ def test_gloo_itself_takes_the_same() -> None:
 
 
 def test_gloo_without_knowing_the_own_name() -> None:
-    assert gloo_choice(machine("eth0"), {}.get, None) == Choice()
+    assert gloo_choice(machine("eth0"), reader({}), None) == Choice()
 
 
 def test_gloo_falls_back_to_the_loopback_when_the_own_name_is_of_another_machine() -> None:
     nics = Nics(nics=(Nic("lo", 1, "loopback"), Nic("eth0", 2)), addresses=(Address("eth0", "eth0", "10.0.0.1", 24),))
-    assert gloo_choice(nics, {}.get, ("10.0.0.9",)).by == "fallback"
-    assert names_of(gloo_choice(nics, {}.get, ("127.0.1.1",))) == ["lo"]
-    assert names_of(gloo_choice(nics, {}.get, ("10.0.0.9", "10.0.0.1"))) == ["eth0"]
+    assert gloo_choice(nics, reader({}), ("10.0.0.9",)).by == "fallback"
+    assert names_of(gloo_choice(nics, reader({}), ("127.0.1.1",))) == ["lo"]
+    assert names_of(gloo_choice(nics, reader({}), ("10.0.0.9", "10.0.0.1"))) == ["eth0"]
 
 
 def test_own_addresses() -> None:
