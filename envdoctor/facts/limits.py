@@ -29,11 +29,21 @@ class Limit:
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of the process that started the doctor. A launcher may set others: they hold for what it starts."""
+    """Limits of the process that started the doctor. A launcher may set others: they hold for what it starts.
+
+    Attributes:
+        may_lock_memory: CAP_IPC_LOCK is in effect: memlock_bytes does not bind.
+        oom_kills: processes of this control group that the kernel killed for want of memory since the group was made;
+            None if unknown. oom_kills_source is the file that says so.
+        system_open_files, system_open_files_limit: of the whole machine, /proc/sys/fs/file-nr.
+    """
 
     shm: SharedMemory = field(default_factory=SharedMemory)
     memlock_bytes: Limit = field(default_factory=Limit)
     open_files: Limit = field(default_factory=Limit)
     processes: Limit = field(default_factory=Limit)
+    may_lock_memory: bool = False
+    oom_kills: int | None = None
+    oom_kills_source: str = ""
     system_open_files: int | None = None
     system_open_files_limit: int | None = None

@@ -7,7 +7,7 @@ from .sections import NotHere
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional
+    from typing import Any, Dict, Optional, Tuple
 
     from .sections import Ask
 
@@ -37,17 +37,49 @@ def limit(kind: int) -> "Dict[str, Optional[int]]":
     return {"soft": None if soft == endless else soft, "hard": None if hard == endless else hard}
 
 
+def oom_kills() -> "Tuple[Optional[int], str]":
+    """Processes of this control group that the kernel killed for want of memory, and the file that says so."""
+    groups = {}
+    for line in (reading.text("/proc/self/cgroup", 65536) or "").splitlines():
+        _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        groups.update({controller: path.rstrip("/") for controller in controllers.split(",")})
+    places = []
+    # Inside a container the group is its root: the path of /proc may be the host's.
+    for path in (groups.get("", ""), ""):
+        places.append("/sys/fs/cgroup" + path + "/memory.events")
+    for path in (groups.get("memory", ""), ""):
+        places.append("/sys/fs/cgroup/memory" + path + "/memory.oom_control")
+    for place in places:
+        for line in (reading.text(place, 65536) or "").splitlines():
+            key, _, value = line.partition(" ")
+            if key == "oom_kill" and value.isdigit():
+                return int(value), place
+    return None, ""
+
+
+def may_lock_memory() -> bool:
+    """Whether CAP_IPC_LOCK is in effect, which the limit of locked memory does not bind (capabilities(7))."""
+    for line in (reading.text("/proc/self/status", 65536) or "").splitlines():
+        if line.startswith("CapEff:"):
+            return bool(int(line.split()[1], 16) >> 14 & 1)
+    return False
+
+
 def limits(ask: "Ask") -> "Dict[str, Any]":
     try:
         import resource
     except ImportError:
         raise NotHere("this platform has no such limits")
+    killed, killed_source = oom_kills()
     used = (reading.line("/proc/sys/fs/file-nr") or "").split()
     return {
         "shm": shared_memory(),
         "memlock_bytes": limit(resource.RLIMIT_MEMLOCK),
         "open_files": limit(resource.RLIMIT_NOFILE),
         "processes": limit(resource.RLIMIT_NPROC),
+        "may_lock_memory": may_lock_memory(),
+        "oom_kills": killed,
+        "oom_kills_source": killed_source,
         "system_open_files": int(used[0]) if len(used) == 3 else None,
         "system_open_files_limit": int(used[2]) if len(used) == 3 else None,
     }

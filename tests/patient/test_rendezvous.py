@@ -133,7 +133,9 @@ def test_which_port_is_meant(
 @pytest.mark.root
 def test_a_port_for_root_is_denied_to_others() -> None:
     needs.root()
-    code = "import json,socket; from envdoctor.patient.rendezvous import *; os.setuid(65534); print(json.dumps(bind(81)))"
+    code = (
+        "import json,socket; from envdoctor.patient.rendezvous import *; os.setuid(9999); print(json.dumps(bind(81)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == {"ipv6": "EACCES", "ipv4": "EACCES"}
 

@@ -1,0 +1,65 @@
+"""The user's shell start-up files, and what they could set up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ShellLine:
+    """A line of a start-up file that decides which programs, libraries or packages are found.
+
+    Attributes:
+        kind: "setting", "conda-block" (what `conda init` writes), "conda-hook" (conda.sh sourced by hand) or "module".
+        name, value: of a setting, as written; `missing` are folders it names that do not exist.
+    """
+
+    file: str = ""
+    line: int = 0
+    kind: str = "setting"
+    name: str = ""
+    value: str = ""
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StartUpFile:
+    """A start-up file of bash, zsh or fish that exists."""
+
+    path: str = ""
+    shell: str = ""
+    lines: tuple[ShellLine, ...] = ()
+
+
+@dataclass(frozen=True)
+class ShellFiles:
+    """Start-up files, and the conda installations, CUDA toolkits and environment modules of this machine.
+
+    Attributes:
+        shell: the login shell, the name in SHELL.
+        conda_roots: folders of conda installations. conda: the program that PATH finds, empty if none.
+        toolkits: CUDA toolkits with a compiler under /usr/local. nvcc: the compiler that PATH finds.
+        modules: environment modules of CUDA, NCCL, conda and PyTorch that could be loaded: "cuda/12.4".
+    """
+
+    shell: str = ""
+    home: str = ""
+    files: tuple[StartUpFile, ...] = ()
+    conda_roots: tuple[str, ...] = ()
+    conda: str = ""
+    toolkits: tuple[str, ...] = ()
+    nvcc: str = ""
+    modules: tuple[str, ...] = ()
+    module_folders: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> tuple[ShellLine, ...]:
+        return tuple(line for file in self.files for line in file.lines)
+
+    def sets_up_conda(self, shell: str = "") -> ShellLine | None:
+        """The first line that initialises conda, in the files of a shell if one is given."""
+        for file in self.files:
+            for line in file.lines:
+                if line.kind in ("conda-block", "conda-hook") and shell in ("", file.shell):
+                    return line
+        return None
