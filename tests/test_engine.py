@@ -79,12 +79,19 @@ def test_the_signature_is_the_dependency_list() -> None:
     assert needs(over_nodes.judge) == (Need("apples", Apples, "per-node"),)
 
 
+def test_annotations_may_be_types_or_their_names() -> None:
+    def eager(apples) -> None: ...  # type: ignore[no-untyped-def]
+
+    eager.__annotations__ = {"apples": Apples, "return": None}
+    assert needs(eager) == (Need("apples", Apples, "required"),)
+
+
 def test_a_parameter_must_be_a_fact() -> None:
     def no_annotation(apples) -> None: ...  # type: ignore[no-untyped-def]
 
     def two_facts(apples: Apples | Pears) -> None: ...
 
-    def no_type(apples: "list[Apples]") -> None: ...
+    def no_type(apples: list[Apples]) -> None: ...
 
     for wrong in (no_annotation, two_facts, no_type):
         with pytest.raises(TypeError, match="apples"):
