@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -32,6 +33,7 @@ class Branch:
     cuda: str
 
 
+@functools.cache
 def cuda_of(tag: str) -> str:
     """ "12.6" of "cu126", "9.2" of "cu92". Raises ValueError for what is no tag of a CUDA build."""
     found = re.fullmatch(r"cu(\d+)(\d)", tag)
@@ -45,6 +47,7 @@ def tag_of(cuda: str) -> str:
     return "cu{}{}".format(*minor(cuda)) if numbers(cuda) else ""
 
 
+@functools.cache
 def floor(cuda: str, windows: bool = False) -> str:
     """First driver release on which programs of this CUDA ("12.6") start; "" if the table does not know it.
 
@@ -66,6 +69,7 @@ def full_branch(cuda: str) -> int | None:
     return min(able, default=None)
 
 
+@functools.cache
 def level(release: str) -> str:
     """Newest CUDA that a driver release supports, by its branch; "" if it is unknown or older than the table.
 
@@ -76,6 +80,7 @@ def level(release: str) -> str:
     return known[-1].cuda if known else ""
 
 
+@functools.cache
 def reach(cuda: str, release: str = "", cuda_level: str = "", windows: bool = False) -> Reach:
     """What a driver makes of programs of this CUDA.
 

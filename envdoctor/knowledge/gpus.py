@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ def architecture(capability: str) -> Architecture | None:
     return older[-1] if older and minor(capability)[0] <= 12 else None
 
 
+@functools.cache
 def code_runs(code: str, capability: str) -> Runs:
     """Whether code such as "sm_90", "sm_90a" or "compute_120" runs on a GPU of this capability."""
     named = _CODE.match(code)

@@ -138,6 +138,7 @@ def official_tag(version: str) -> str:
     return tag if known and known.build(tag) else ""
 
 
+@functools.cache
 def arch_list(version: str, tag: str, system: str, machine: str) -> tuple[str, ...]:
     """The GPU code in the wheel of a build, as torch.cuda.get_arch_list() has it; empty if it is not known.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -124,9 +125,14 @@ class Verdict:
         return "; ".join(lines[:most]) + ("; ..." if len(lines) > most else "")
 
 
+def capability_of(gpu: Gpu) -> str:
+    """Compute capability of a GPU, by its name where the driver does not tell; "" if it is not known."""
+    return gpu.compute_capability or gpus.capability_of(gpu.name)
+
+
 def machine_of(host: Host | None, python: Python | None, driver: Driver | None, visible: Iterable[Gpu] = ()) -> Machine:
     """The machine as the facts tell it."""
-    named = (gpu.compute_capability or gpus.capability_of(gpu.name) for gpu in visible)
+    named = map(capability_of, visible)
     on_windows = bool(host and (host.system == "windows" or host.wsl))
     return Machine(
         system=host.system if host and host.system else "linux",
@@ -217,6 +223,7 @@ def fits(release: Release, machine: Machine) -> tuple[Fit, ...]:
     return tuple(sorted(found, key=lambda fit: _preference(release, machine, fit)))
 
 
+@functools.cache
 def which_torch(machine: Machine, installed: str = "") -> Verdict:
     """The CUDA builds of torch that run here.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 _NUMBERS = re.compile(r"\d+(?:\.\d+)*")
 
 
+@functools.cache
 def numbers(version: str) -> tuple[int, ...]:
     """(525, 60, 13) of "525.60.13", (2, 13, 0) of "2.13.0+cu130"; () of what does not start with a number."""
     found = _NUMBERS.match(version)

@@ -1,0 +1,85 @@
+"""What to install on a machine as its facts tell it: the verdict, the command, and the values that findings show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from envdoctor.facts.training_gpus import TrainingGpus, training_gpus
+from envdoctor.knowledge.installing import install_command
+from envdoctor.knowledge.verdict import Machine, Verdict, machine_of, which_torch
+
+if TYPE_CHECKING:
+    from envdoctor.facts.driver import Driver
+    from envdoctor.facts.environment import Environment
+    from envdoctor.facts.gpu import Gpus
+    from envdoctor.facts.host import Host
+    from envdoctor.facts.packages import Packages
+    from envdoctor.facts.python import Python
+    from envdoctor.facts.torch import TorchInstall
+    from envdoctor.model import Scalar
+
+COMPANIONS = ("torchvision", "torchaudio")
+
+
+@dataclass(frozen=True)
+class Prescription:
+    """Which torch fits, and how it gets there.
+
+    Attributes:
+        seen: the GPUs that training sees.
+        command: installs the verdict's proposal; None if nothing fits.
+    """
+
+    machine: Machine
+    verdict: Verdict
+    seen: TrainingGpus
+    command: str | None
+
+    @property
+    def situation(self) -> str | None:
+        """ "nothing-fits", "newest" where the newest torch of all fits, else None: for the words of a finding."""
+        if self.verdict.proposal is None:
+            return "nothing-fits"
+        return None if self.verdict.refusals else "newest"
+
+    @property
+    def values(self) -> dict[str, Scalar]:
+        """build: what the command installs; newest: the newest that fits; full: the newest that the driver serves in
+        full; why_not: what stands against newer ones, in notation. None where there is none."""
+        verdict = self.verdict
+        return {
+            "build": str(verdict.proposal) if verdict.proposal else None,
+            "newest": str(verdict.best) if verdict.best else None,
+            "full": str(verdict.full) if verdict.full else None,
+            "why_not": verdict.why_not() or None,
+        }
+
+
+def prescribe(
+    host: Host | None,
+    python: Python | None,
+    driver: Driver | None,
+    gpus: Gpus | None,
+    environment: Environment | None = None,
+    torch: TorchInstall | None = None,
+    packages: Packages | None = None,
+) -> Prescription:
+    """The torch for this machine. What is missing is not held against a build."""
+    seen = training_gpus(gpus, environment) if gpus else TrainingGpus()
+    machine = machine_of(host, python, driver, seen.gpus)
+    installed = torch.release if torch else ""
+    verdict = which_torch(machine, installed)
+    if verdict.proposal is None:
+        return Prescription(machine, verdict, seen, None)
+    command = install_command(
+        verdict.proposal,
+        python=python.executable if python else "",
+        installer=torch.installer if torch else "",
+        system=machine.system,
+        machine=machine.machine,
+        installed=installed,
+        nvidia=[pin.name for pin in torch.pins] if torch else [],
+        beside=[name for name in COMPANIONS if packages and packages.get(name)],
+    )
+    return Prescription(machine, verdict, seen, command)
