@@ -20,6 +20,7 @@ class Python:
         venv_home: folder of the base Python as pyvenv.cfg has it.
         venv_packages_of: Python versions for which the venv holds packages besides pip: "3.11".
         conda: folder of the conda environment the interpreter belongs to, empty for none.
+        on_path: the `python` (else `python3`) that PATH finds, empty if none.
         path: sys.path of a training run started here; the first entry is the working directory.
         isolated_path: sys.path without working directory, PYTHONPATH and user site-packages.
         user_site: the user's site-packages folder where it is in use, else empty.
@@ -47,6 +48,7 @@ class Python:
     venv_home: str = ""
     venv_packages_of: tuple[str, ...] = ()
     conda: str = ""
+    on_path: str = ""
     path: tuple[str, ...] = ()
     isolated_path: tuple[str, ...] = ()
     user_site: str = ""

@@ -158,6 +158,16 @@ def conda_environment(prefix: str) -> str:
     return prefix if os.path.isdir(os.path.join(prefix, "conda-meta")) else ""
 
 
+def on_path() -> str:
+    """The `python` that a shell would start, else the `python3`; not resolved."""
+    for name in ("python", "python3"):
+        for folder in reading.parts(os.environ.get("PATH"), os.pathsep):
+            place = os.path.join(folder, name)
+            if os.access(place, os.X_OK) and not os.path.isdir(place):
+                return place
+    return ""
+
+
 def externally_managed() -> str:
     """The marker of PEP 668 beside the standard library, "" without one or inside a venv."""
     if sys.prefix != sys.base_prefix:
@@ -187,6 +197,7 @@ def python(ask: "Ask") -> "Dict[str, Any]":
         "venv_home": venv.get("home", ""),
         "venv_packages_of": broken_python.packaged_versions(prefix) if venv else [],
         "conda": conda_environment(prefix) or conda_environment(base),
+        "on_path": on_path(),
         "path": training_path(user),
         "isolated_path": list(sys.path),
         "user_site": user,

@@ -1,0 +1,361 @@
+"""Does the target Python start, and does it find the modules that are meant?"""
+
+from __future__ import annotations
+
+import os.path
+import shlex
+from collections.abc import Iterable, Mapping
+
+from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor.facts.autopsy import ImportAutopsy
+from envdoctor.facts.environment import Environment
+from envdoctor.facts.python import Python
+from envdoctor.facts.torch import TorchImport
+from envdoctor.model import Scalar
+
+TOPIC = Topic("python", 60, Text("the Python under examination", "被检查的 Python"))
+
+VENV_BROKEN = Problem(
+    code="venv-broken",
+    severity=Severity.ERROR,
+    title=Text("the venv {venv} has lost the Python it was made from", "venv {venv} 所依赖的基础 Python 已不存在"),
+    why=Text(
+        "no program of this environment starts, neither Python nor pip nor torchrun",
+        "该环境中的任何程序(Python、pip、torchrun)都无法启动",
+    ),
+    seen=Text(
+        "{executable}: {failure}\nhome = {home}, version {made_with} ({venv}/pyvenv.cfg)",
+        "{executable}:{failure}\nhome = {home},版本 {made_with}({venv}/pyvenv.cfg)",
+    ),
+    command="rm {quoted}/bin/python* && python{minor} -m venv --upgrade {quoted}",
+    help=Text(
+        "this puts the venv on another Python {minor} and keeps its packages; if the machine has none, install one "
+        "(`uv python install {minor}`, the system's package manager, conda) or make the venv anew",
+        "以上命令让 venv 改用另一个 Python {minor},并保留已装的包;若系统中没有,请先安装"
+        "(`uv python install {minor}`、系统包管理器或 conda),或重建 venv",
+    ),
+    confirm="ls -l {quoted}/bin/ && cat {quoted}/pyvenv.cfg",
+    refs=("https://docs.python.org/3/library/venv.html",),
+    situations={
+        "upgraded": Situation(
+            title=Text(
+                "the venv {venv} was made with Python {made_with} and now runs {version}",
+                "venv {venv} 由 Python {made_with} 创建,现在运行的却是 {version}",
+            ),
+            why=Text(
+                "its packages lie in lib/python{minor}, where Python {version} does not look: torch is not found",
+                "其中的包在 lib/python{minor} 下,Python {version} 不会到那里查找:找不到 torch",
+            ),
+            seen=Text(
+                "{executable} says {version}\nversion {made_with}, home = {home} ({venv}/pyvenv.cfg)",
+                "{executable} 的版本为 {version}\n版本 {made_with},home = {home}({venv}/pyvenv.cfg)",
+            ),
+        ),
+    },
+)
+
+NOT_STARTING = Problem(
+    code="python-does-not-start",
+    severity=Severity.ERROR,
+    title=Text("{executable} does not start", "{executable} 无法启动"),
+    why=Text("nothing can be trained with this Python", "无法用这个 Python 进行训练"),
+    seen=Text("{failure}", "{failure}"),
+    confirm="{executable} -V",
+    caused_by=("venv-broken", "python-unsupported", "filesystem-hangs"),
+    situations={
+        "absent": Situation(title=Text("there is no Python at {executable}", "{executable} 处没有 Python")),
+        "dangling": Situation(
+            title=Text("{executable} is a link to {about}, which is gone", "{executable} 链接到 {about},后者已不存在"),
+        ),
+        "denied": Situation(
+            title=Text("{executable} may not be executed", "没有执行 {executable} 的权限"),
+            command="chmod +x {quoted}",
+            help=Text(
+                "if it is executable already, its file system is mounted noexec or a folder above it is closed to you",
+                "若已有执行权限,则可能是文件系统以 noexec 挂载,或上级目录不允许访问",
+            ),
+        ),
+        "foreign": Situation(
+            title=Text(
+                "{executable} is built for {about}, not for this machine",
+                "{executable} 是为 {about} 架构编译的,与本机不符",
+            ),
+        ),
+        "library": Situation(
+            title=Text("{executable} lacks the shared library {about}", "{executable} 缺少共享库 {about}"),
+        ),
+        "stdlib": Situation(
+            title=Text("{executable} does not find its standard library", "{executable} 找不到自己的标准库"),
+            help=Text(
+                "its installation was removed in part or moved, or PYTHONHOME points elsewhere",
+                "安装目录被部分删除或移动过,或 PYTHONHOME 指向了别处",
+            ),
+        ),
+        "too-old": Situation(
+            title=Text(
+                "{executable} is Python {version}, too old to be examined and for any torch of today",
+                "{executable} 是 Python {version},版本过旧,无法检查,也装不了现在的 torch",
+            ),
+        ),
+        "silent": Situation(
+            title=Text("{executable} hangs while it starts ({about})", "{executable} 在启动时卡住({about})"),
+            help=Text(
+                "a start-up file (sitecustomize, usercustomize, a .pth file) or a file system does not come back; "
+                "`{quoted} -X importtime -c pass` shows how far it gets, `-S` leaves those files out",
+                "启动文件(sitecustomize、usercustomize 或 .pth)或文件系统没有响应;"
+                "`{quoted} -X importtime -c pass` 可看到进行到哪一步,`-S` 可跳过这些文件",
+            ),
+        ),
+        "stub": Situation(
+            title=Text(
+                "{executable} is the stub of the Windows store, not a Python",
+                "{executable} 只是 Windows 应用商店的占位程序",
+            ),
+            command="winget install Python.Python.3.12",
+        ),
+    },
+)
+
+HOME_SET = Problem(
+    code="python-home-set",
+    severity=Severity.WARNING,
+    title=Text(
+        "PYTHONHOME is set to {home}, not this Python's own folder", "PYTHONHOME 被设为 {home},并非此 Python 自己的目录"
+    ),
+    why=Text(
+        "this Python takes its standard library from there: it does not start, or loads modules of another version",
+        "Python 会从那里加载标准库:要么无法启动,要么加载了其他版本的模块",
+    ),
+    seen=Text("PYTHONHOME={home}; {executable} belongs to {base}", "PYTHONHOME={home};{executable} 属于 {base}"),
+    command="unset PYTHONHOME",
+    confirm="env | grep PYTHONHOME",
+    situations={
+        "fails": Situation(
+            title=Text("Python does not start with PYTHONHOME={home}", "设置 PYTHONHOME={home} 后 Python 无法启动"),
+            severity=Severity.ERROR,
+        )
+    },
+)
+
+SSL_MISSING = Problem(
+    code="python-ssl-missing",
+    severity=Severity.ERROR,
+    title=Text("{executable} has no ssl module", "{executable} 没有 ssl 模块"),
+    why=Text(
+        "pip cannot use https and no package, model or data set can be downloaded",
+        "pip 无法使用 https,包、模型与数据集都下载不了",
+    ),
+    seen=Text("import ssl: {error}", "import ssl:{error}"),
+    help=Text(
+        "this Python was built without OpenSSL, or its libssl is gone: install the OpenSSL headers and build it again, "
+        "or take a Python that has it (`uv python install {minor}`)",
+        "此 Python 编译时没有 OpenSSL,或其 libssl 已被删除:请安装 OpenSSL 开发文件后重新编译,"
+        "或改用带 ssl 的 Python(`uv python install {minor}`)",
+    ),
+    confirm="{executable} -c 'import ssl; print(ssl.OPENSSL_VERSION)'",
+    caused_by=("venv-broken",),
+    situations={
+        "pyenv": Situation(
+            command="pyenv install --force {version}",
+            help=Text(
+                "first the OpenSSL headers, such as `apt-get install libssl-dev` or `yum install openssl-devel`",
+                "先安装 OpenSSL 开发文件,例如 `apt-get install libssl-dev` 或 `yum install openssl-devel`",
+            ),
+        ),
+        "conda": Situation(
+            command="conda install -p {prefix} --force-reinstall openssl python={version}",
+            help=Text("conda's own openssl is damaged or was replaced", "conda 自带的 openssl 已损坏或被替换"),
+        ),
+    },
+)
+
+SHADOWED = Problem(
+    code="python-module-shadowed",
+    severity=Severity.WARNING,
+    title=Text(
+        "{file} hides the module `{module}`, which torch imports", "{file} 遮住了 torch 要导入的模块 `{module}`"
+    ),
+    why=Text(
+        "wherever `import {module}` is meant, this file is run: its contents decide what breaks, and when",
+        "凡是 `import {module}` 的地方,运行的都是这个文件:何时出错、错在哪里取决于它的内容",
+    ),
+    seen=Text(
+        "{files} ({place}, before the real module on sys.path)", "{files}({place},在 sys.path 中排在真正的模块之前)"
+    ),
+    command="mv {quoted} {renamed}",
+    confirm="python -c 'import {module}; print({module}.__file__)'",
+    situations={
+        "breaks": Situation(
+            title=Text(
+                "{file} hides the module `{module}`, and `import torch` fails on it",
+                "{file} 遮住了模块 `{module}`,导致 `import torch` 失败",
+            ),
+            seen=Text("{files} ({place})\nimport torch: {error}", "{files}({place})\nimport torch:{error}"),
+            severity=Severity.ERROR,
+        ),
+        "unused": Situation(severity=Severity.NOTE),
+    },
+)
+
+OTHER_ON_PATH = Problem(
+    code="environment-not-on-path",
+    severity=Severity.NOTE,
+    title=Text(
+        "`python` on PATH is {on_path}, not that of the active environment",
+        "PATH 中的 `python` 是 {on_path},不属于当前激活的环境",
+    ),
+    why=Text(
+        "a script started with `python` or `torchrun` runs in another environment than {variable} names",
+        "用 `python` 或 `torchrun` 启动的脚本,运行环境与 {variable} 所指的不同",
+    ),
+    seen=Text("{variable}={folder}\npython on PATH: {on_path}", "{variable}={folder}\nPATH 中的 python:{on_path}"),
+    help=Text("activate the environment again, last of all", "最后再激活一次该环境"),
+    confirm="type -a python",
+)
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+@check(VENV_BROKEN, NOT_STARTING)
+def python_does_not_start(python: Python) -> Iterable[Finding]:
+    """The interpreter says nothing, or its venv runs on another minor version than its packages were installed for."""
+    evidence: dict[str, Scalar] = {
+        "executable": python.executable,
+        "quoted": shlex.quote(python.venv or python.executable),
+        "venv": python.venv,
+        "home": python.venv_home,
+        "made_with": python.venv_version,
+        "version": python.version,
+    }
+    if python.failure:
+        evidence.update(failure=_last_line(python.failure), about=python.failure_about or "?")
+        if python.venv and python.failure_kind in ("dangling", "library", "stdlib"):
+            minor = next(iter(python.venv_packages_of), "") or _minor(python.venv_version) or "3"
+            yield VENV_BROKEN.found(**evidence, minor=minor)
+        else:
+            kind = python.failure_kind
+            yield NOT_STARTING.found(kind if kind in NOT_STARTING.situations else None, **evidence)
+        return
+    made_with = _minor(python.venv_version)
+    # A venv may hold packages for both versions; one that never held any has lost nothing.
+    lost = made_with in python.venv_packages_of and _minor(python.version) not in python.venv_packages_of
+    if python.venv and made_with and lost:
+        yield VENV_BROKEN.found("upgraded", **evidence, minor=made_with)
+
+
+@check(HOME_SET)
+def python_home_set(python: Python, environment: Environment, torch: TorchImport | Missing) -> Iterable[Finding]:
+    """PYTHONHOME names another folder than the interpreter's own."""
+    home = environment.get("PYTHONHOME")
+    if not home or python.failure:
+        return
+    evidence: dict[str, Scalar] = {"home": home, "executable": python.executable, "base": python.base_prefix}
+    said = torch.detail if isinstance(torch, Missing) else ""
+    if "encodings" in said or "init_fs_encoding" in said or "SRE module mismatch" in said:
+        yield HOME_SET.found("fails", **evidence)
+    elif os.path.normpath(home.partition(":")[0]) not in (python.base_prefix, python.prefix):
+        yield HOME_SET.found(**evidence)
+
+
+@check(SSL_MISSING)
+def python_ssl_missing(python: Python) -> Iterable[Finding]:
+    """The compiled half of the ssl module cannot be imported."""
+    if not python.ssl_error:
+        return
+    kind = "pyenv" if "/.pyenv/" in python.base_prefix + "/" else "conda" if python.conda else None
+    yield SSL_MISSING.found(
+        kind, executable=python.executable, error=python.ssl_error, version=python.version,
+        minor=_minor(python.version), prefix=python.conda,
+    )  # fmt: skip
+
+
+def module_of(file: str) -> str:
+    """The module a file is imported as: "json" of /x/json.py and of /x/json/__init__.py."""
+    name = os.path.basename(os.path.dirname(file) if os.path.basename(file).startswith("__init__.") else file)
+    return name.partition(".")[0]
+
+
+def _proof(files: Iterable[str], torch: TorchImport | Missing | None, autopsy: ImportAutopsy | None) -> str:
+    """The first of the files that the failed import is shown to fail on, "" if none is."""
+    said = ""
+    if isinstance(torch, TorchImport) and torch.error:
+        said = "\n".join((torch.message, *torch.trace))
+    elif isinstance(torch, Missing) and torch.reason in ("crashed", "hung", "failed"):
+        said = torch.detail
+    if not said:
+        return ""
+    strays = torch.strays if isinstance(torch, TorchImport) else ()
+    for file in files:
+        # "module 'random' has no attribute 'choice'" names the module alone.
+        if file in said or (file in strays and f"'{module_of(file)}'" in said):
+            return file
+    cure = autopsy.cure if autopsy else None
+    if cure and cure.change in ("cwd", "PYTHONPATH"):
+        return next((file for file in files if os.path.commonpath((file, cure.was.split(":")[0])) != "/"), "")
+    return ""
+
+
+def _failed(torch: TorchImport | Missing) -> bool:
+    if isinstance(torch, Missing):
+        return torch.reason in ("crashed", "hung", "failed")
+    return bool(torch.error)
+
+
+@check(SHADOWED)
+def python_module_shadowed(
+    python: Python, torch: TorchImport | Missing, autopsy: ImportAutopsy | None
+) -> Iterable[Finding]:
+    """A file of the user's stands before a module that torch needs. What is torch itself is another matter."""
+    strays = torch.strays if isinstance(torch, TorchImport) else ()
+    files = [file for file in dict.fromkeys((*python.shadows, *strays)) if module_of(file) != "torch"]
+    known = [file for file in files if file in python.shadows]
+    guilty = _proof(files, torch, autopsy)
+    # When the import fails for another reason, a file that is not shown to matter would only lead astray.
+    if not guilty and (_failed(torch) or not known):
+        return
+    first = guilty or next((file for file in known if file in strays), known[0])
+    home = os.path.dirname(first)
+    if os.path.basename(first).startswith("__init__."):
+        first, home = home, os.path.dirname(home)
+    name = os.path.basename(first)
+    error = ""
+    if guilty:
+        error = f"{torch.error}: {torch.message}" if isinstance(torch, TorchImport) else f"{torch.reason}"
+    unused = not guilty and isinstance(torch, TorchImport) and not any(file in strays for file in known)
+    yield SHADOWED.found(
+        "breaks" if guilty else "unused" if unused else None,
+        file=first, files=", ".join([guilty] if guilty else known), module=name.partition(".")[0],
+        place="working directory" if python.path[:1] == (home,) else "PYTHONPATH", error=error.partition("\n")[0],
+        quoted=shlex.quote(first), renamed=shlex.quote(os.path.join(home, "my_" + name)),
+    )  # fmt: skip
+
+
+@check(OTHER_ON_PATH)
+def environment_not_on_path(python: Python, environment: Environment) -> Iterable[Finding]:
+    """VIRTUAL_ENV or CONDA_PREFIX names an environment with a Python, and PATH finds another one first."""
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        folder = environment.get(variable)
+        if not folder or folder not in (python.prefix, python.venv, python.conda):
+            continue
+        if python.on_path and not python.on_path.startswith(folder.rstrip("/") + "/"):
+            yield OTHER_ON_PATH.found(variable=variable, folder=folder, on_path=python.on_path)
+        return
+
+
+@summary
+def line(python: Python) -> tuple[Text, Mapping[str, Scalar]] | None:
+    if python.failure:
+        return Text("{executable} does not start", "{executable} 无法启动"), {"executable": python.executable}
+    values = {"version": python.version, "tag": python.tag, "place": python.venv or python.conda}
+    if python.venv:
+        return Text("{version} ({tag}) in the venv {place}", "{version}({tag}),venv {place}"), values
+    if python.conda:
+        return Text("{version} ({tag}) in the conda environment {place}", "{version}({tag}),conda 环境 {place}"), values
+    return Text("{version} ({tag})", "{version}({tag})"), values

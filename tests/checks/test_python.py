@@ -1,0 +1,155 @@
+"""checks/python.py"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from envdoctor import engine
+from envdoctor.facts.autopsy import ImportAutopsy, Trial
+from envdoctor.facts.environment import Environment
+from envdoctor.facts.python import Python
+from envdoctor.facts.torch import TorchImport
+from envdoctor.model import Missing
+from envdoctor.testing import Case, topic_file
+from tests import CHECKS
+
+FILE = CHECKS / "python.py"
+PLAIN = Python(
+    executable="/usr/bin/python3", version="3.11.7", tag="cp311", prefix="/usr", base_prefix="/usr",
+    ssl="OpenSSL 3.0.13",
+    path=("/work", "/usr/lib/python3.11"),
+)  # fmt: skip
+VENV = replace(
+    PLAIN, executable="/e/bin/python", prefix="/e", venv="/e", venv_version="3.11.7", venv_home="/usr/bin",
+    venv_packages_of=("3.11",),
+)  # fmt: skip
+FINE = TorchImport(version="2.7.1", file="/e/torch/__init__.py")
+SHADOW = replace(PLAIN, shadows=("/work/random.py",))
+BITTEN = TorchImport(
+    error="AttributeError", message="module 'random' has no attribute 'choice'", strays=("/work/random.py",),
+    trace=('File "/e/torch/__init__.py", line 3, in <module>',),
+)  # fmt: skip
+NOTHING = Environment()
+
+
+def broken(kind: str, about: str = "", said: str = "no", **more: object) -> Python:
+    known: dict[str, object] = {"executable": "/e/bin/python", "failure": said, "failure_kind": kind}
+    return replace(Python(), **known, failure_about=about, **more)  # type: ignore[arg-type]
+
+
+CASES = [
+    Case("a system Python", (PLAIN, FINE, NOTHING)),
+    Case("a venv", (VENV, FINE, NOTHING)),
+    Case(
+        "the base of the venv was removed",
+        (broken("dangling", "/opt/py/bin/python3.9", venv="/e", venv_version="3.9.1"), NOTHING),
+        {"venv-broken": "error"},
+    ),
+    Case(
+        "the base lost its library",
+        (broken("library", "libpython3.9.so.1.0", venv="/e", venv_packages_of=("3.9",)), NOTHING),
+        {"venv-broken": "error"},
+    ),
+    Case("the base went from 3.10 to 3.12",
+         (replace(VENV, version="3.12.3", venv_version="3.10.6", venv_packages_of=("3.10",)), NOTHING),
+         {"venv-broken": "error"}),
+    Case("a patch release of the base", (replace(VENV, version="3.11.9"), NOTHING)),
+    Case("a venv that was refilled after the upgrade",
+         (replace(VENV, version="3.12.3", venv_packages_of=("3.11", "3.12")), NOTHING)),
+    Case("an empty venv after the upgrade", (replace(VENV, version="3.12.3", venv_packages_of=()), NOTHING)),
+    *(
+        Case(f"does not start: {kind}", (broken(kind, about), NOTHING), {"python-does-not-start": "error"})
+        for kind, about in (
+            ("absent", ""), ("dangling", "/gone"), ("denied", ""), ("foreign", "aarch64"), ("library", "libz.so.1"),
+            ("stdlib", ""), ("too-old", ""), ("silent", "/e/sitecustomize.py:3"), ("stub", ""), ("other", ""),
+        )
+    ),
+    Case("without ssl", (replace(PLAIN, ssl="", ssl_error="No module named '_ssl'"), NOTHING),
+         {"python-ssl-missing": "error"}),
+    Case("PYTHONHOME of another Python", (PLAIN, FINE, Environment({"PYTHONHOME": "/opt/py2"})),
+         {"python-home-set": "warning"}),
+    Case("PYTHONHOME keeps Python from starting",
+         (PLAIN, Missing("torch-import", "failed", "ended with exit status 1\nNo module named 'encodings'"),
+          Environment({"PYTHONHOME": "/opt/py2"})),
+         {"python-home-set": "error"}),
+    Case("PYTHONHOME of this Python", (PLAIN, FINE, Environment({"PYTHONHOME": "/usr"}))),
+    Case("a stray random.py breaks the import", (SHADOW, BITTEN, NOTHING), {"python-module-shadowed": "error"}),
+    Case("a stray random.py is named by the traceback",
+         (SHADOW, TorchImport(error="RuntimeError", trace=('File "/work/random.py", line 1, in <module>',)), NOTHING),
+         {"python-module-shadowed": "error"}),
+    Case("a stray random.py hangs", (SHADOW, Missing("torch-import", "hung", 'File "/work/random.py", line 2')),
+         {"python-module-shadowed": "error"}),
+    Case("the trial without the working directory works",
+         (SHADOW, TorchImport(error="KeyError", message="x"),
+          ImportAutopsy((Trial("cwd", "/work", "cd /", True), Trial("all", "", "", True)))),
+         {"python-module-shadowed": "error"}),
+    Case("a stray json.py that torch survives",
+         (SHADOW, replace(FINE, strays=("/work/random.py",)), NOTHING), {"python-module-shadowed": "warning"}),
+    Case("a stray random.py, torch not imported", (SHADOW, Missing("torch-import", "not-asked")),
+         {"python-module-shadowed": "warning"}),
+    Case("a stray yaml.py that this torch never took", (replace(PLAIN, shadows=("/work/yaml.py",)), FINE),
+         {"python-module-shadowed": "note"}),
+    Case("an import that fails for another reason is not blamed on it",
+         (SHADOW, TorchImport(error="ImportError", message="libx.so: undefined symbol: y"),
+          ImportAutopsy((Trial("all", "", "", False),)))),
+    Case("own modules that hide nothing", (PLAIN, replace(FINE, strays=("/work/utils/__init__.py",)), NOTHING)),
+    Case("torch itself is the matter of another check", (replace(PLAIN, shadows=("/work/torch.py",)), FINE)),
+    Case("PATH finds the active venv", (replace(VENV, on_path="/e/bin/python"), Environment({"VIRTUAL_ENV": "/e"}))),
+    Case("PATH finds another Python",
+         (replace(VENV, on_path="/usr/bin/python"), Environment({"VIRTUAL_ENV": "/e"})),
+         {"environment-not-on-path": "note"}),
+    Case("another Python was asked for",
+         (replace(PLAIN, on_path="/e/bin/python"), Environment({"VIRTUAL_ENV": "/e"}))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_case(case: Case) -> None:
+    case.hold(FILE)
+
+
+def case(about: str) -> Case:
+    return next(case for case in CASES if case.about == about)
+
+
+def test_the_venv_is_put_on_a_python_of_the_version_of_its_packages() -> None:
+    (finding,) = case("the base lost its library").hold(FILE)
+    assert finding.command == "rm /e/bin/python* && python3.9 -m venv --upgrade /e"
+    (finding,) = case("the base went from 3.10 to 3.12").hold(FILE)
+    assert finding.command == "rm /e/bin/python* && python3.10 -m venv --upgrade /e"
+
+
+@pytest.mark.parametrize(
+    ("python", "line"),
+    [
+        (PLAIN, "3.11.7 (cp311)"),
+        (VENV, "3.11.7 (cp311) in the venv /e"),
+        (replace(PLAIN, conda="/c"), "3.11.7 (cp311) in the conda environment /c"),
+        (broken("other"), "/e/bin/python does not start"),
+    ],
+)
+def test_summary(python: Python, line: str) -> None:
+    (told,) = engine.summarise([topic_file(FILE)], {Python: python})
+    assert told.text and told.text.say("en", told.values) == line
+    assert told.text.say("zh", told.values)
+
+
+def test_the_stray_file_is_to_be_renamed() -> None:
+    (finding,) = case("a stray random.py breaks the import").hold(FILE)
+    assert finding.command == "mv /work/random.py /work/my_random.py"
+    assert finding.evidence["place"] == "working directory"
+    folder = replace(PLAIN, shadows=("/lib/json/__init__.py",))
+    (finding,) = Case("", (folder, FINE), {"python-module-shadowed": "note"}).hold(FILE)
+    assert finding.command == "mv /lib/json /lib/my_json"
+    assert (finding.evidence["place"], finding.evidence["module"]) == ("PYTHONPATH", "json")
+
+
+def test_pyenv_and_conda_build_or_install_python_again() -> None:
+    lost = {"python-ssl-missing": "error"}
+    pyenv = replace(PLAIN, base_prefix="/home/u/.pyenv/versions/3.11.7", ssl_error="gone")
+    (finding,) = Case("", (pyenv,), lost).hold(FILE)
+    assert finding.command == "pyenv install --force 3.11.7"
+    (finding,) = Case("", (replace(PLAIN, conda="/c/envs/t", ssl_error="gone"),), lost).hold(FILE)
+    assert finding.command and finding.command.startswith("conda install -p /c/envs/t")
