@@ -20,6 +20,7 @@ from envdoctor.model import (
     Scalar,
     Summary,
     Text,
+    Topic,
     TopicFile,
     TopicLine,
     Why,
@@ -199,11 +200,19 @@ def fold(outcomes: Iterable[Outcome]) -> tuple[Finding, ...]:
 
 
 def summarise(files: Iterable[TopicFile], facts: Facts) -> tuple[TopicLine, ...]:
-    """What was seen of each topic. A topic whose summary fails or lacks a fact has a line without words."""
-    return tuple(_summary_line(file, facts) for file in files)
+    """What was seen of each topic, in the order of the files; files may share a topic, the first to speak is heard.
+
+    A topic whose summary fails or lacks a fact has a line without words.
+    """
+    lines: dict[str, TopicLine] = {}
+    for file in files:
+        known = lines.get(file.topic.name)
+        if known is None or known.text is None:
+            lines[file.topic.name] = _summary_line(file, known.topic if known else file.topic, facts)
+    return tuple(lines.values())
 
 
-def _summary_line(file: TopicFile, facts: Facts) -> TopicLine:
+def _summary_line(file: TopicFile, topic: Topic, facts: Facts) -> TopicLine:
     said: tuple[Text, Mapping[str, Scalar]] | None = None
     if isinstance(file.summary, Summary):
         try:
@@ -212,4 +221,4 @@ def _summary_line(file: TopicFile, facts: Facts) -> TopicLine:
         except Exception:
             # A summary is an adornment; the checks below it still speak.
             said = None
-    return TopicLine(file.topic) if said is None else TopicLine(file.topic, said[0], said[1])
+    return TopicLine(topic) if said is None else TopicLine(topic, said[0], said[1])

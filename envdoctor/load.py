@@ -112,7 +112,11 @@ def load(folders: Iterable[Path]) -> Loaded:
                 continue
             codes.update({problem.code: str(path) for problem in file.problems})
             files.append(file)
-    files.sort(key=lambda file: (file.topic.order, file.topic.name))
+    first: dict[str, int] = {}
+    for file in files:
+        first[file.topic.name] = min(file.topic.order, first.get(file.topic.name, file.topic.order))
+    # Files that share a topic stand together.
+    files.sort(key=lambda file: (first[file.topic.name], file.topic.name, file.topic.order))
     return Loaded(tuple(files), broken)
 
 

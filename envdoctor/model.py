@@ -250,7 +250,9 @@ def summary(line: Callable[..., tuple[Text, Mapping[str, Scalar]] | None]) -> Su
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic file: its place in the report and what it holds. Checks files may set `TOPIC = Topic("name", order)`.
+    """A subject of the report and its place there. A check file sets `TOPIC = Topic("name", order)`.
+
+    A large subject is split into several files that name the same topic; the one with the lowest order leads.
 
     Attributes:
         name: what the user types, kebab-case; the file's stem with dashes by default.

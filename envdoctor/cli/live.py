@@ -67,9 +67,10 @@ class Live:
 
         files = judgement.chosen(loaded, self._names)[0]
         known = set(decode.by_type(self._sections))
-        ready = self._done
-        while ready < len(files) and judgement.facts_of(files[ready]) <= known:
-            ready += 1
+        ready = next((n for n, file in enumerate(files) if not judgement.facts_of(file) <= known), len(files))
+        # A topic of several files is ready with its last.
+        while 0 < ready < len(files) and files[ready].topic.name == files[ready - 1].topic.name:
+            ready -= 1
         if ready > self._done or not self.printed:
             self._done = ready
             self._show(loaded, files[:ready])
@@ -82,7 +83,7 @@ class Live:
 
         node = node_of(self._node, self._sections)
         report = judgement.judge([Snapshot(node, "", MADE_BY, self._sections)], loaded, self._names, only=files)
-        document = text.opening(report, self._style, self._redactor, len(files))
+        document = text.opening(report, self._style, self._redactor, len({file.topic.name for file in files}))
         if document.startswith(self.printed):
             self._before()
             options.write(document[len(self.printed) :], None)

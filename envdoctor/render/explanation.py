@@ -112,27 +112,25 @@ def render(problem: Problem, topic: str, as_json: bool, style: Style) -> str:
 
 def listing(files: Iterable[TopicFile], language: Language) -> list[dict[str, Any]]:
     """Topics and problems as JSON."""
-    return [
-        {
-            "topic": file.topic.name,
-            "about": file.topic.about.say(language),
-            "checks": [check.name for check in file.checks],
-            "problems": [
-                {"code": problem.code, "severity": problem.severity.value, "title": named(problem.title, language)}
-                for problem in file.problems
-            ],
-        }
-        for file in files
-    ]
+    topics: dict[str, dict[str, Any]] = {}
+    for file in files:
+        entry = {"topic": file.topic.name, "about": file.topic.about.say(language), "checks": [], "problems": []}
+        topic = topics.setdefault(file.topic.name, entry)
+        topic["checks"] += [check.name for check in file.checks]
+        topic["problems"] += [
+            {"code": problem.code, "severity": problem.severity.value, "title": named(problem.title, language)}
+            for problem in file.problems
+        ]
+    return list(topics.values())
 
 
 def render_listing(files: Iterable[TopicFile], style: Style) -> str:
     """Topics and problems, a line each."""
     page = Page(style)
-    for number, file in enumerate(files):
+    for number, topic in enumerate(listing(files, style.language)):
         if number:
             page.line(("", ""))
-        page.line((file.topic.name, "bold"), (f"  {file.topic.about.say(style.language)}", "dim"), indent=4)
-        for problem in file.problems:
-            page.line((f"  {pad(problem.code, 28)}", "cyan"), (named(problem.title, style.language), ""), indent=30)
+        page.line((topic["topic"], "bold"), (f"  {topic['about']}", "dim"), indent=4)
+        for problem in topic["problems"]:
+            page.line((f"  {pad(problem['code'], 28)}", "cyan"), (problem["title"], ""), indent=30)
     return page.text()
