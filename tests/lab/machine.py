@@ -67,8 +67,13 @@ class Machine:
         kernel: release of the kernel module, that of the libraries unless given.
         cuda: CUDA level of the driver, as cuDriverGetVersion gives it.
         nvml_init, cu_init: return code, "hang" or "crash".
+        libraries: the driver's user-space libraries are installed.
+        module: kernel module that is loaded and bound to the GPUs: "nvidia", "nouveau" or "".
+        nodes: the GPUs' device nodes are in /dev; uvm: nvidia-uvm among them.
+        compat: release of a forward-compatibility libcuda that the loader finds first, "" without one.
         nvswitches: how many are on the bus.
         fabric_manager: "active", "inactive" (installed, not running) or "absent".
+        container: a docker container, which shares the kernel's module with its host.
         log: lines of the kernel's log, the newest last, each five minutes old.
         denied: device nodes that belong to another user.
         environ: variables of the doctor.
@@ -81,6 +86,12 @@ class Machine:
     open_module: bool = True
     nvml_init: str = "0"
     cu_init: str = "0"
+    libraries: bool = True
+    module: str = "nvidia"
+    nodes: bool = True
+    uvm: bool = True
+    compat: str = ""
+    container: bool = False
     nvswitches: int = 0
     fabric_manager: str = "absent"
     torch: Torch = CU126
