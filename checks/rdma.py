@@ -1,0 +1,325 @@
+"""Can NCCL use the RDMA ports of this machine: are they up, open, of full rate, with a routable address?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor.facts.environment import Environment
+from envdoctor.facts.nccl import NcclSettings, View, view
+from envdoctor.facts.rdma import Gid, Port, Rdma, RdmaDevice
+from envdoctor.facts.rdma_choice import CHOOSES_GID, TakenPort, integer, named_but_idle, taken
+from envdoctor.facts.several_nodes import scale
+from envdoctor.facts.socket_choice import release
+from envdoctor.facts.torch import TorchInstall
+from envdoctor.model import Scalar
+
+TOPIC = Topic("rdma", 220, Text("RDMA ports and NCCL's use of them", "RDMA 端口及 NCCL 对它们的使用"))
+
+ENV_PAGE = "https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html"
+
+IB_PORT_DOWN = Problem(
+    code="ib-port-down",
+    severity=Severity.WARNING,
+    title=Text("RDMA port {port} is {state}", "RDMA 端口 {port} 处于 {state} 状态"),
+    why=Text(
+        "NCCL leaves it out: less bandwidth, or other rails than on other nodes",
+        "NCCL 会跳过该端口:带宽下降,或与其他节点的 rail 不一致",
+    ),
+    seen=Text(
+        "{port}: state {state}, physical state {physical}, {link_layer}; {active} other ports are active",
+        "{port}:state {state},phys_state {physical},{link_layer};其他活动端口 {active} 个",
+    ),
+    command="ibstat {device} {number}",
+    help=Text("look at the cable, the transceiver and the switch port", "检查线缆、光模块与交换机端口"),
+    confirm="cat /sys/class/infiniband/{device}/ports/{number}/state",
+    hardware="unconfirmed",
+    situations={
+        "all": Situation(
+            title=Text("no RDMA port is up: {port} is {state}", "没有可用的 RDMA 端口:{port} 处于 {state} 状态"),
+            why=Text(
+                "NCCL goes over TCP, or hangs where other nodes use RDMA", "NCCL 将走 TCP;若其他节点使用 RDMA 则会挂起"
+            ),
+            severity=Severity.ERROR,
+        ),
+        "subnet-manager": Situation(
+            title=Text(
+                "RDMA port {port} waits for a subnet manager ({state})",
+                "RDMA 端口 {port} 正在等待子网管理器({state})",
+            ),
+            command="sminfo -C {device} -P {number}",
+            help=Text(
+                "the cable is fine; start opensm on one machine, or the subnet manager of the switch",
+                "线缆正常;请在某台机器上启动 opensm,或启用交换机的子网管理器",
+            ),
+        ),
+    },
+)
+
+IB_RATE_DEGRADED = Problem(
+    code="ib-rate-degraded",
+    severity=Severity.WARNING,
+    title=Text(
+        "RDMA port {port} runs at {rate:g} Gb/s, its siblings at {expected:g}",
+        "RDMA 端口 {port} 速率为 {rate:g} Gb/s,同型号端口为 {expected:g} Gb/s",
+    ),
+    why=Text("the slowest rail sets the pace of every collective", "每次集合通信都受制于最慢的 rail"),
+    seen=Text("{port}: {text}, board {board}", "{port}:{text},板卡 {board}"),
+    command="mlxlink -d {device} -p {number}",
+    help=Text(
+        "a bad lane, cable or transceiver, or a speed set by hand on one end", "通道、线缆或光模块故障,或某一端手动限速"
+    ),
+    confirm="cat /sys/class/infiniband/{device}/ports/{number}/rate",
+    hardware="unconfirmed",
+)
+
+IB_GID_WRONG = Problem(
+    code="ib-gid-wrong",
+    severity=Severity.ERROR,
+    title=Text(
+        "NCCL will use GID index {index} on {port}, which is empty",
+        "NCCL 将在 {port} 上使用 GID 索引 {index},该槽位为空",
+    ),
+    why=Text(
+        "queue pairs do not connect: ibv_modify_qp fails, or the first transfer ends with status 12",
+        "QP 无法建立连接:ibv_modify_qp 失败,或首次传输以 status=12 结束",
+    ),
+    seen=Text(
+        "{chosen_by}\n{port} GID {index}: {gid}\nusable: {usable}",
+        "{chosen_by}\n{port} GID {index}:{gid}\n可用:{usable}",
+    ),
+    help=Text(
+        "NCCL since 2.21.5 finds the index by itself when NCCL_IB_GID_INDEX is unset; it may differ between nodes",
+        "NCCL 2.21.5 起在未设置 NCCL_IB_GID_INDEX 时会自动选择;各节点的索引可能不同",
+    ),
+    confirm="show_gids, or grep . /sys/class/infiniband/*/ports/1/gids/* | grep -v 0000:0000:0000:0000$",
+    hardware="unconfirmed",
+    refs=(ENV_PAGE + "#nccl-ib-gid-index",),
+    situations={
+        "link-local": Situation(
+            title=Text(
+                "NCCL will use GID index {index} on {port}, a link-local address",
+                "NCCL 将在 {port} 上使用 GID 索引 {index},该地址为链路本地地址",
+            ),
+            why=Text(
+                "it reaches neighbours on the same Ethernet segment only: behind a router the first transfer times out",
+                "只能到达同一以太网段内的节点;跨路由时首次传输会超时",
+            ),
+            severity=Severity.WARNING,
+        ),
+        "version-1": Situation(
+            title=Text(
+                "NCCL will use GID index {index} on {port}, which is RoCE v1",
+                "NCCL 将在 {port} 上使用 GID 索引 {index},该条目为 RoCE v1",
+            ),
+            why=Text(
+                "RoCE v1 is not routed, and both ends must use the same version",
+                "RoCE v1 不可路由,且两端版本必须一致",
+            ),
+            severity=Severity.WARNING,
+        ),
+    },
+)
+
+IB_HCA_WRONG = Problem(
+    code="ib-hca-wrong",
+    severity=Severity.ERROR,
+    title=Text("NCCL_IB_HCA={value} selects no active port", "NCCL_IB_HCA={value} 没有选中任何活动端口"),
+    why=Text(
+        "NCCL falls back to TCP without an error, or hangs where other nodes do use RDMA",
+        "NCCL 会不报错地退回 TCP;若其他节点仍使用 RDMA 则会挂起",
+    ),
+    seen=Text("NCCL_IB_HCA={value} ({source})\nactive: {active}", "NCCL_IB_HCA={value}({source})\n活动端口:{active}"),
+    confirm="NCCL_DEBUG=INFO, then `NET/IB : Using` in the log",
+    hardware="unconfirmed",
+    refs=(ENV_PAGE + "#nccl-ib-hca",),
+    situations={
+        "prefix": Situation(
+            title=Text("NCCL_IB_HCA={value} also takes {extra}", "NCCL_IB_HCA={value} 还会选中 {extra}"),
+            why=Text(
+                "names are beginnings unless the list starts with `=`; a slow or unconnected device joins in",
+                "列表不以 `=` 开头时按前缀匹配,会混入较慢或未接入的设备",
+            ),
+            severity=Severity.NOTE,
+        ),
+        "partly": Situation(
+            title=Text("NCCL_IB_HCA names {extra}, which is not there", "NCCL_IB_HCA 中的 {extra} 不存在"),
+            why=Text("NCCL uses the others and says nothing", "NCCL 会使用其余设备,且不作提示"),
+            severity=Severity.WARNING,
+        ),
+    },
+)
+
+COUNTS = ("InfiniBand", "Ethernet")
+
+
+def _name(device: RdmaDevice, port: Port) -> str:
+    return f"{device.name}:{port.number}"
+
+
+@check(IB_PORT_DOWN)
+def ib_port_down(rdma: Rdma, environment: Environment) -> Iterable[Finding]:
+    """Ports that are neither active nor switched off. Unconnected second ports are usual: beside active ports of the
+    same link layer it is a warning only where all of the device's siblings of the same board are up."""
+    active = len(rdma.active)
+    boards = Counter(device.board for device, _ in rdma.active if device.board)
+    told = False
+    for device in rdma.devices:
+        for port in device.ports:
+            if port.active or port.switched_off or not port.state:
+                continue
+            evidence: dict[str, Scalar] = {
+                "port": _name(device, port),
+                "device": device.name,
+                "number": port.number,
+                "state": port.state,
+                "physical": port.physical_state or None,
+                "link_layer": port.link_layer,
+                "active": active,
+            }
+            waiting = port.link_layer == "InfiniBand" and port.state in ("INIT", "ARMED")
+            if waiting:
+                yield IB_PORT_DOWN.found("subnet-manager", **evidence)
+            elif not active and not told:
+                severity = Severity.ERROR if scale(environment).several else Severity.WARNING
+                yield IB_PORT_DOWN.found("all", **evidence).at(severity)
+                told = True
+            elif active:
+                alike = boards[device.board] >= 2 and not any(each.active for each in device.ports)
+                yield IB_PORT_DOWN.found(**evidence).at(Severity.WARNING if alike else Severity.NOTE)
+
+
+@check(IB_RATE_DEGRADED)
+def ib_rate_degraded(rdma: Rdma) -> Iterable[Finding]:
+    """An active port slower than most active ports of the same board."""
+    rates: dict[tuple[str, str], list[float]] = {}
+    for device, port in rdma.active:
+        if device.board and port.rate_gbps:
+            rates.setdefault((device.board, port.link_layer), []).append(port.rate_gbps)
+    for device, port in rdma.active:
+        siblings = rates.get((device.board, port.link_layer), [])
+        expected, count = Counter(siblings).most_common(1)[0] if siblings else (0.0, 0)
+        if count >= 2 and port.rate_gbps and port.rate_gbps < expected:
+            yield IB_RATE_DEGRADED.found(
+                port=_name(device, port),
+                device=device.name,
+                number=port.number,
+                rate=port.rate_gbps,
+                expected=expected,
+                text=port.rate_text,
+                board=device.board,
+            )
+
+
+def _fault(each: TakenPort, version: int) -> str | None:
+    """The situation of the GID that NCCL will use; None for a good one or one that cannot be judged."""
+    gid = each.gid
+    if gid is None:
+        return "empty"
+    if gid.address.startswith("fe80"):
+        return "link-local"
+    return "version-1" if gid.version == 1 and version != 1 else None
+
+
+@check(IB_GID_WRONG)
+def ib_gid_wrong(
+    rdma: Rdma, environment: Environment, settings: NcclSettings | None, torch: TorchInstall | None
+) -> Iterable[Finding]:
+    """On RoCE, the slot NCCL will use is empty, or it is link-local or RoCE v1 while a better one is there."""
+    seen = view(settings, environment, torch)
+    asked = seen.get("NCCL_IB_GID_INDEX")
+    version = integer(seen.get("NCCL_IB_ROCE_VERSION_NUM"), 2)
+    for each in taken(rdma, seen.get, seen.version):
+        fault = _fault(each, version)
+        # Without any filled slot, sysfs of this container does not show the table.
+        if each.port.link_layer != "Ethernet" or fault is None or not each.port.gids:
+            continue
+        good = [gid for gid in each.port.gids if gid.version == 2 and not gid.address.startswith("fe80")]
+        good.sort(key=lambda gid: ":" in gid.address)
+        if good or fault == "empty":
+            finding = IB_GID_WRONG.found(
+                None if fault == "empty" else fault,
+                port=str(each),
+                index=each.gid_index,
+                chosen_by=f"NCCL_IB_GID_INDEX={asked} ({seen.source('NCCL_IB_GID_INDEX')})"
+                if asked
+                else f"NCCL_IB_GID_INDEX unset, NCCL {seen.version or '?'}",
+                gid=f"{each.gid.address} {each.gid.type} {each.gid.netdev}".strip() if each.gid else None,
+                usable=", ".join(f"{gid.index} ({gid.address})" for gid in good) or "-",
+            )
+            yield finding.mended_by(_gid_command(seen, good))
+            return
+
+
+def _gid_command(seen: View, good: list[Gid]) -> str | None:
+    """Leave the choice to NCCL where it chooses well, else name the slot or the family."""
+    chooses = (release(seen.version) or CHOOSES_GID) >= CHOOSES_GID
+    if chooses and seen.get("NCCL_IB_GID_INDEX"):
+        return seen.mend("NCCL_IB_GID_INDEX", None)
+    if not good:
+        return None
+    if chooses:
+        return seen.mend("NCCL_IB_ADDR_FAMILY", "AF_INET6" if ":" in good[0].address else "AF_INET")
+    return seen.mend("NCCL_IB_GID_INDEX", str(good[0].index))
+
+
+@check(IB_HCA_WRONG)
+def ib_hca_wrong(
+    rdma: Rdma, environment: Environment, settings: NcclSettings | None, torch: TorchInstall | None
+) -> Iterable[Finding]:
+    """NCCL_IB_HCA leaves no active port, names what is not there, or takes mlx5_10 for mlx5_1."""
+    seen = view(settings, environment, torch)
+    value = seen.get("NCCL_IB_HCA") or ""
+    ports = [(device, port) for device, port in rdma.active if port.link_layer in COUNTS]
+    if not value or not ports or integer(seen.get("NCCL_IB_DISABLE"), 0):
+        return
+    chosen = taken(rdma, seen.get, seen.version)
+    everything = taken(rdma, lambda name: None if name == "NCCL_IB_HCA" else seen.get(name), seen.version)
+    absent = named_but_idle(rdma, seen.get)
+    evidence: dict[str, Scalar] = {
+        "value": value,
+        "source": seen.source("NCCL_IB_HCA"),
+        "active": ", ".join(_name(device, port) for device, port in ports[:16]),
+        "extra": ", ".join(absent) or None,
+    }
+    mend = seen.mend("NCCL_IB_HCA", "=" + ",".join(sorted({each.device.name for each in everything})))
+    if not chosen and everything:
+        severity = Severity.WARNING if scale(environment).several is False else Severity.ERROR
+        yield IB_HCA_WRONG.found(**evidence).at(severity).mended_by(mend)
+    elif absent and chosen:
+        yield IB_HCA_WRONG.found("partly", **evidence).mended_by(mend)
+    elif chosen and value[0] not in "^=":
+        named = [word.partition(":")[0] for word in value.split(",")]
+        devices = {device.name for device in rdma.devices}
+        extra = sorted(
+            {
+                each.device.name
+                for each in chosen
+                if each.device.name not in named
+                and any(name in devices and each.device.name.startswith(name) for name in named)
+            }
+        )
+        if extra:
+            told = {**evidence, "extra": ", ".join(extra)}
+            yield IB_HCA_WRONG.found("prefix", **told).mended_by(seen.mend("NCCL_IB_HCA", f"={value}"))
+
+
+@summary
+def line(rdma: Rdma) -> tuple[Text, Mapping[str, Scalar]]:
+    ports = sum(len(device.ports) for device in rdma.devices)
+    kinds = sorted({port.link_layer for _, port in rdma.active if port.link_layer})
+    values: dict[str, Scalar] = {
+        "devices": len(rdma.devices),
+        "active": len(rdma.active),
+        "ports": ports,
+        "kinds": "/".join(kinds) or "-",
+        "rate": rdma.fastest_gbps,
+    }
+    return (
+        Text(
+            "{active} of {ports} ports active ({kinds}, {rate:g} Gb/s)",
+            "{ports} 个端口中 {active} 个活动({kinds},{rate:g} Gb/s)",
+        ),
+        values,
+    )

@@ -1,0 +1,154 @@
+"""checks/rdma.py"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from envdoctor import engine
+from envdoctor.facts.nccl import ConfFile, NcclSettings, Row
+from envdoctor.facts.rdma import Gid, Port, Rdma, RdmaDevice
+from envdoctor.facts.torch import Pin, TorchInstall
+from envdoctor.model import Finding, Missing
+from envdoctor.testing import Case, facts_by_type, topic_file
+from tests import CHECKS
+from tests.checks.interfaces import EIGHT, NOTHING, SIXTEEN, with_variables
+
+FILE = CHECKS / "rdma.py"
+DOWN, RATE, GID, HCA = "ib-port-down", "ib-rate-degraded", "ib-gid-wrong", "ib-hca-wrong"
+BOARD = "MT_0000000838"
+OLD = TorchInstall(version="2.2.0+cu121", pins=(Pin("nvidia-nccl-cu12", "2.19.3"),))
+NEW = TorchInstall(version="2.6.0+cu124", pins=(Pin("nvidia-nccl-cu12", "2.21.5"),))
+
+LINK_LOCAL = Gid(0, "fe80:0000:0000:0000:0e42:a1ff:fe00:0001", "IB/RoCE v1", "eth0")
+LINK_LOCAL_2 = Gid(1, "fe80:0000:0000:0000:0e42:a1ff:fe00:0001", "RoCE v2", "eth0")
+FOUR_1 = Gid(2, "0000:0000:0000:0000:0000:ffff:0a00:000b", "IB/RoCE v1", "eth0")
+FOUR_2 = Gid(3, "0000:0000:0000:0000:0000:ffff:0a00:000b", "RoCE v2", "eth0")
+SIX_2 = Gid(4, "2001:0db8:0000:0000:0000:0000:0000:000b", "RoCE v2", "eth0")
+TABLE = (LINK_LOCAL, LINK_LOCAL_2, FOUR_1, FOUR_2)
+
+
+def ib(number: int, state: str = "ACTIVE", rate: float = 400.0, **more: object) -> RdmaDevice:
+    physical = "LinkUp" if state in ("ACTIVE", "INIT") else "Polling"
+    port = Port(1, state, physical, "InfiniBand", rate, f"{rate:g} Gb/sec (4X NDR)")
+    return RdmaDevice(f"mlx5_{number}", (replace(port, **more),), board=BOARD)  # type: ignore[arg-type]
+
+
+def roce(*gids: Gid) -> Rdma:
+    return Rdma((RdmaDevice("mlx5_0", (Port(1, link_layer="Ethernet", rate_gbps=100.0, gids=gids),)),))
+
+
+EIGHT_RAILS = Rdma(tuple(ib(n) for n in range(8)))
+TWELVE = Rdma(tuple(ib(n) for n in range(12)))
+
+CASES = [
+    Case("eight rails", (EIGHT_RAILS, SIXTEEN)),
+    Case("no RDMA", (Missing("rdma", "not-here"), SIXTEEN)),
+    Case("one rail of eight down", (Rdma((*EIGHT_RAILS.devices[:7], ib(7, "DOWN"))), SIXTEEN), {DOWN: "warning"}),
+    Case(
+        "switched off on purpose",
+        (Rdma((*EIGHT_RAILS.devices[:7], ib(7, "DOWN", physical_state="Disabled"))), SIXTEEN),
+    ),
+    Case(
+        "an unconnected port of another card",
+        (Rdma((*EIGHT_RAILS.devices, replace(ib(9, "DOWN"), board="MT_0000000999"))), SIXTEEN),
+        {DOWN: "note"},
+    ),
+    Case("nothing up, two nodes", (Rdma((ib(0, "DOWN"), ib(1, "DOWN"))), SIXTEEN), {DOWN: "error"}),
+    Case("nothing up, one node", (Rdma((ib(0, "DOWN"),)), EIGHT), {DOWN: "warning"}),
+    Case("no subnet manager", (Rdma((ib(0, "INIT"),)), SIXTEEN), {DOWN: "warning"}),
+    Case("a state that cannot be read", (Rdma((ib(0, ""),)), SIXTEEN)),
+    Case("one rail at half rate", (Rdma((*EIGHT_RAILS.devices[:7], ib(7, rate=200.0))), SIXTEEN), {RATE: "warning"}),
+    Case(
+        "a slower card of another kind",
+        (Rdma((*EIGHT_RAILS.devices, replace(ib(9, rate=25.0), board="MT_0000000999"))), SIXTEEN),
+    ),
+    Case("two ports that differ", (Rdma((ib(0), ib(1, rate=200.0))), SIXTEEN)),
+    Case("boards unknown", (Rdma((replace(ib(0), board=""), replace(ib(1, rate=200.0), board=""))), SIXTEEN)),
+    Case("RoCE, left to NCCL", (roce(*TABLE), SIXTEEN, NEW)),
+    Case("RoCE, the good index", (roce(*TABLE), with_variables(SIXTEEN, NCCL_IB_GID_INDEX="3"), NEW)),
+    Case("an empty slot", (roce(*TABLE), with_variables(SIXTEEN, NCCL_IB_GID_INDEX="7"), NEW), {GID: "error"}),
+    Case("v1 by index", (roce(*TABLE), with_variables(SIXTEEN, NCCL_IB_GID_INDEX="2"), NEW), {GID: "warning"}),
+    Case("link-local by index", (roce(*TABLE), with_variables(SIXTEEN, NCCL_IB_GID_INDEX="1"), OLD), {GID: "warning"}),
+    Case("index 0 of an old NCCL", (roce(*TABLE), SIXTEEN, OLD), {GID: "warning"}),
+    Case("v1 by version", (roce(*TABLE), with_variables(SIXTEEN, NCCL_IB_ROCE_VERSION_NUM="1"), NEW)),
+    Case("IPv6 only", (roce(LINK_LOCAL, LINK_LOCAL_2, SIX_2), SIXTEEN, NEW), {GID: "warning"}),
+    Case(
+        "IPv6 only, and said so",
+        (roce(LINK_LOCAL, LINK_LOCAL_2, SIX_2), with_variables(SIXTEEN, NCCL_IB_ADDR_FAMILY="AF_INET6"), NEW),
+    ),
+    Case("one segment with nothing but link-local", (roce(LINK_LOCAL, LINK_LOCAL_2), SIXTEEN, NEW)),
+    Case("an empty slot and nothing better", (roce(replace(LINK_LOCAL, index=5)), SIXTEEN, OLD), {GID: "error"}),
+    Case("a table this container does not show", (roce(), with_variables(SIXTEEN, NCCL_IB_GID_INDEX="3"))),
+    Case("an index on InfiniBand is ignored", (EIGHT_RAILS, with_variables(SIXTEEN, NCCL_IB_GID_INDEX="3"), NEW)),
+    Case("a beginning", (EIGHT_RAILS, with_variables(SIXTEEN, NCCL_IB_HCA="mlx5"))),
+    Case("no such device", (EIGHT_RAILS, with_variables(SIXTEEN, NCCL_IB_HCA="mlx4_0")), {HCA: "error"}),
+    Case("the same on one node", (EIGHT_RAILS, with_variables(EIGHT, NCCL_IB_HCA="mlx4_0")), {HCA: "warning"}),
+    Case("an interface for a device", (EIGHT_RAILS, with_variables(SIXTEEN, NCCL_IB_HCA="ib0")), {HCA: "error"}),
+    Case("a port that is not", (EIGHT_RAILS, with_variables(SIXTEEN, NCCL_IB_HCA="mlx5_0:2")), {HCA: "error"}),
+    Case("all excluded", (EIGHT_RAILS, with_variables(SIXTEEN, NCCL_IB_HCA="^mlx5")), {HCA: "error"}),
+    Case("RDMA is off anyway", (EIGHT_RAILS, with_variables(SIXTEEN, NCCL_IB_HCA="x", NCCL_IB_DISABLE="1"))),
+    Case(
+        "one of two is not there",
+        (EIGHT_RAILS, with_variables(SIXTEEN, NCCL_IB_HCA="=mlx5_0,mlx5_9:1")),
+        {HCA: "warning"},
+    ),
+    Case("mlx5_1 takes mlx5_10", (TWELVE, with_variables(SIXTEEN, NCCL_IB_HCA="mlx5_0,mlx5_1")), {HCA: "note"}),
+    Case("not with =", (TWELVE, with_variables(SIXTEEN, NCCL_IB_HCA="=mlx5_0,mlx5_1"))),
+    Case(
+        "closed devices are another problem",
+        (Rdma((replace(ib(0), node_error="absent"),)), with_variables(SIXTEEN, NCCL_IB_HCA="mlx5_0")),
+    ),
+    Case(
+        "from a file",
+        (
+            EIGHT_RAILS,
+            SIXTEEN,
+            NcclSettings((ConfFile("/etc/nccl.conf", "system", rows=(Row("NCCL_IB_HCA", "mlx4_0", 2),)),)),
+        ),
+        {HCA: "error"},
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_case(case: Case) -> None:
+    case.hold(FILE)
+
+
+def found(about: str) -> Finding:
+    return next(case for case in CASES if case.about == about).hold(FILE)[0]
+
+
+def test_the_port_is_named() -> None:
+    assert found("one rail of eight down").command == "ibstat mlx5_7 1"
+    assert found("no subnet manager").situation == "subnet-manager"
+    assert len(next(case for case in CASES if case.about == "nothing up, two nodes").hold(FILE)) == 1
+    slow = found("one rail at half rate").evidence
+    assert (slow["port"], slow["rate"], slow["expected"]) == ("mlx5_7:1", 200.0, 400.0)
+
+
+def test_the_way_to_a_good_gid() -> None:
+    assert found("an empty slot").command == "unset NCCL_IB_GID_INDEX"
+    assert found("an empty slot").evidence["usable"] == "3 (10.0.0.11)"
+    assert found("index 0 of an old NCCL").command == "export NCCL_IB_GID_INDEX='3'"
+    assert found("link-local by index").command == "export NCCL_IB_GID_INDEX='3'"
+    assert found("IPv6 only").command == "export NCCL_IB_ADDR_FAMILY='AF_INET6'"
+    assert found("an empty slot and nothing better").command is None
+
+
+def test_the_way_to_the_right_devices() -> None:
+    rails = ",".join(f"mlx5_{n}" for n in range(8))
+    assert found("no such device").command == f"export NCCL_IB_HCA='={rails}'"
+    assert found("from a file").command == f"sed -i '2s/=.*/=={rails}/' /etc/nccl.conf"
+    assert found("mlx5_1 takes mlx5_10").evidence["extra"] == "mlx5_10, mlx5_11"
+    assert found("mlx5_1 takes mlx5_10").command == "export NCCL_IB_HCA='=mlx5_0,mlx5_1'"
+    assert found("one of two is not there").evidence["extra"] == "mlx5_9:1"
+
+
+def test_summary() -> None:
+    (line,) = engine.summarise([topic_file(FILE)], facts_by_type((EIGHT_RAILS, NOTHING)))
+    assert line.text is not None
+    assert line.text.say("en", line.values) == "8 of 8 ports active (InfiniBand, 400 Gb/s)"
+    assert line.text.say("zh", line.values)
