@@ -1,13 +1,13 @@
-"""Does the target Python start, and does it find the modules that are meant?"""
+"""Does the target Python start, whole, and in the environment that is meant?"""
 
 from __future__ import annotations
 
 import os.path
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check, summary
-from envdoctor.facts.autopsy import ImportAutopsy
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchImport
@@ -27,14 +27,14 @@ VENV_BROKEN = Problem(
         "{executable}: {failure}\nhome = {home}, version {made_with} ({venv}/pyvenv.cfg)",
         "{executable}:{failure}\nhome = {home},版本 {made_with}({venv}/pyvenv.cfg)",
     ),
-    command="rm {quoted}/bin/python* && python{minor} -m venv --upgrade {quoted}",
+    command="rm {folder}/bin/python* && python{minor} -m venv --upgrade {folder}",
     help=Text(
         "this puts the venv on another Python {minor} and keeps its packages; if the machine has none, install one "
         "(`uv python install {minor}`, the system's package manager, conda) or make the venv anew",
         "以上命令让 venv 改用另一个 Python {minor},并保留已装的包;若系统中没有,请先安装"
         "(`uv python install {minor}`、系统包管理器或 conda),或重建 venv",
     ),
-    confirm="ls -l {quoted}/bin/ && cat {quoted}/pyvenv.cfg",
+    confirm="ls -l {folder}/bin/ && cat {folder}/pyvenv.cfg",
     refs=("https://docs.python.org/3/library/venv.html",),
     situations={
         "upgraded": Situation(
@@ -106,12 +106,41 @@ NOT_STARTING = Problem(
                 "`{quoted} -X importtime -c pass` 可看到进行到哪一步,`-S` 可跳过这些文件",
             ),
         ),
+        "startup": Situation(
+            title=Text("{executable} ends while it starts, in {about}", "{executable} 在启动过程中退出,位置:{about}"),
+        ),
         "stub": Situation(
             title=Text(
                 "{executable} is the stub of the Windows store, not a Python",
                 "{executable} 只是 Windows 应用商店的占位程序",
             ),
             command="winget install Python.Python.3.12",
+        ),
+    },
+)
+
+STARTUP_NOISE = Problem(
+    code="python-startup-noise",
+    severity=Severity.NOTE,
+    title=Text("a start-up file of this Python prints: {said}", "此 Python 的启动文件有输出:{said}"),
+    why=Text(
+        "every process of a job prints it, and programs that read Python's output are misled",
+        "作业的每个进程都会输出它,读取 Python 输出的程序会被误导",
+    ),
+    seen=Text("{said}", "{said}"),
+    help=Text(
+        "sitecustomize, usercustomize or a .pth file of site-packages: `{quoted} -v -c pass` shows which are run",
+        "来源是 sitecustomize、usercustomize 或 site-packages 中的 .pth:`{quoted} -v -c pass` 可看到运行了哪些",
+    ),
+    confirm="{quoted} -c pass",
+    situations={
+        "raises": Situation(
+            title=Text("a start-up file of this Python raises: {said}", "此 Python 的启动文件出错:{said}"),
+            why=Text(
+                "what it was to set up (coverage, an environment's hooks) is not in effect, in every process",
+                "它本应完成的设置(coverage、环境的钩子等)在所有进程中都不生效",
+            ),
+            severity=Severity.WARNING,
         ),
     },
 )
@@ -169,34 +198,6 @@ SSL_MISSING = Problem(
     },
 )
 
-SHADOWED = Problem(
-    code="python-module-shadowed",
-    severity=Severity.WARNING,
-    title=Text(
-        "{file} hides the module `{module}`, which torch imports", "{file} 遮住了 torch 要导入的模块 `{module}`"
-    ),
-    why=Text(
-        "wherever `import {module}` is meant, this file is run: its contents decide what breaks, and when",
-        "凡是 `import {module}` 的地方,运行的都是这个文件:何时出错、错在哪里取决于它的内容",
-    ),
-    seen=Text(
-        "{files} ({place}, before the real module on sys.path)", "{files}({place},在 sys.path 中排在真正的模块之前)"
-    ),
-    command="mv {quoted} {renamed}",
-    confirm="python -c 'import {module}; print({module}.__file__)'",
-    situations={
-        "breaks": Situation(
-            title=Text(
-                "{file} hides the module `{module}`, and `import torch` fails on it",
-                "{file} 遮住了模块 `{module}`,导致 `import torch` 失败",
-            ),
-            seen=Text("{files} ({place})\nimport torch: {error}", "{files}({place})\nimport torch:{error}"),
-            severity=Severity.ERROR,
-        ),
-        "unused": Situation(severity=Severity.NOTE),
-    },
-)
-
 OTHER_ON_PATH = Problem(
     code="environment-not-on-path",
     severity=Severity.NOTE,
@@ -228,14 +229,16 @@ def python_does_not_start(python: Python) -> Iterable[Finding]:
     """The interpreter says nothing, or its venv runs on another minor version than its packages were installed for."""
     evidence: dict[str, Scalar] = {
         "executable": python.executable,
-        "quoted": shlex.quote(python.venv or python.executable),
+        "quoted": shlex.quote(python.executable),
+        "folder": shlex.quote(python.venv),
         "venv": python.venv,
         "home": python.venv_home,
         "made_with": python.venv_version,
         "version": python.version,
     }
     if python.failure:
-        evidence.update(failure=_last_line(python.failure), about=python.failure_about or "?")
+        said = python.failure.partition("\n")[0] if python.failure_kind == "silent" else _last_line(python.failure)
+        evidence.update(failure=said, about=python.failure_about or "?")
         if python.venv and python.failure_kind in ("dangling", "library", "stdlib"):
             minor = next(iter(python.venv_packages_of), "") or _minor(python.venv_version) or "3"
             yield VENV_BROKEN.found(**evidence, minor=minor)
@@ -264,6 +267,17 @@ def python_home_set(python: Python, environment: Environment, torch: TorchImport
         yield HOME_SET.found(**evidence)
 
 
+@check(STARTUP_NOISE)
+def python_startup_noise(torch: TorchImport, python: Python) -> Iterable[Finding]:
+    """The interpreter printed before anything was imported; an error in a start-up file it reports and goes on."""
+    if torch.startup:
+        raises = any(re.match(r"Error (in|processing) ", line) for line in torch.startup)
+        said = torch.startup[-1] if raises else torch.startup[0]
+        yield STARTUP_NOISE.found(
+            "raises" if raises else None, said=said.strip()[:200], quoted=shlex.quote(python.executable)
+        )
+
+
 @check(SSL_MISSING)
 def python_ssl_missing(python: Python) -> Iterable[Finding]:
     """The compiled half of the ssl module cannot be imported."""
@@ -273,67 +287,6 @@ def python_ssl_missing(python: Python) -> Iterable[Finding]:
     yield SSL_MISSING.found(
         kind, executable=python.executable, error=python.ssl_error, version=python.version,
         minor=_minor(python.version), prefix=python.conda,
-    )  # fmt: skip
-
-
-def module_of(file: str) -> str:
-    """The module a file is imported as: "json" of /x/json.py and of /x/json/__init__.py."""
-    name = os.path.basename(os.path.dirname(file) if os.path.basename(file).startswith("__init__.") else file)
-    return name.partition(".")[0]
-
-
-def _proof(files: Iterable[str], torch: TorchImport | Missing | None, autopsy: ImportAutopsy | None) -> str:
-    """The first of the files that the failed import is shown to fail on, "" if none is."""
-    said = ""
-    if isinstance(torch, TorchImport) and torch.error:
-        said = "\n".join((torch.message, *torch.trace))
-    elif isinstance(torch, Missing) and torch.reason in ("crashed", "hung", "failed"):
-        said = torch.detail
-    if not said:
-        return ""
-    strays = torch.strays if isinstance(torch, TorchImport) else ()
-    for file in files:
-        # "module 'random' has no attribute 'choice'" names the module alone.
-        if file in said or (file in strays and f"'{module_of(file)}'" in said):
-            return file
-    cure = autopsy.cure if autopsy else None
-    if cure and cure.change in ("cwd", "PYTHONPATH"):
-        return next((file for file in files if os.path.commonpath((file, cure.was.split(":")[0])) != "/"), "")
-    return ""
-
-
-def _failed(torch: TorchImport | Missing) -> bool:
-    if isinstance(torch, Missing):
-        return torch.reason in ("crashed", "hung", "failed")
-    return bool(torch.error)
-
-
-@check(SHADOWED)
-def python_module_shadowed(
-    python: Python, torch: TorchImport | Missing, autopsy: ImportAutopsy | None
-) -> Iterable[Finding]:
-    """A file of the user's stands before a module that torch needs. What is torch itself is another matter."""
-    strays = torch.strays if isinstance(torch, TorchImport) else ()
-    files = [file for file in dict.fromkeys((*python.shadows, *strays)) if module_of(file) != "torch"]
-    known = [file for file in files if file in python.shadows]
-    guilty = _proof(files, torch, autopsy)
-    # When the import fails for another reason, a file that is not shown to matter would only lead astray.
-    if not guilty and (_failed(torch) or not known):
-        return
-    first = guilty or next((file for file in known if file in strays), known[0])
-    home = os.path.dirname(first)
-    if os.path.basename(first).startswith("__init__."):
-        first, home = home, os.path.dirname(home)
-    name = os.path.basename(first)
-    error = ""
-    if guilty:
-        error = f"{torch.error}: {torch.message}" if isinstance(torch, TorchImport) else f"{torch.reason}"
-    unused = not guilty and isinstance(torch, TorchImport) and not any(file in strays for file in known)
-    yield SHADOWED.found(
-        "breaks" if guilty else "unused" if unused else None,
-        file=first, files=", ".join([guilty] if guilty else known), module=name.partition(".")[0],
-        place="working directory" if python.path[:1] == (home,) else "PYTHONPATH", error=error.partition("\n")[0],
-        quoted=shlex.quote(first), renamed=shlex.quote(os.path.join(home, "my_" + name)),
     )  # fmt: skip
 
 

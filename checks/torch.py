@@ -194,7 +194,8 @@ def _fails(loaded: TorchImport | Missing | None) -> bool | None:
     """Whether the import of torch is known to fail; None where it is not known."""
     if isinstance(loaded, TorchImport):
         return bool(loaded.error)
-    return True if loaded is not None and loaded.reason in ("crashed", "hung", "failed") else None
+    ended = loaded is not None and (loaded.reason in ("crashed", "hung") or loaded.detail.startswith("ended with"))
+    return True if ended else None
 
 
 @check(TORCH_MISSING)

@@ -82,6 +82,7 @@ class TorchImport:
         cudnn: version of the loaded cuDNN.
         backends: distributed backends of the build: "gloo", "nccl", "mpi", "ucc".
         strays: files of the working directory or PYTHONPATH that were imported as top-level modules meanwhile.
+        startup: what the interpreter printed before anything was imported, its last 20 lines.
         warnings: what the import printed, its last 20 lines.
         seconds: how long it took.
     """
@@ -101,6 +102,7 @@ class TorchImport:
     cudnn: str = ""
     backends: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
+    startup: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
 

@@ -88,9 +88,12 @@ def kind_of(path: str, said: str) -> "Tuple[str, str]":
         return "stdlib", ""
     if re.search(r"[Uu]nknown option:? -I", said):
         return "too-old", ""
+    # The interpreter's own files are listed as well; what the user can change is what stands in a site folder.
+    frames = re.findall(r'File "([^"<][^"]*(?:customize|-packages)[^"]*)", line (\d+)', said)
     if "did not say a word" in said:
-        frame = re.search(r'File "([^"]+(?:sitecustomize|usercustomize|site)[^"]*)", line (\d+)', said)
-        return "silent", "%s:%s" % frame.groups() if frame else ""
+        return "silent", "%s:%s" % frames[0] if frames else ""
+    if frames:
+        return "startup", "%s:%s" % frames[-1]
     if "WindowsApps" in path:
         return "stub", path
     return "other", ""

@@ -40,6 +40,7 @@ class Child(object):
         self.noise = b""
         self.printed_into = ""  # key of its facts that takes what it printed before them, the last lines of it
         self.answers: "List[wire.Record]" = []  # facts, and why they are missing, as they came
+        self.startup: "List[str]" = []  # what it printed before it began its first section
         self.begun = ""  # section in flight
         self.ended: "Set[str]" = set()  # sections it has answered
         self.status: "Optional[int]" = None  # wait status, once it is dead
@@ -79,12 +80,15 @@ class Child(object):
         self.answers += [record for record in found if "begin" not in record]
         for record in found:
             if "begin" in record:
+                if self.printed_into and not self.begun:
+                    self.startup = self.printed()
                 self.begun = str(record["begin"])
             name = record.get("fact", record.get("missing"))
             if name is not None:
                 self.ended.add(str(name))
                 if self.printed_into and isinstance(record.get("value"), dict):
                     record["value"][self.printed_into] = self.printed()
+                    record["value"]["startup"], self.startup = self.startup, []
         return found
 
     def printed(self) -> "List[str]":

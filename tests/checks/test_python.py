@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from envdoctor import engine
-from envdoctor.facts.autopsy import ImportAutopsy, Trial
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchImport
@@ -26,11 +25,6 @@ VENV = replace(
     venv_packages_of=("3.11",),
 )  # fmt: skip
 FINE = TorchImport(version="2.7.1", file="/e/torch/__init__.py")
-SHADOW = replace(PLAIN, shadows=("/work/random.py",))
-BITTEN = TorchImport(
-    error="AttributeError", message="module 'random' has no attribute 'choice'", strays=("/work/random.py",),
-    trace=('File "/e/torch/__init__.py", line 3, in <module>',),
-)  # fmt: skip
 NOTHING = Environment()
 
 
@@ -66,6 +60,12 @@ CASES = [
             ("stdlib", ""), ("too-old", ""), ("silent", "/e/sitecustomize.py:3"), ("stub", ""), ("other", ""),
         )
     ),
+    Case("does not start: sitecustomize", (broken("startup", "/e/sitecustomize.py:3", "SystemExit: 4"), NOTHING),
+         {"python-does-not-start": "error"}),
+    Case("a start-up file prints", (PLAIN, replace(FINE, startup=("welcome",))), {"python-startup-noise": "note"}),
+    Case("a start-up file raises",
+         (PLAIN, replace(FINE, startup=("Error in sitecustomize; set PYTHONVERBOSE for traceback:", "OSError: no"))),
+         {"python-startup-noise": "warning"}),
     Case("without ssl", (replace(PLAIN, ssl="", ssl_error="No module named '_ssl'"), NOTHING),
          {"python-ssl-missing": "error"}),
     Case("PYTHONHOME of another Python", (PLAIN, FINE, Environment({"PYTHONHOME": "/opt/py2"})),
@@ -75,27 +75,6 @@ CASES = [
           Environment({"PYTHONHOME": "/opt/py2"})),
          {"python-home-set": "error"}),
     Case("PYTHONHOME of this Python", (PLAIN, FINE, Environment({"PYTHONHOME": "/usr"}))),
-    Case("a stray random.py breaks the import", (SHADOW, BITTEN, NOTHING), {"python-module-shadowed": "error"}),
-    Case("a stray random.py is named by the traceback",
-         (SHADOW, TorchImport(error="RuntimeError", trace=('File "/work/random.py", line 1, in <module>',)), NOTHING),
-         {"python-module-shadowed": "error"}),
-    Case("a stray random.py hangs", (SHADOW, Missing("torch-import", "hung", 'File "/work/random.py", line 2')),
-         {"python-module-shadowed": "error"}),
-    Case("the trial without the working directory works",
-         (SHADOW, TorchImport(error="KeyError", message="x"),
-          ImportAutopsy((Trial("cwd", "/work", "cd /", True), Trial("all", "", "", True)))),
-         {"python-module-shadowed": "error"}),
-    Case("a stray json.py that torch survives",
-         (SHADOW, replace(FINE, strays=("/work/random.py",)), NOTHING), {"python-module-shadowed": "warning"}),
-    Case("a stray random.py, torch not imported", (SHADOW, Missing("torch-import", "not-asked")),
-         {"python-module-shadowed": "warning"}),
-    Case("a stray yaml.py that this torch never took", (replace(PLAIN, shadows=("/work/yaml.py",)), FINE),
-         {"python-module-shadowed": "note"}),
-    Case("an import that fails for another reason is not blamed on it",
-         (SHADOW, TorchImport(error="ImportError", message="libx.so: undefined symbol: y"),
-          ImportAutopsy((Trial("all", "", "", False),)))),
-    Case("own modules that hide nothing", (PLAIN, replace(FINE, strays=("/work/utils/__init__.py",)), NOTHING)),
-    Case("torch itself is the matter of another check", (replace(PLAIN, shadows=("/work/torch.py",)), FINE)),
     Case("PATH finds the active venv", (replace(VENV, on_path="/e/bin/python"), Environment({"VIRTUAL_ENV": "/e"}))),
     Case("PATH finds another Python",
          (replace(VENV, on_path="/usr/bin/python"), Environment({"VIRTUAL_ENV": "/e"})),
@@ -134,16 +113,6 @@ def test_summary(python: Python, line: str) -> None:
     (told,) = engine.summarise([topic_file(FILE)], {Python: python})
     assert told.text and told.text.say("en", told.values) == line
     assert told.text.say("zh", told.values)
-
-
-def test_the_stray_file_is_to_be_renamed() -> None:
-    (finding,) = case("a stray random.py breaks the import").hold(FILE)
-    assert finding.command == "mv /work/random.py /work/my_random.py"
-    assert finding.evidence["place"] == "working directory"
-    folder = replace(PLAIN, shadows=("/lib/json/__init__.py",))
-    (finding,) = Case("", (folder, FINE), {"python-module-shadowed": "note"}).hold(FILE)
-    assert finding.command == "mv /lib/json /lib/my_json"
-    assert (finding.evidence["place"], finding.evidence["module"]) == ("PYTHONPATH", "json")
 
 
 def test_pyenv_and_conda_build_or_install_python_again() -> None:
