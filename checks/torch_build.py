@@ -37,14 +37,20 @@ TORCH_CPU_BUILD = Problem(
         "torch {torch},无 CUDA({torch_source}),由 {installer} 安装\n共 {count} 块 GPU,首块为 {gpu};驱动 {driver}",
     ),
     help=Text(
-        "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not: {why_not}",
-        "该命令安装 torch {build};适合本机的最新版本是 {newest},更新的版本不行:{why_not}",
+        "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not ({why_not})",
+        "该命令安装 torch {build};适合本机的最新版本是 {newest},更新的版本不行({why_not})",
     ),
     confirm='python -c "import torch; print(torch.__version__, torch.version.cuda)"',
     caused_by=("pip-cpu-index", "conda-cpu-solve", "torch-shadowed"),
     hardware="unconfirmed",
     refs=("https://pytorch.org/get-started/locally/",),
     situations={
+        "best": Situation(
+            help=Text(
+                "the command installs torch {build}, the newest that fits here; newer ones do not ({why_not})",
+                "该命令安装 torch {build},即适合本机的最新版本;更新的版本不行({why_not})",
+            ),
+        ),
         "newest": Situation(
             help=Text(
                 "the command installs torch {build}; the newest that fits here is {newest}",
@@ -53,8 +59,8 @@ TORCH_CPU_BUILD = Problem(
         ),
         "nothing-fits": Situation(
             help=Text(
-                "no CUDA build on PyTorch's index fits these GPUs, this driver and this Python: {why_not}",
-                "PyTorch 索引中没有同时适合这些 GPU、本驱动与此 Python 的 CUDA 版本:{why_not}",
+                "no CUDA build on PyTorch's index fits these GPUs, this driver and this Python ({why_not})",
+                "PyTorch 索引中没有同时适合这些 GPU、本驱动与此 Python 的 CUDA 版本({why_not})",
             ),
             severity=Severity.NOTE,
         ),

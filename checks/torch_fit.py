@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
-from envdoctor.facts.gpu import Gpu, Gpus
+from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.host import Host
 from envdoctor.facts.packages import Packages
 from envdoctor.facts.python import Python
@@ -46,9 +47,9 @@ DRIVER_TOO_OLD = Problem(
         "torch {torch},CUDA {cuda}({torch_source}),要求驱动不低于 {needs}",
     ),
     help=Text(
-        "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not: {why_not}. Or "
+        "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not ({why_not}). Or "
         "install driver {needs} or newer (root and a restart; from inside a container: on the host)",
-        "该命令安装 torch {build};适合本机的最新版本是 {newest},更新的版本不行:{why_not}。也可以把驱动升级到 "
+        "该命令安装 torch {build};适合本机的最新版本是 {newest},更新的版本不行({why_not})。也可以把驱动升级到 "
         "{needs} 或更新(需要 root 并重启;在容器内则须在宿主机上升级)",
     ),
     confirm="nvidia-smi",
@@ -56,17 +57,27 @@ DRIVER_TOO_OLD = Problem(
     hardware="unconfirmed",
     refs=(COMPATIBILITY, "https://pytorch.org/get-started/locally/"),
     situations={
-        "newest": Situation(
+        "best": Situation(
             help=Text(
-                "the command installs torch {build}; the newest that fits here is {newest}",
-                "该命令安装 torch {build};适合本机的最新版本是 {newest}",
+                "the command installs torch {build}, the newest that fits here; newer ones do not ({why_not}). Or "
+                "install driver {needs} or newer (root and a restart; from inside a container: on the host)",
+                "该命令安装 torch {build},即适合本机的最新版本;更新的版本不行({why_not})。也可以把驱动升级到 {needs} "
+                "或更新(需要 root 并重启;在容器内则须在宿主机上升级)",
+            ),
+        ),
+        "no-driver-helps": Situation(
+            help=Text(
+                "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not "
+                "({why_not}). A newer driver is no way out: the installed torch has no code for {gpu}",
+                "该命令安装 torch {build};适合本机的最新版本是 {newest},更新的版本不行({why_not})。升级驱动行不通:"
+                "已安装的 torch 不含 {gpu} 的代码",
             ),
         ),
         "last-branch": Situation(
             help=Text(
-                "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not: "
-                "{why_not}. A newer driver is no way out: branch {last} is the last for {gpu}",
-                "该命令安装 torch {build};适合本机的最新版本是 {newest},更新的版本不行:{why_not}。升级驱动行不通:"
+                "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not "
+                "({why_not}). A newer driver is no way out: branch {last} is the last for {gpu}",
+                "该命令安装 torch {build};适合本机的最新版本是 {newest},更新的版本不行({why_not})。升级驱动行不通:"
                 "{last} 是支持 {gpu} 的最后一个驱动分支",
             ),
         ),
@@ -84,6 +95,21 @@ DRIVER_TOO_OLD = Problem(
                 "on PyTorch's index fits this driver, these GPUs and this Python ({why_not})",
                 "请把驱动升级到 {needs} 或更新(需要 root 并重启;在容器内则须在宿主机上升级):PyTorch "
                 "索引中没有同时适合本驱动、这些 GPU 与此 Python 的 torch({why_not})",
+            ),
+        ),
+        "level-unknown": Situation(
+            title=Text(
+                "CUDA says that the driver is too old for torch {torch}, which is built for CUDA {cuda}",
+                "CUDA 报告驱动版本过低:torch {torch} 是为 CUDA {cuda} 编译的",
+            ),
+            seen=Text(
+                "torch.cuda.init: {error}\n"
+                "torch {torch}, CUDA {cuda} ({torch_source}), which starts with driver {needs}",
+                "torch.cuda.init:{error}\ntorch {torch},CUDA {cuda}({torch_source}),要求驱动不低于 {needs}",
+            ),
+            help=Text(
+                "`nvidia-smi` shows the CUDA that the driver supports: take a torch for that CUDA, or driver {needs}",
+                "`nvidia-smi` 会显示驱动支持的 CUDA:请安装面向该 CUDA 的 torch,或把驱动升级到 {needs}",
             ),
         ),
         "old-libcuda": Situation(
@@ -123,15 +149,20 @@ DRIVER_NO_PTX_JIT = Problem(
         "驱动 {driver}({driver_source}),CUDA {supports}({supports_source})\ntorch {torch},CUDA {cuda}({torch_source})",
     ),
     help=Text(
-        "a driver of branch {branch} or newer compiles it; of the torch builds, {full} is the newest whose PTX this "
-        "driver compiles",
-        "驱动分支 {branch} 或更新即可编译;就本驱动而言,PTX 可被编译的最新 torch 是 {full}",
+        "a driver of branch {branch} or newer compiles it; {full} is the newest torch that this driver serves in full",
+        "驱动分支 {branch} 或更新即可编译;本驱动能完整支持的最新 torch 是 {full}",
     ),
     confirm="nvidia-smi",
     caused_by=("cuda-compat-mismatch",),
     hardware="unconfirmed",
     refs=(COMPATIBILITY,),
     situations={
+        "no-torch-in-full": Situation(
+            help=Text(
+                "a driver of branch {branch} or newer compiles it; this one serves no torch in full that fits here",
+                "驱动分支 {branch} 或更新即可编译;适合本机的 torch 都得不到本驱动的完整支持",
+            ),
+        ),
         "needed": Situation(
             title=Text(
                 "torch {torch} has only PTX of CUDA {cuda} for {gpu}, which driver {driver} cannot compile",
@@ -147,33 +178,32 @@ DRIVER_NO_PTX_JIT = Problem(
 )
 
 
-def _level(driver: Driver, cuda: TorchCuda | None) -> tuple[str, str]:
-    """The CUDA that the driver supports, and who says so."""
-    if driver.cuda_level:
-        return driver.cuda_level, driver.cuda_level_source or "cuDriverGetVersion"
-    told = FOUND_VERSION.search(cuda.error) if cuda else None
-    if told:
-        number = int(told.group(1))
-        return f"{number // 1000}.{number % 1000 // 10}", "torch.cuda.init"
-    return cuda_driver.level(driver.release), "NVIDIA's table of driver branches"
+def _refusal(cuda: TorchCuda | None) -> str:
+    """What CUDA says where it says that the driver is too old for it, else ""."""
+    if cuda is None or cuda.available:
+        return ""
+    said = cuda.code == INSUFFICIENT_DRIVER or "driver on your system is too old" in cuda.error
+    return (cuda.error or f"cudaErrorInsufficientDriver ({INSUFFICIENT_DRIVER})") if said else ""
 
 
-def _refused(cuda: TorchCuda | None) -> bool:
-    """CUDA itself has said that the driver is too old for it."""
-    return (
-        cuda is not None
-        and not cuda.available
-        and (cuda.code == INSUFFICIENT_DRIVER or "driver on your system is too old" in cuda.error)
-    )
+def _as_cuda_found_it(driver: Driver, refusal: str) -> Driver:
+    """The driver with the level that CUDA named when it refused: that of the libcuda it really loaded."""
+    told = FOUND_VERSION.search(refusal)
+    if not told:
+        return driver
+    number = int(told.group(1))
+    level = f"{number // 1000}.{number % 1000 // 10}"
+    return replace(driver, cuda_level=level, cuda_level_source="torch.cuda.init")
 
 
-def _evidence(driver: Driver, torch: TorchInstall, cuda: TorchCuda | None, on_windows: bool) -> dict[str, Scalar]:
-    supports, source = _level(driver, cuda)
+def _evidence(driver: Driver, torch: TorchInstall, on_windows: bool) -> dict[str, Scalar]:
+    branch = (numbers(driver.release) or (0,))[0]
     return {
         "driver": driver.release or None,
         "driver_source": driver.release_source or None,
-        "supports": supports or None,
-        "supports_source": source,
+        "supports": driver.cuda_level or cuda_driver.level(driver.release) or None,
+        # NVIDIA's own notation for a driver branch.
+        "supports_source": (driver.cuda_level_source or "cuDriverGetVersion") if driver.cuda_level else f"R{branch}",
         "torch": torch.version,
         "cuda": torch.cuda,
         "torch_source": f"{torch.folder}/version.py" if torch.folder else "version.py",
@@ -193,35 +223,45 @@ def driver_too_old(
     packages: Packages | None,
 ) -> Iterable[Finding]:
     """Below the first driver of the build's CUDA family: 450.80.02, 525.60.13, 580.65.06 (CUDA Compatibility)."""
+    refusal = _refusal(cuda)
+    driver = _as_cuda_found_it(driver, refusal)
     told = prescribe(host, python, driver, gpus, environment, torch, packages)
     on_windows = told.machine.windows_driver
     reach = cuda_driver.reach(torch.cuda, driver.release, driver.cuda_level, on_windows)
-    if not torch.cuda or not (reach == "no" or _refused(cuda)):
+    if not torch.cuda or not (reach == "no" or refusal):
         return
-    evidence = _evidence(driver, torch, cuda, on_windows)
+    evidence = _evidence(driver, torch, on_windows)
     own = cuda_driver.level(driver.release)
+    if reach != "no":
+        yield DRIVER_TOO_OLD.found("level-unknown", **evidence, error=refusal)
+        return
     # What the kernel driver could do is more than what this libcuda does.
     held_back = driver.cuda_level and minor(own) > minor(driver.cuda_level) and not on_windows
     if held_back and cuda_driver.reach(torch.cuda, driver.release) in ("full", "minor"):
         yield DRIVER_TOO_OLD.found("old-libcuda", **evidence, own=own, libcuda=driver.libcuda or "libcuda.so.1")
         return
-    evidence |= told.values
-    last = _last_branch(told, torch.cuda)
-    situation = told.situation
-    if last:
-        evidence |= {"last": last[0], "gpu": last[1]}
-        situation = "last-branch" if told.command else "hopeless"
-    yield DRIVER_TOO_OLD.found(situation, **evidence).mended_by(told.command)
+    situation, gpu, last = _without_a_driver(told, torch)
+    evidence |= {**told.values, "gpu": gpu, "last": last}
+    yield DRIVER_TOO_OLD.found(situation or told.situation, **evidence).mended_by(told.command)
 
 
-def _last_branch(told: Prescription, cuda: str) -> tuple[int, str] | None:
-    """The last driver branch for one of the GPUs, and the GPU, if this CUDA needs a later one."""
-    needs = numbers(cuda_driver.floor(cuda, told.machine.windows_driver))
+def _without_a_driver(told: Prescription, torch: TorchInstall) -> tuple[str, str, int | None]:
+    """Why no newer driver would make the installed torch run: the situation, the GPU, its last driver branch."""
+    needs = (numbers(cuda_driver.floor(torch.cuda, told.machine.windows_driver)) or (0,))[0]
+    codes = _codes(told, torch)
     for gpu in told.seen.gpus:
-        known = generations.architecture(capability_of(gpu))
-        if known and known.last_branch and needs and needs[0] > known.last_branch:
-            return known.last_branch, gpu.name or f"GPU {gpu.index}"
-    return None
+        name, known = gpu.name or f"GPU {gpu.index}", generations.architecture(capability_of(gpu))
+        if known and known.last_branch and needs > known.last_branch:
+            return ("last-branch" if told.command else "hopeless"), name, known.last_branch
+        if codes and told.command and capability_of(gpu) and generations.runs(codes, capability_of(gpu)) == "no":
+            return "no-driver-helps", name, None
+    return "", "", None
+
+
+def _codes(told: Prescription, torch: TorchInstall) -> tuple[str, ...]:
+    """The GPU code of the installed torch, if it is a build of PyTorch's."""
+    tag = torch_builds.official_tag(torch.version)
+    return torch_builds.arch_list(torch.release, tag, told.machine.system, told.machine.machine)
 
 
 @check(DRIVER_NO_PTX_JIT)
@@ -239,24 +279,15 @@ def driver_no_ptx_jit(
     on_windows = told.machine.windows_driver
     if cuda_driver.reach(torch.cuda, driver.release, driver.cuda_level, on_windows) != "minor":
         return
-    evidence = _evidence(driver, torch, None, on_windows)
+    evidence = _evidence(driver, torch, on_windows)
     evidence |= {"branch": cuda_driver.full_branch(torch.cuda), "full": told.values["full"]}
-    only_ptx = _only_ptx(told, torch)
-    if only_ptx:
-        evidence["gpu"] = only_ptx.name or f"GPU {only_ptx.index}"
-        yield DRIVER_NO_PTX_JIT.found("needed", **evidence).mended_by(told.command)
-    else:
-        yield DRIVER_NO_PTX_JIT.found(**evidence)
-
-
-def _only_ptx(told: Prescription, torch: TorchInstall) -> Gpu | None:
-    """The first GPU for which the build holds nothing but PTX, if its content is known."""
-    tag = torch_builds.official_tag(torch.version)
-    codes = torch_builds.arch_list(torch.release, tag, told.machine.system, told.machine.machine)
+    codes = _codes(told, torch)
     for gpu in told.seen.gpus if told.seen.certain else ():
         if generations.runs(codes, capability_of(gpu)) == "jit":
-            return gpu
-    return None
+            evidence["gpu"] = gpu.name or f"GPU {gpu.index}"
+            yield DRIVER_NO_PTX_JIT.found("needed", **evidence).mended_by(told.command)
+            return
+    yield DRIVER_NO_PTX_JIT.found(None if told.verdict.full else "no-torch-in-full", **evidence)
 
 
 @summary

@@ -31,10 +31,16 @@ _WHY = Text(
     "在该 GPU 上运行第一个内核就会报错:`no kernel image is available for execution on the device`",
 )
 _HELP = Text(
-    "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not: {why_not}",
-    "该命令安装 torch {build};适合本机的最新版本是 {newest},更新的版本不行:{why_not}",
+    "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not ({why_not})",
+    "该命令安装 torch {build};适合本机的最新版本是 {newest},更新的版本不行({why_not})",
 )
 _SITUATIONS = {
+    "best": Situation(
+        help=Text(
+            "the command installs torch {build}, the newest that fits here; newer ones do not ({why_not})",
+            "该命令安装 torch {build},即适合本机的最新版本;更新的版本不行({why_not})",
+        ),
+    ),
     "newest": Situation(
         help=Text(
             "the command installs torch {build}; the newest that fits here is {newest}",
@@ -43,8 +49,8 @@ _SITUATIONS = {
     ),
     "nothing-fits": Situation(
         help=Text(
-            "no torch on PyTorch's index fits {gpu}, this driver and this Python: {why_not}",
-            "PyTorch 索引中没有同时适合 {gpu}、本驱动与此 Python 的 torch:{why_not}",
+            "no torch on PyTorch's index fits {gpu}, this driver and this Python ({why_not})",
+            "PyTorch 索引中没有同时适合 {gpu}、本驱动与此 Python 的 torch({why_not})",
         ),
     ),
     "mixed": Situation(
@@ -154,7 +160,7 @@ def _codes(torch: TorchInstall, imported: TorchImport | None, machine: Machine) 
     if imported and imported.arch_list:
         return imported.arch_list, "torch.cuda.get_arch_list()"
     tag = torch_builds.official_tag(torch.version)
-    return torch_builds.arch_list(torch.release, tag, machine.system, machine.machine), "PyTorch's build scripts"
+    return torch_builds.arch_list(torch.release, tag, machine.system, machine.machine), "build_cuda.sh"
 
 
 def _without_code(codes: tuple[str, ...], seen: TrainingGpus) -> tuple[Gpu, ...]:
@@ -201,7 +207,7 @@ def gpu_arch_unsupported(
             "index": gpu.index,
             "count": len(of_kind),
             "capability": capability_of(gpu),
-            "gpu_source": gpus.source if gpu.compute_capability else "by its name",
+            "gpu_source": gpus.source if gpu.compute_capability else f"{gpus.source} name",
             "codes": " ".join(codes),
             "codes_source": source,
             **told.values,
@@ -223,7 +229,7 @@ def _nccl(torch: TorchInstall, imported: TorchImport | None, packages: Packages 
     if installed:
         return installed.version, f"{installed.name} {installed.version}"
     if pinned and pinned.version:
-        return pinned.version, f"{pinned.name}=={pinned.version}, required by torch"
+        return pinned.version, f"METADATA: {pinned.name}=={pinned.version}"
     return (imported.nccl_header, "torch.cuda.nccl.version()") if imported else ("", "")
 
 

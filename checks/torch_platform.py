@@ -85,7 +85,7 @@ PLATFORM_UNSUPPORTED = Problem(
     severity=Severity.ERROR,
     title=Text("PyTorch publishes no wheels for {platform}", "PyTorch 不提供 {platform} 的软件包"),
     why=Text("`pip install torch` finds no matching distribution", "`pip install torch` 找不到匹配的版本"),
-    seen=Text("{system} on {machine} ({source})", "{system},{machine}({source})"),
+    seen=Text("{system} on {machine} ({source})", "系统 {system},处理器 {machine}({source})"),
     help=Text(
         "take it from where this platform gets it: the distribution, conda-forge, the machine's maker; or build it",
         "请从该平台自己的渠道获取(发行版、conda-forge 或机器厂商),或自行编译",

@@ -38,10 +38,13 @@ class Prescription:
 
     @property
     def situation(self) -> str | None:
-        """ "nothing-fits", "newest" where the newest torch of all fits, else None: for the words of a finding."""
+        """For the words of a finding: "nothing-fits", "newest" where the newest torch of all fits, "best" where the
+        command installs the newest that fits, else None: there is a newer one, and newer ones that do not fit."""
         if self.verdict.proposal is None:
             return "nothing-fits"
-        return None if self.verdict.refusals else "newest"
+        if not self.verdict.refusals:
+            return "newest"
+        return "best" if self.verdict.proposal == self.verdict.best else None
 
     @property
     def values(self) -> dict[str, Scalar]:

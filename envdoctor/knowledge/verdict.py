@@ -70,7 +70,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A build that does not run here, with everything that stands against it."""
+    """A build that does not run here, with everything that stands against it, the hardest to mend first."""
 
     version: str
     tag: str
@@ -106,23 +106,39 @@ class Verdict:
         return frozenset(reason.axis for refusal in self.refusals for reason in refusal.reasons)
 
     def why_not(self, most: int = 3) -> str:
-        """The refusals in notation, release by release: "2.15.0 (cu132: driver>=580.65.06)"; the newest `most`.
+        """What stands against newer releases, in notation: "2.15.0: no sm_70; 2.14.1..2.12.1: driver>=580.65.06".
 
-        Of several patches of a release only the newest is named. Empty if the newest release fits.
+        Of a build the reason that is hardest to mend is named, of several patches of a release the newest.
+
+        Args:
+            most: so many groups of releases; "..." stands for the rest. Empty if the newest release fits.
         """
-        told: dict[tuple[int, int], str] = {}
+        of_minor: dict[tuple[int, int], list[Refusal]] = {}
         for refusal in self.refusals:
-            if minor(refusal.version) in told:
-                continue
-            same = [other for other in self.refusals if other.version == refusal.version]
-            by_reason: dict[str, list[str]] = {}
-            for other in same:
-                needs = ", ".join(reason.needs for reason in other.reasons)
-                by_reason.setdefault(needs, []).append(other.tag)
-            builds = "; ".join(f"{' '.join(tags)}: {needs}" for needs, tags in by_reason.items())
-            told[minor(refusal.version)] = f"{refusal.version} ({builds})"
-        lines = list(told.values())
-        return "; ".join(lines[:most]) + ("; ..." if len(lines) > most else "")
+            patches = of_minor.setdefault(minor(refusal.version), [])
+            if not patches or patches[0].version == refusal.version:
+                patches.append(refusal)
+        groups: list[tuple[str, list[str]]] = []
+        for refusals in of_minor.values():
+            reason = _reason(refusals)
+            if not groups or groups[-1][0] != reason:
+                groups.append((reason, []))
+            groups[-1][1].append(refusals[0].version)
+        told = [f"{'..'.join(dict.fromkeys((told[0], told[-1])))}: {reason}" for reason, told in groups]
+        return "; ".join(told[:most]) + ("; ..." if len(told) > most else "")
+
+
+def _reason(refusals: list[Refusal]) -> str:
+    """Why none of the builds of a release runs here. Where the driver alone is too old, the least that would do."""
+    first = [(refusal.tag, refusal.reasons[0]) for refusal in refusals]
+    if all(reason.axis == "driver" for _, reason in first):
+        return min((reason.needs for _, reason in first), key=lambda needs: numbers(needs.partition(">=")[2]))
+    tags: dict[str, list[str]] = {}
+    for tag, reason in first:
+        tags.setdefault(reason.needs, []).append(tag)
+    if len(tags) == 1:
+        return first[0][1].needs
+    return ", ".join(f"{' '.join(of)} {needs}" for needs, of in tags.items())
 
 
 def capability_of(gpu: Gpu) -> str:

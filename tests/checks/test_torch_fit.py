@@ -102,6 +102,14 @@ SAID_SO = Case(
     ),
     TOO_OLD,
 )
+CODE_35 = Case(
+    "CUDA's own code for it, and no number", (Driver(), torch("2.13.0+cu130"), TorchCuda(code=35), LINUX), TOO_OLD
+)
+NOT_EVEN_A_FULL_ONE = Case(
+    "Python 3.14 has no torch that driver 535 serves in full",
+    (driver("535.104.05", "12.2"), torch("2.13.0+cu126"), A100, LINUX, python("3.14.0")),
+    NO_JIT,
+)
 CASES = [
     DRIVER_470,
     DRIVER_550,
@@ -113,11 +121,8 @@ CASES = [
     OLD_LIBCUDA,
     ONLY_PTX,
     SAID_SO,
-    Case(
-        "CUDA's own code for it",
-        (Driver(), torch("2.13.0+cu130"), TorchCuda(code=35, error="CUDA driver version is insufficient"), LINUX),
-        TOO_OLD,
-    ),
+    CODE_35,
+    NOT_EVEN_A_FULL_ONE,
     Case("driver 470 runs CUDA 11.8", (driver("470.82.01", "11.4"), torch("2.7.1+cu118"), A100, LINUX), NO_JIT),
     Case("all that is needed", (driver("580.65.06", "13.0"), torch("2.13.0+cu130"), A100, LINUX, python())),
     Case("a new driver with an old build", (driver("595.58.03", "13.2"), torch("2.1.2+cu121"), A100, LINUX, python())),
@@ -170,7 +175,7 @@ def test_driver_550_keeps_the_release_and_removes_what_would_clash() -> None:
     remove = "/opt/envs/train/bin/python -m pip uninstall -y nvidia-cudnn-cu13 nvidia-nccl-cu13"
     assert finding.command == f"{remove} && {PIP} torch==2.11.0+cu126 {INDEX}/cu126"
     assert finding.evidence["newest"] == "2.14.1+cu126"
-    assert finding.evidence["why_not"] == "2.15.0 (cu132: driver>=580.65.06)"
+    assert finding.evidence["why_not"] == "2.15.0: driver>=580.65.06"
     assert finding.words.title
     assert finding.words.title.say("en", finding.evidence) == (
         "driver 550.54.15 supports CUDA 12.4, torch 2.11.0+cu130 is built for CUDA 13.0"
@@ -181,10 +186,12 @@ def test_the_branch_that_would_compile_ptx_is_named() -> None:
     evidence = only(H100_535).evidence
     assert (evidence["branch"], evidence["full"]) == (570, "2.7.1+cu118")
     assert only(H100_535).command is None
+    assert only(NOT_EVEN_A_FULL_ONE).situation == "no-torch-in-full"
 
 
 def test_the_last_driver_of_a_gpu() -> None:
-    assert only(V100_535).situation is None
+    assert only(V100_535).situation == "no-driver-helps"
+    assert only(V100_535).command == f"{PIP} torch==2.14.1+cu126 {INDEX}/cu126"
     finding = only(K80)
     assert finding.situation == "last-branch" and finding.evidence["last"] == 470
     assert finding.command == f"{PIP} torch==2.7.1+cu118 {INDEX}/cu118"
@@ -202,8 +209,16 @@ def test_ptx_without_a_driver_for_it_asks_for_a_build_that_fits() -> None:
     assert only(ONLY_PTX).situation == "needed"
 
 
-def test_what_cuda_found_is_told() -> None:
-    assert only(SAID_SO).evidence["supports"] == "12.4"
+def test_what_cuda_found_decides_what_fits() -> None:
+    finding = only(SAID_SO)
+    assert (finding.evidence["supports"], finding.evidence["supports_source"]) == ("12.4", "torch.cuda.init")
+    assert finding.evidence["newest"] == "2.14.1+cu126"
+    assert finding.command and finding.command.endswith(f"torch==2.13.0+cu126 {INDEX}/cu126")
+
+
+def test_without_a_level_no_build_is_proposed() -> None:
+    finding = only(CODE_35)
+    assert finding.situation == "level-unknown" and finding.command is None
 
 
 def test_a_uv_environment_is_mended_with_uv() -> None:

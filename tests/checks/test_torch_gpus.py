@@ -138,7 +138,7 @@ def test_volta_is_kept_by_the_cuda_12_6_build() -> None:
     finding = only(VOLTA)
     assert finding.command == f"{PIP} torch==2.13.0+cu126 {INDEX}/cu126"
     assert finding.evidence["newest"] == "2.14.1+cu126"
-    assert finding.evidence["why_not"] == "2.15.0 (cu132: no sm_70)"
+    assert finding.evidence["why_not"] == "2.15.0: no sm_70"
 
 
 def test_blackwell_needs_cuda_12_8_and_what_the_driver_allows() -> None:
@@ -175,7 +175,7 @@ def test_companions_that_are_installed_move_along() -> None:
 def test_where_the_capability_comes_from_is_told() -> None:
     by_name = replace(gpus(V100), source="nvidia-smi", gpus=(Gpu(name=V100),))
     case = Case("by name", (R580, torch("2.13.0+cu130"), by_name, LINUX, python()), OLD)
-    assert only(case).evidence["gpu_source"] == "by its name" and only(VOLTA).evidence["gpu_source"] == "nvml"
+    assert only(case).evidence["gpu_source"] == "nvidia-smi name" and only(VOLTA).evidence["gpu_source"] == "nvml"
 
 
 def test_summary() -> None:

@@ -102,13 +102,16 @@ def test_machine(about: str, machine: Machine, installed: str, best: str | None,
 
 def test_why_not() -> None:
     verdict = which_torch(on("550.54.15", "8.0"), "2.13.0")
-    assert verdict.why_not() == "2.15.0 (cu132: driver>=580.65.06)"
+    assert verdict.why_not() == "2.15.0: driver>=580.65.06"
     assert [str(fit) for fit in verdict.alternatives] == ["2.13.0+cu129"]
     assert str(verdict.full) == "2.7.1+cu118" and verdict.axes == {"driver"}
     volta = which_torch(on("580.65.06", "7.0", "12.0"))
-    assert volta.why_not(2) == (
-        "2.15.0 (cu132: no sm_70); 2.14.1 (cu126: no sm_120; cu130 cu132: no sm_70); ..."
-    )  # fmt: skip
+    assert volta.why_not(2) == "2.15.0: no sm_70; 2.14.1: cu126 no sm_120, cu130 cu132 no sm_70; ..."
+    kepler = which_torch(on("470.82.01", "3.7"))
+    assert kepler.why_not() == "2.15.0..2.8.0: no sm_37"
+    # Of several builds that want a newer driver, the one that wants least is the way out.
+    ampere = which_torch(on("470.82.01", "8.0"))
+    assert ampere.why_not() == "2.15.0: driver>=580.65.06; 2.14.1..2.8.0: driver>=525.60.13"
     assert which_torch(on("595.58.03", "9.0")).why_not() == ""
 
 
