@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.host import Host
 from envdoctor.facts.limits import Limits
+from envdoctor.facts.pci import PciDevices
+from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Scalar
 
 TOPIC = Topic(
@@ -14,8 +17,11 @@ TOPIC = Topic(
 )
 
 MB = 1_000_000
-# docker gives 64 MiB. DeepSpeed's ds_report warns below 512 MiB (deepspeed/env_report.py).
-TOO_SMALL = 512 * 1024 * 1024
+# docker gives 64 MiB. DeepSpeed's ds_report warns below 512 MiB (deepspeed/env_report.py), and NCCL between the GPUs
+# of a node then fails as well; AMD's Primus asks for 8 GiB on a node of several GPUs (tools/preflight/node_smoke).
+TOO_SMALL = 512 << 20
+SMALL_FOR_SEVERAL_GPUS = 8 << 30
+NOTHING_LEFT = 64 << 20
 
 SHM_TOO_SMALL = Problem(
     code="shm-too-small",
@@ -32,31 +38,61 @@ SHM_TOO_SMALL = Problem(
         "/dev/shm: {size_mb:.0f} MB, {free_mb:.0f} MB free (statvfs)",
         "/dev/shm:{size_mb:.0f} MB,空闲 {free_mb:.0f} MB(statvfs)",
     ),
-    command="mount -o remount,size=50% /dev/shm",
-    help=Text("needs root", "需要 root 权限"),
+    command="sudo mount -o remount,size=50% /dev/shm",
+    help=Text(
+        "needs root and holds until the next boot; for good, give /dev/shm a size= in /etc/fstab",
+        "需要 root 权限,重启后失效;如需永久生效,请在 /etc/fstab 中为 /dev/shm 指定 size=",
+    ),
     confirm="df -h /dev/shm",
     refs=("https://docs.pytorch.org/docs/stable/multiprocessing.html",),
     situations={
         "docker": Situation(
-            command="docker run --ipc=host ...",
+            command="docker run --shm-size=16g ...",
             help=Text(
-                "cannot be changed from inside: start the container again, with --ipc=host or --shm-size=16g",
-                "容器内无法更改:请以 --ipc=host 或 --shm-size=16g 重新启动容器",
+                "cannot be changed from inside: start the container again; in a compose file it is `shm_size: 16gb`",
+                "容器内无法更改:请重新启动容器;compose 文件中写作 `shm_size: 16gb`",
+            ),
+        ),
+        "podman": Situation(
+            command="podman run --shm-size=16g ...",
+            help=Text(
+                "cannot be changed from inside: start the container again",
+                "容器内无法更改:请重新启动容器",
             ),
         ),
         "kubernetes": Situation(
-            command="kubectl patch ...",
+            command="volumes: [{{name: shm, emptyDir: {{medium: Memory, sizeLimit: 16Gi}}}}]",
             help=Text(
-                "mount an emptyDir with `medium: Memory` at /dev/shm in the pod's specification",
-                "在 Pod 定义中把 `medium: Memory` 的 emptyDir 挂载到 /dev/shm",
+                "in the pod's `spec`, and in its container `volumeMounts: [{{name: shm, mountPath: /dev/shm}}]`; "
+                "a running pod cannot be changed, and what is written there counts against the memory limit",
+                "写入 Pod 的 `spec`,并在容器中加入 `volumeMounts: [{{name: shm, mountPath: /dev/shm}}]`;"
+                "运行中的 Pod 无法更改,写入其中的内容计入内存上限",
             ),
+        ),
+        "container": Situation(
+            command="findmnt /dev/shm",
+            help=Text(
+                "set by whoever starts the container: ask for 16 GB on /dev/shm",
+                "由启动容器的一方决定:请申请 16 GB 的 /dev/shm",
+            ),
+        ),
+        "several-gpus": Situation(
+            title=Text(
+                "/dev/shm holds {size_mb:.0f} MB for {gpus} GPUs",
+                "{gpus} 张 GPU 共用 {size_mb:.0f} MB 的 /dev/shm",
+            ),
+            why=Text(
+                "enough for NCCL, but DataLoader workers of {gpus} ranks may fill it with large batches",
+                "足够 NCCL 使用,但 {gpus} 个 rank 的 DataLoader 进程在大批次时可能将其写满",
+            ),
+            severity=Severity.NOTE,
         ),
         "full": Situation(
             title=Text(
                 "/dev/shm is full: {free_mb:.0f} MB of {size_mb:.0f} MB are free",
                 "/dev/shm 已满:{size_mb:.0f} MB 中仅剩 {free_mb:.0f} MB",
             ),
-            command="ls -l /dev/shm",
+            command="fuser -v /dev/shm/* ; ls -l /dev/shm",
             help=Text(
                 "remove what ended jobs left ({left_over} segments of NCCL, torch or multiprocessing are there)",
                 "清除已结束作业的残留(现有 {left_over} 个 NCCL、torch 或 multiprocessing 段)",
@@ -67,21 +103,40 @@ SHM_TOO_SMALL = Problem(
 
 
 @check(SHM_TOO_SMALL)
-def shm_too_small(limits: Limits, host: Host) -> Iterable[Finding]:
-    """Below 512 MiB in all, or less than 64 MiB left of more."""
+def shm_too_small(
+    limits: Limits, host: Host, pci: PciDevices | None, gpus: Gpus | None, torch: TorchInstall | None
+) -> Iterable[Finding]:
+    """Below 512 MiB in all, or less than 64 MiB left of more; several GPUs want 8 GiB.
+
+    Where there is neither a GPU nor torch, nobody trains: that is a note.
+    """
     shm = limits.shm
     if shm.size_bytes is None or shm.free_bytes is None:
         return
+    count = gpus.count if gpus is not None else len(pci.nvidia_gpus) if pci is not None else None
     evidence: dict[str, Scalar] = {
         "size_mb": shm.size_bytes / MB,
         "free_mb": shm.free_bytes / MB,
         "left_over": len(shm.left_over),
+        "gpus": count,
     }
     if shm.size_bytes < TOO_SMALL:
-        kind = {"docker": "docker", "podman": "docker", "kubernetes": "kubernetes"}.get(host.container)
-        yield SHM_TOO_SMALL.found(kind, **evidence)
-    elif shm.free_bytes < 64 * 1024 * 1024:
+        finding = SHM_TOO_SMALL.found(_situation(host), **evidence)
+        nobody_trains = count == 0 and (torch is None or not (torch.version or torch.dist_version))
+        yield finding.at(Severity.ERROR if (count or 0) > 1 else Severity.NOTE if nobody_trains else Severity.WARNING)
+    elif shm.free_bytes < NOTHING_LEFT:
         yield SHM_TOO_SMALL.found("full", **evidence)
+    elif (count or 0) > 1 and shm.size_bytes < SMALL_FOR_SEVERAL_GPUS:
+        finding = SHM_TOO_SMALL.found("several-gpus", **evidence)
+        where = _situation(host)
+        yield finding.mended_by(SHM_TOO_SMALL.found(where, **evidence).command) if where else finding
+
+
+def _situation(host: Host) -> str | None:
+    """Where the size was decided; None on the machine itself. Apptainer shows the host's /dev/shm."""
+    if host.container in ("docker", "podman", "kubernetes"):
+        return host.container
+    return "container" if host.container and host.container not in ("apptainer", "singularity") else None
 
 
 @summary
