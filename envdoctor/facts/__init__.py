@@ -37,6 +37,9 @@ KINDS = {
     "peer-paths": "peer_paths:PeerPaths",
     "name-resolution": "names:NameResolution",
     "rendezvous-reach": "rendezvous:RendezvousReach",
+    "cpu": "cpu:Cpu",
+    "disks": "disks:Disks",
+    "shell-files": "shell_files:ShellFiles",
 }
 
 

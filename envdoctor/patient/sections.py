@@ -111,4 +111,7 @@ SECTIONS: "Tuple[Section, ...]" = (
     Section("peer-paths", "peer_paths:peer_paths", "pci", linux=True),
     Section("name-resolution", "names:name_resolution", "resolver", limit_s=8.0, network=True),
     Section("rendezvous-reach", "rendezvous:rendezvous_reach", "reach", limit_s=16.0, network=True),
+    Section("cpu", "cpu:cpu", "here", linux=True),
+    Section("disks", "disks:disks", "disks", limit_s=12.0),
+    Section("shell-files", "shell_files:shell_files", "home"),
 )
