@@ -248,11 +248,11 @@ def _not_found(libraries: Libraries) -> list[tuple[str, str]]:
 
     torch itself opens those of NVIDIA's wheels before a second try, wherever on sys.path they lie.
     """
-    found = []
-    for library in libraries.absent:
-        if library.soname.startswith(OF_CUDA) and libraries.own(library.soname) is None:
-            found.append((library.soname, library.wanted_by))
-    return found
+    return [
+        (library.soname, library.wanted_by)
+        for library in libraries.absent
+        if library.soname.startswith(OF_CUDA) and libraries.own(library.soname) is None
+    ]
 
 
 @check(CUDA_LIBRARY_MISSING)

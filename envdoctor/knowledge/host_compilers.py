@@ -10,7 +10,7 @@ from envdoctor.knowledge.versions import numbers
 
 @dataclass(frozen=True)
 class Accepted:
-    """The newest major versions of gcc and clang from CUDA release `since` on, until the next row; None if unsettled."""
+    """The newest majors of gcc and clang from CUDA release `since` on, until the next row; None if unsettled."""
 
     since: str
     gcc: int | None = None

@@ -109,7 +109,8 @@ def _copies_in(folder: str, place: str, wheels: "Optional[Wheels]") -> "List[Dic
         library = elf.read(path)
         soname = library.soname if library is not None and library.soname in names else name
         version = version_of(path) or (wheels.version(kind) if wheels is not None else "")
-        found.append({"family": kind, "soname": soname, "path": path, "version": version, "place": place, "stub": stub})
+        told = {"family": kind, "soname": soname, "path": path, "real": real, "version": version}
+        found.append(dict(told, place=place, stub=stub))
     return found
 
 

@@ -190,6 +190,13 @@ CASES = [
         {"library-path-pollution": "error"},
     ),
     Case(
+        "the driver's own libcuda",
+        (
+            Libraries(loads=(LoadedLibrary("libcuda.so.1", "/usr/lib64/libcuda.so.1", through="ldconfig"),)),
+            Driver(kernel_release="580.65.06"),
+        ),
+    ),
+    Case(
         "a stub while an image is built",
         (stub("/usr/local/cuda/lib64/stubs"), TORCH, Missing("driver", "not-here")),
         {"library-path-pollution": "note"},

@@ -40,6 +40,10 @@ CASES = [
         {"glibc-too-old": "error"},
     ),
     Case("exactly what is needed", (libraries(glibcxx="3.4.29", cxxabi="1.3.11"), Host(glibc="2.28"))),
+    Case(
+        "another file of torch that needs less",
+        (libraries(Binary(TORCH + "libtorch_python.so", "torch", "2.14", "3.4.11", "1.3")), DEBIAN, Python()),
+    ),
     Case("another C library", (libraries(), Host(glibc=""))),
     Case(
         "an extension built on a newer system",
