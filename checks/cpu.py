@@ -70,7 +70,7 @@ NUMA_BALANCING = Problem(
         "page faults made for the purpose add jitter to all ranks; NCCL's documentation asks to turn it off",
         "为此产生的缺页中断会给所有 rank 带来抖动;NCCL 文档建议关闭",
     ),
-    seen=Text("/proc/sys/kernel/numa_balancing: 1", "/proc/sys/kernel/numa_balancing:1"),
+    seen=Text("/proc/sys/kernel/numa_balancing: 1", "/proc/sys/kernel/numa_balancing 的值为 1"),
     command="sudo sysctl -w kernel.numa_balancing=0",
     confirm="cat /proc/sys/kernel/numa_balancing",
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html",),

@@ -134,8 +134,8 @@ SRUN_TORCHRUN_NESTED = Problem(
         "进程数变为预期的 {tasks} 倍,各 torchrun 还会争抢同一端口",
     ),
     seen=Text(
-        "{tasks_source}={tasks}, LOCAL_WORLD_SIZE={processes}, GROUP_WORLD_SIZE={groups}",
-        "{tasks_source}={tasks},LOCAL_WORLD_SIZE={processes},GROUP_WORLD_SIZE={groups}",
+        "environment: {tasks_source}={tasks}, LOCAL_WORLD_SIZE={processes}, GROUP_WORLD_SIZE={groups}",
+        "环境变量:{tasks_source}={tasks},LOCAL_WORLD_SIZE={processes},GROUP_WORLD_SIZE={groups}",
     ),
     help=Text(
         "start one task per node and let torchrun start the ranks, or start one task per GPU without torchrun",

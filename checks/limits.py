@@ -96,7 +96,7 @@ TOO_MANY_OPEN_FILES = Problem(
                 "at the limit nothing on this machine can open a file or a socket",
                 "达到上限后,本机任何进程都无法再打开文件或套接字",
             ),
-            seen=Text("/proc/sys/fs/file-nr: {used} of {most}", "/proc/sys/fs/file-nr:{used} / {most}"),
+            seen=Text("/proc/sys/fs/file-nr: {used} of {most}", "/proc/sys/fs/file-nr:{used},上限 {most}"),
             command="sudo sysctl -w fs.file-max={twice}",
             severity=Severity.WARNING,
         ),
@@ -129,7 +129,7 @@ HOST_OUT_OF_MEMORY = Problem(
                 "the kernel killed {process} for want of memory {minutes:.0f} minutes ago",
                 "{minutes:.0f} 分钟前,内核因内存不足杀死了 {process}",
             ),
-            seen=Text("{source}: {text}", "{source}:{text}"),
+            seen=Text("{source}: {text}", "内核日志({source}):{text}"),
             command="dmesg -T | grep -i 'killed process'",
             help=Text(
                 "fewer DataLoader workers, a smaller batch on the host, or no pin_memory",

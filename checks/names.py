@@ -77,7 +77,7 @@ HOSTNAME_UNRESOLVABLE = Problem(
         "no rank of this node finds the store: `Name or service not known`, or waiting until the timeout",
         "本节点的 rank 都找不到 store:报错 `Name or service not known`,或一直等到超时",
     ),
-    seen=Text("getaddrinfo({name}): {error}", "getaddrinfo({name}):{error}"),
+    seen=Text("getaddrinfo({name}): {error}", "getaddrinfo({name}) 返回:{error}"),
     help=Text(
         "use the address in place of the name, or add the name to /etc/hosts on every node",
         "请直接使用 IP 地址,或在每个节点的 /etc/hosts 中添加该名称",

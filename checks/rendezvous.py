@@ -74,7 +74,7 @@ PORT_IN_EPHEMERAL_RANGE = Problem(
     ),
     seen=Text(
         "net.ipv4.ip_local_port_range = {first} {last}; {source}={port}",
-        "net.ipv4.ip_local_port_range = {first} {last};{source}={port}",
+        "内核参数 net.ipv4.ip_local_port_range = {first} {last};{source}={port}",
     ),
     help=Text(
         "choose a port below {first}, such as torch's 29500", "请选择小于 {first} 的端口,例如 torch 默认的 29500"
@@ -90,7 +90,7 @@ MASTER_PORT_INVALID = Problem(
         "torch stops with a ValueError before any rank is contacted",
         "torch 会在联系其他 rank 之前抛出 ValueError",
     ),
-    seen=Text("{source}={given}", "{source}={given}"),
+    seen=Text("given as {source}={given}", "取值来源:{source}={given}"),
     help=Text("a whole number from 1024 to 65535", "应为 1024 到 65535 之间的整数"),
     command="export {source}=29500",
     confirm="env | grep _PORT",

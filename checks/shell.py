@@ -69,7 +69,7 @@ SHELL_PATH_STALE = Problem(
         "builds and libraries are looked for where nothing is, and others are found by accident",
         "编译与加载库时会到空目录中查找,并可能误用其他版本",
     ),
-    seen=Text("{file}:{line}: {name}={value}", "{file}:{line}:{name}={value}"),
+    seen=Text("{file}:{line}: {name}={value}", "{file} 第 {line} 行:{name}={value}"),
     help=Text("correct or delete the line", "请更正或删除该行"),
     command="sed -n '{line}p' {quoted_file}",
     confirm="ls -d FOLDER",
