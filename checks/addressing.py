@@ -32,7 +32,7 @@ INTERFACE_MISSING = Problem(
     ),
     seen=Text(
         "{variable}={value} ({source})\ninterfaces with an address: {existing}",
-        "{variable}={value}({source})\n有地址的接口:{existing}",
+        "{variable}={value},来源:{source}\n有地址的接口:{existing}",
     ),
     help=Text(
         "NCCL takes beginnings of names unless the list starts with `=`; gloo takes whole names only, without ^ and =",
@@ -48,7 +48,7 @@ INTERFACE_MISSING = Problem(
             ),
             seen=Text(
                 "{variable}={value} ({source})\n{name}: {state}",
-                "{variable}={value}({source})\n{name}:{state}",
+                "{variable}={value},来源:{source}\n{name}:{state}",
             ),
         ),
         "family": Situation(

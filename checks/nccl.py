@@ -33,7 +33,7 @@ NCCL_DEBUG_LEFTOVER = Problem(
         "{variable}={value}, as one sets it for debugging, is in effect", "调试用的 {variable}={value} 仍在生效"
     ),
     why=Text("{variable} takes away a fast path between GPUs or nodes", "{variable} 关闭了 GPU 或节点之间的快速路径"),
-    seen=Text("{variable}={value} ({source})", "{variable}={value}({source})"),
+    seen=Text("{variable}={value} ({source})", "{variable}={value},来源:{source}"),
     command="unset {variable}",
     confirm="env | grep NCCL; cat ~/.nccl.conf /etc/nccl.conf",
     refs=(NCCL_PAGE,),
@@ -88,7 +88,7 @@ NCCL_ENV_RENAMED = Problem(
         "it is read with a deprecation warning today and not at all once it is dropped",
         "目前仍会读取并给出弃用警告,将来移除后就不再生效",
     ),
-    seen=Text("{variable}={value} ({source})", "{variable}={value}({source})"),
+    seen=Text("{variable}={value} ({source})", "{variable}={value},来源:{source}"),
     command="export {new}={value}; unset {variable}",
     refs=("https://github.com/pytorch/pytorch/pull/114077",),
     situations={
@@ -118,7 +118,7 @@ NCCL_ENV_INVALID = Problem(
     ),
     seen=Text(
         "{variable}={value} ({source})\nread as: {taken_as}; accepted: {accepts}",
-        "{variable}={value}({source})\n读作:{taken_as};可用值:{accepts}",
+        "{variable}={value},来源:{source}\n读作:{taken_as};可用值:{accepts}",
     ),
     help=Text("accepted: {accepts}", "可用值:{accepts}"),
     confirm="NCCL_DEBUG=INFO prints `set by environment to` with the value that was read",
@@ -131,7 +131,8 @@ NCCL_ENV_INVALID = Problem(
                 "创建通信器或进程组时报错退出",
             ),
             seen=Text(
-                "{variable}={value} ({source})\naccepted: {accepts}", "{variable}={value}({source})\n可用值:{accepts}"
+                "{variable}={value} ({source})\naccepted: {accepts}",
+                "{variable}={value},来源:{source}\n可用值:{accepts}",
             ),
             severity=Severity.ERROR,
         ),
@@ -141,7 +142,7 @@ NCCL_ENV_INVALID = Problem(
                 "neither NCCL nor `docker --env-file` removes quotes: the value matches nothing",
                 "NCCL 与 `docker --env-file` 都不会去掉引号,该值匹配不到任何对象",
             ),
-            seen=Text("{variable}={value} ({source})", "{variable}={value}({source})"),
+            seen=Text("{variable}={value} ({source})", "{variable}={value},来源:{source}"),
             help=Text("write the value without quotes", "去掉引号"),
         ),
         "blanks": Situation(
@@ -150,7 +151,7 @@ NCCL_ENV_INVALID = Problem(
                 "blanks around = and words such as export become part of the name or the value",
                 "等号两侧的空格以及 export 等单词会成为名称或值的一部分",
             ),
-            seen=Text("{source}: {line}", "{source}:{line}"),
+            seen=Text("{source}: {line}", "{source} 的原文:{line}"),
             help=Text(
                 "write {variable}={value}, without blanks and quotes", "请写成 {variable}={value},不带空格与引号"
             ),
@@ -163,7 +164,7 @@ NCCL_ENV_INVALID = Problem(
                 "NCCL before 2.30.3 keeps the carriage return: names and words match nothing",
                 "NCCL 2.30.3 之前会保留回车符,名称与单词匹配不到任何对象",
             ),
-            seen=Text("{variable}={value} ({source})", "{variable}={value}({source})"),
+            seen=Text("{variable}={value} ({source})", "{variable}={value},来源:{source}"),
             help=Text("convert the file with sed -i 's/\\r$//'", "用 sed -i 's/\\r$//' 转换该文件"),
         ),
     },
@@ -174,7 +175,7 @@ NCCL_ENV_UNKNOWN = Problem(
     severity=Severity.NOTE,
     title=Text("nothing reads {variable}; {meant} is near", "{variable} 不会被读取;相近的名称是 {meant}"),
     why=Text("the setting has no effect", "该设置不起作用"),
-    seen=Text("{variable}={value} ({source})", "{variable}={value}({source})"),
+    seen=Text("{variable}={value} ({source})", "{variable}={value},来源:{source}"),
     help=Text(
         "a network plugin may read names of its own; this one is not known", "网络插件可能有自己的变量,但此名称未知"
     ),

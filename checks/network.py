@@ -40,7 +40,8 @@ WRONG_INTERFACE = Problem(
     ),
     seen=Text(
         "{decided}\n{interface} {address}: {kind}, {barrier}\n{better} {better_address}: {why_better}\n{scale}",
-        "{decided}\n{interface} {address}:{kind},{barrier}\n{better} {better_address}:{why_better}\n{scale}",
+        "{decided}\n所选接口 {interface} {address}:{kind},{barrier}\n"
+        "可用接口 {better} {better_address}:{why_better}\n{scale}",
     ),
     command="export NCCL_SOCKET_IFNAME='={better}'",
     confirm="NCCL_DEBUG=INFO, then look for `Bootstrap: Using` and `NET/Socket : Using` in the log",

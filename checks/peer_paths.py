@@ -46,7 +46,7 @@ P2P_ACS_IOMMU = Problem(
             ),
             seen=Text(
                 "/sys/bus/pci/devices/{gpu}/iommu_group/type: {type}\n/proc/cmdline: {options}",
-                "/sys/bus/pci/devices/{gpu}/iommu_group/type:{type}\n/proc/cmdline:{options}",
+                "/sys/bus/pci/devices/{gpu}/iommu_group/type:{type}\n/proc/cmdline 中的选项:{options}",
             ),
             command="grep -o 'iommu=[a-z]*' /proc/cmdline",
             help=Text(

@@ -130,7 +130,9 @@ IB_HCA_WRONG = Problem(
         "NCCL falls back to TCP without an error, or hangs where other nodes do use RDMA",
         "NCCL 会不报错地退回 TCP;若其他节点仍使用 RDMA 则会挂起",
     ),
-    seen=Text("NCCL_IB_HCA={value} ({source})\nactive: {active}", "NCCL_IB_HCA={value}({source})\n活动端口:{active}"),
+    seen=Text(
+        "NCCL_IB_HCA={value} ({source})\nactive: {active}", "NCCL_IB_HCA={value},来源:{source}\n活动端口:{active}"
+    ),
     confirm="NCCL_DEBUG=INFO, then `NET/IB : Using` in the log",
     hardware="unconfirmed",
     refs=(ENV_PAGE + "#nccl-ib-hca",),

@@ -62,7 +62,7 @@ LIBIBVERBS_MISSING = Problem(
         "NCCL opens it at run time, says nothing when it is absent, and goes over TCP",
         "NCCL 在运行时加载该库;缺失时不作提示,直接改走 TCP",
     ),
-    seen=Text("dlopen: {error}", "dlopen:{error}"),
+    seen=Text("dlopen: {error}", "dlopen 报错:{error}"),
     command="apt-get install -y libibverbs1 ibverbs-providers",
     help=Text(
         "put it into the image: libibverbs1 and ibverbs-providers (Debian, Ubuntu), libibverbs and rdma-core (RHEL)",
@@ -80,7 +80,7 @@ LIBIBVERBS_MISSING = Problem(
             why=Text("NCCL does not see the device and goes over TCP", "NCCL 看不到该设备,改走 TCP"),
             seen=Text(
                 "/sys/class/infiniband: {device} ({driver}); ibv_get_device_list: {offered}",
-                "/sys/class/infiniband:{device}({driver});ibv_get_device_list:{offered}",
+                "/sys/class/infiniband 中有 {device}({driver});ibv_get_device_list:{offered}",
             ),
             command="apt-get install -y ibverbs-providers",
         ),

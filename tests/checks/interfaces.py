@@ -16,11 +16,11 @@ EIGHT = Environment({"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "8", "RANK": "0", "L
 NOTHING = Environment()
 
 
-def nics(*parts: tuple[Nic, tuple[str, ...]], source: str = "10.0.0.11", **more: str) -> Nics:
+def nics(*parts: tuple[Nic, tuple[str, ...]], source: str = "10.0.0.11", source6: str = "") -> Nics:
     """Interfaces with their addresses, listed as getifaddrs would: IPv4 of all, then IPv6 of all.
 
     Args:
-        source: own address towards the world, of the default route's interface.
+        source, source6: own addresses towards the world, of the default route's interface.
     """
     listed = []
     for family in (4, 6):
@@ -31,7 +31,7 @@ def nics(*parts: tuple[Nic, tuple[str, ...]], source: str = "10.0.0.11", **more:
                 scope = "host" if nic.kind == "loopback" else "link" if link else "global"
                 if (":" in address) == (family == 6):
                     listed.append(Address(nic.name, nic.name, address, int(prefix), scope))
-    return Nics(tuple(nic for nic, _ in parts), tuple(listed), source=source, **more)
+    return Nics(tuple(nic for nic, _ in parts), tuple(listed), source=source, source6=source6)
 
 
 def with_variables(environment: Environment = NOTHING, **variables: str) -> Environment:
