@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
@@ -26,6 +27,8 @@ FILES_DEFAULT = 1024
 # gpud: components/os, 80 % degraded, 95 % unhealthy.
 SYSTEM_FILES_LOW, SYSTEM_FILES_OUT = 0.80, 0.95
 RECENT_S = 3600.0
+# Names of training's processes as the kernel has them: python3.11, pt_data_worker, pt_main_thread, pt_elastic, ray::x.
+TRAINING = re.compile(r"python|pt_|torchrun|ray|deepspeed|accelerate")
 
 MEMLOCK_LIMIT = Problem(
     code="memlock-limit",
@@ -194,14 +197,15 @@ def host_out_of_memory(limits: Limits, log: KernelLog | None, host: Host | None)
         if entry.kind == "oom-kill" and entry.seconds_ago is not None and entry.seconds_ago < RECENT_S
     ]
     if recent:
-        newest = recent[0]
-        yield HOST_OUT_OF_MEMORY.found(
+        newest = next((entry for entry in recent if TRAINING.match(entry.process)), recent[0])
+        finding = HOST_OUT_OF_MEMORY.found(
             "log",
             process=newest.process or None,
             minutes=(newest.seconds_ago or 0.0) / 60,
             source=log.source if log else None,
             text=newest.text,
         )
+        yield finding if TRAINING.match(newest.process) else finding.at(Severity.NOTE)
     elif limits.oom_kills:
         confined = host is not None and bool(host.container or host.scheduler.kind)
         finding = HOST_OUT_OF_MEMORY.found(

@@ -91,6 +91,7 @@ CASES = [
         (Limits(), METAL, killed("pt_data_worker", 120.0)),
         {"host-out-of-memory": "warning"},
     ),
+    Case("another program was killed", (Limits(), METAL, killed("java", 120.0)), {"host-out-of-memory": "note"}),
     Case("killed yesterday", (Limits(oom_kills=0), METAL, killed("python", 86400.0))),
     Case("killed at an unknown time", (Limits(), METAL, killed("python", None))),
     Case("no limits on this platform", (Missing("limits", "not-supported"), METAL)),
