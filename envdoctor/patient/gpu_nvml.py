@@ -133,7 +133,8 @@ class Reader(object):
         if status is None:
             return None
         told = status()
-        answer = self.get("nvmlDeviceGetSramEccErrorStatus", told)
+        # The binding passes on what it is given, and NVML wants a pointer.
+        answer = self.get("nvmlDeviceGetSramEccErrorStatus", self.pynvml.byref(told))
         return None if answer is None else bool(told.bThresholdExceeded)
 
     def recovery(self) -> str:

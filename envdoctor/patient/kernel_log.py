@@ -22,22 +22,20 @@ MOST_ENTRIES = 200
 PCI = r"(?:PCI:)?(?P<pci>[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(?:\.[0-7])?)"
 # A quick word that the line must hold, the kind of message, and its pattern. The wordings are those of nvidia.ko
 # (NVRM), nvidia-nvswitch and Linux (mm/oom_kill.c, kernel/hung_task.c, kernel/module/signing.c), old and new.
-PATTERNS = tuple(
-    (word, kind, re.compile(pattern))
-    for word, kind, pattern in (
-        ("Xid (", "sxid", r"SXid \(" + PCI + r"\): (?P<xid>\d+)"),
-        ("Xid (", "xid", r"NVRM: Xid \(" + PCI + r"[^)]*\): (?P<xid>\d+)"),
-        ("fallen off the bus", "fell-off-bus", r"NVRM: .*?(?:" + PCI + r".*?)?fallen off the bus"),
-        ("API mismatch", "api-mismatch", r"NVRM: API mismatch"),
-        ("RmInitAdapter failed", "init-failed", r"NVRM: (?:GPU " + PCI + r".*?)?RmInitAdapter failed"),
-        ("NVIDIA GPU", "unsupported-gpu", r"NVRM: The NVIDIA (?:probe routine|GPU) " + PCI),
-        ("kernel modules", "unsupported-gpu", r"NVRM: .*requires use of the NVIDIA open kernel modules"),
-        ("nvidia: ", "module-rejected", r"nvidia: .*(?:unsigned module|Key was rejected|signature.*reject)"),
-        ("Killed process", "oom-kill", r"[Oo]ut of memory: Killed process (?P<pid>\d+)[, ]+\(?(?P<process>[^),]*)\)?"),
-        ("blocked for more than", "hung-task", r"task (?P<process>.*):(?P<pid>\d+) blocked for more than \d+ seconds"),
-    )
+# Compiled when the first such line is met: most logs hold none.
+PATTERNS = (
+    ("Xid (", "sxid", r"SXid \(" + PCI + r"\): (?P<xid>\d+)"),
+    ("Xid (", "xid", r"NVRM: Xid \(" + PCI + r"[^)]*\): (?P<xid>\d+)"),
+    ("fallen off the bus", "fell-off-bus", r"NVRM: .*?(?:" + PCI + r".*?)?fallen off the bus"),
+    ("API mismatch", "api-mismatch", r"NVRM: API mismatch"),
+    ("RmInitAdapter failed", "init-failed", r"NVRM: (?:GPU " + PCI + r".*?)?RmInitAdapter failed"),
+    ("NVIDIA GPU", "unsupported-gpu", r"NVRM: The NVIDIA (?:probe routine|GPU) " + PCI),
+    ("kernel modules", "unsupported-gpu", r"NVRM: .*requires use of the NVIDIA open kernel modules"),
+    ("nvidia: ", "module-rejected", r"nvidia: .*(?:unsigned module|Key was rejected|signature.*reject)"),
+    ("Killed process", "oom-kill", r"[Oo]ut of memory: Killed process (?P<pid>\d+)[, ]+\(?(?P<process>[^),]*)\)?"),
+    ("blocked for more than", "hung-task", r"task (?P<process>.*):(?P<pid>\d+) blocked for more than \d+ seconds"),
 )
-AT_FAULT = re.compile(r"\bpid='?(?P<pid>\d+)'?(?:, name=(?P<process>[^,]+))?")
+AT_FAULT = r"\bpid='?(?P<pid>\d+)'?(?:, name=(?P<process>[^,]+))?"
 
 
 def address(told: str) -> str:
@@ -51,11 +49,11 @@ def recognise(text: str) -> "Optional[Dict[str, Any]]":
     for word, kind, pattern in PATTERNS:
         if word not in text:
             continue
-        found = pattern.search(text)
+        found = re.search(pattern, text)
         if found is None:
             continue
         told = found.groupdict()
-        at_fault = AT_FAULT.search(text) if kind == "xid" else None
+        at_fault = re.search(AT_FAULT, text) if kind == "xid" else None
         if at_fault is not None:
             told.update(at_fault.groupdict())
         return {

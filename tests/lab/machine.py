@@ -74,6 +74,7 @@ class Machine:
         nvswitches: how many are on the bus.
         fabric_manager: "active", "inactive" (installed, not running) or "absent".
         container: a docker container, which shares the kernel's module with its host.
+        wsl: the Windows Subsystem for Linux 2, with Windows' libraries; `libraries` are a Linux driver's inside it.
         log: lines of the kernel's log, the newest last, each five minutes old.
         denied: device nodes that belong to another user.
         environ: variables of the doctor.
@@ -92,6 +93,7 @@ class Machine:
     uvm: bool = True
     compat: str = ""
     container: bool = False
+    wsl: bool = False
     nvswitches: int = 0
     fabric_manager: str = "absent"
     torch: Torch = CU126

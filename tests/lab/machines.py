@@ -12,6 +12,8 @@ LOST_LOG = (
     "NVRM: Xid (PCI:0000:4b:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.",
     "NVRM: GPU 0000:4b:00.0: GPU has fallen off the bus.",
 )
+WSL = Machine((RTX_3090,), wsl=True, libraries=False, module="", nodes=False)
+WORN = H100.but(ecc_uncorrected=3, remap_uncorrectable=1, remap_pending=1, recovery=1, sram_exceeded=1)
 MIG_ON = replace(H100, mig=True)
 
 
@@ -27,7 +29,7 @@ MACHINES = {
     "one-lost": replace(with_gpu(HGX, 3, replace(H100.but(error=15), responds=False)), log=LOST_LOG),
     "one-hangs": with_gpu(HGX, 2, H100.but(error="hang")),
     "one-crashes": with_gpu(HGX, 2, H100.but(error_later="crash")),
-    "ecc": with_gpu(HGX, 5, H100.but(ecc_uncorrected=3, remap_uncorrectable=1, remap_pending=1, recovery=1)),
+    "ecc": with_gpu(HGX, 5, WORN),
     "nvlinks-down": with_gpu(HGX, 1, H100.but(nvlinks_down="4,5,17")),
     "fabric-manager-down": replace(
         HGX, gpus=(H100.but(fabric_state=2),) * 8, fabric_manager="inactive", cu_init="802"
@@ -54,8 +56,10 @@ MACHINES = {
     "mask-empty": Machine((A100,) * 2, environ={"CUDA_VISIBLE_DEVICES": ""}),
     "mask-invalid": Machine((A100,) * 2, environ={"CUDA_VISIBLE_DEVICES": "0,5,1"}),
     "throttled": Machine((A100.but(clock_reasons=0x48, temperature=92, utilisation=97), A100)),
-    "busy": Machine((A100.but(process=f"1:{30 << 30}", memory_used=30 << 30), A100)),
+    "busy": Machine((A100.but(process=f"4000000:{30 << 30}", memory_used=30 << 30), A100)),
     "no-persistence": Machine((A100.but(persistence=0),) * 2),
     "cpu-only": Machine((), libraries=False, module="", nodes=False),
+    "wsl": WSL,
+    "wsl-with-a-linux-driver": replace(WSL, libraries=True, nvml_init="9", cu_init="100"),
     "slow-link": Machine((replace(A100, width=8).but(pcie_width=8), A100)),
 }  # fmt: skip

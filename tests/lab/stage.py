@@ -39,6 +39,7 @@ while read -r place; do
 done < "$there/mounts"
 mount -t proc lab "$new/proc"
 mount --bind "$there/proc" "$new/proc/driver"
+[ ! -e "$there/osrelease" ] || mount --bind "$there/osrelease" "$new/proc/sys/kernel/osrelease"
 mount --rbind /sys "$new/sys"
 mount --bind /sys/module "$new/lab/module"
 mount --bind "$there/module" "$new/sys/module"
@@ -165,6 +166,11 @@ class Stage:
             file = self._write(f"root/{place}/{name}.so.{release}", "")
             shutil.copy(built / name, file)
             (file.parent / f"{name}.so.1").symlink_to(file.name)
+        if machine.wsl:
+            for name in LIBRARIES.values():
+                shutil.copy(built / name, self._write(f"root/usr/lib/wsl/lib/{name}.so.1", ""))
+            self._write("root/etc/ld.so.conf.d/ld.wsl.conf", "/usr/lib/wsl/lib\n")
+            self._write("osrelease", "6.6.87.2-microsoft-standard-WSL2\n")
         # Containers of NVIDIA put their folder of forward compatibility first, by a file of this name.
         self._write("root/etc/ld.so.conf.d/00-compat.conf", f"/{compat}\n" if machine.compat else "")
         self._write("root/etc/ld.so.conf.d/01-nvidia.conf", f"/{folder}\n")
@@ -183,7 +189,9 @@ class Stage:
             bus, address = f"{0x10 * index + 0x10:02x}", self.machine.address(index)
             port = f"pci0000:{bus}/0000:{bus}:01.0"
             self._device(port, "0x8086", "0x352a", "0x060400", 16)
-            self._device(f"{port}/{address}", "0x10de", gpu.device, "0x030200", gpu.width, gpu.responds)
+            # Under WSL the bus shows a device of Microsoft's in the GPU's place.
+            vendor, device = ("0x1414", "0x008e") if self.machine.wsl else ("0x10de", gpu.device)
+            self._device(f"{port}/{address}", vendor, device, "0x030200", gpu.width, gpu.responds)
         for index in range(self.machine.nvswitches):
             self._device(f"pci0000:00/0000:{0xC0 + index:02x}:00.0", "0x10de", "0x22a3", "0x068000", 16)
 
@@ -205,6 +213,7 @@ class Stage:
         nodes += [("nvidiactl", NVIDIA_MAJOR, 255)]
         nodes += [("nvidia-uvm", UVM_MAJOR, 0)] if self.machine.uvm else []
         nodes = nodes if self.machine.nodes else []
+        nodes += [("dxg", 10, 127)] if self.machine.wsl else []
         owners = {name: SOMEBODY if name in self.machine.denied else 0 for name, _, _ in nodes}
         self._write("nodes", "".join(f"{name} {major} {minor} {owners[name]}\n" for name, major, minor in nodes))
 
@@ -227,17 +236,19 @@ class Stage:
         whole = {**variables, **(environ or {})}
         return subprocess.run(command, env=whole, capture_output=True, text=True, timeout=limit_s)
 
-    def facts(self, *sections: str, user: bool = False, limit_s: float = 30.0) -> dict[str, Any]:
-        """The raw sections that the patient sends from this machine; missing ones as their records."""
+    def facts(
+        self, *sections: str, user: bool = False, limit_s: float = 30.0, python: str = sys.executable
+    ) -> dict[str, Any]:
+        """The raw sections that the patient sends from this machine, in `python`; missing ones as their records."""
         code = (
             "import json, sys\n"
             "from envdoctor.transport import local\n"
-            "request = local.Request(limit_s=float(sys.argv[1]), offline=True, only=tuple(sys.argv[2:]))\n"
-            "answer = local.examine(sys.executable, request)\n"
+            "request = local.Request(limit_s=float(sys.argv[1]), offline=True, only=tuple(sys.argv[3:]))\n"
+            "answer = local.examine(sys.argv[2], request)\n"
             "missing = {name: [gone.reason, gone.detail] for name, gone in answer.missing.items()}\n"
             "print(json.dumps({'values': answer.values, 'missing': missing, 'failure': answer.failure}))\n"
         )
-        said = self.run([sys.executable, "-c", code, str(limit_s), *sections], user=user)
+        said = self.run([sys.executable, "-c", code, str(limit_s), python, *sections], user=user)
         assert said.returncode == 0, said.stderr
         answer = json.loads(said.stdout)
         assert not answer["failure"], answer["failure"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from envdoctor.facts.driver import Driver
 from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.kernel_log import KernelLog
 from envdoctor.facts.pci import PciDevices
+from tests import needs
 from tests.lab.machine import A100, H100, Machine
 from tests.lab.machines import HGX, MACHINES
 from tests.lab.stage import Stage
@@ -37,6 +40,13 @@ def look(stage: Stage, user: bool = False) -> Seen:
     found = [decode.fact(name, answer["values"][name]) for name in ("driver", "gpu", "pci", "kernel-log")]
     assert [type(fact) for fact in found] == [Driver, Gpus, PciDevices, KernelLog], found
     return Seen(*found)  # type: ignore[arg-type]
+
+
+def other_python(version: str) -> str:
+    """An interpreter of this version, pyenv's or the system's."""
+    found = sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python"))
+    place = str(found[-1]) if found else shutil.which(f"python{version}")
+    return place or needs.program(f"python{version}")
 
 
 def test_a_healthy_machine(stage: Setup) -> None:
@@ -114,6 +124,18 @@ def test_memory_errors(stage: Setup) -> None:
     gpu = seen.gpu.gpus[5]
     assert (gpu.ecc_uncorrected, gpu.remap_uncorrectable, gpu.remap_pending) == (3, 1, True)
     assert gpu.recovery_action == "reset" and seen.gpu.gpus[4].recovery_action == "none"
+    assert [one.sram_threshold_exceeded for one in seen.gpu.gpus].count(True) == 1
+
+
+@pytest.mark.parametrize("version", ["3.6", "3.8", "3.13"])
+def test_other_pythons_see_the_same(stage: Setup, version: str) -> None:
+    """Calls that hand NVML a wrong pointer may work in one Python and crash another."""
+    python = other_python(version)
+    facts = stage(MACHINES["ecc"]).facts("gpu", python=python)["values"]["gpu"]
+    gpus = decode.fact("gpu", facts)
+    assert isinstance(gpus, Gpus) and gpus.source == "nvml"
+    assert [gpu.error for gpu in gpus.gpus] == [""] * 8
+    assert (gpus.gpus[5].sram_threshold_exceeded, gpus.gpus[5].fabric_state) == (True, "completed")
 
 
 def test_retired_pages_before_ampere(stage: Setup) -> None:
