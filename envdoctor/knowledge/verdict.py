@@ -153,7 +153,7 @@ def machine_of(host: Host | None, python: Python | None, driver: Driver | None, 
     return Machine(
         system=host.system if host and host.system else "linux",
         machine=torch_builds.machine_name((python and python.machine) or (host and host.machine) or "x86_64"),
-        glibc=host.glibc if host and host.system == "linux" else None,
+        glibc=_glibc_of(host) if host and host.system == "linux" else None,
         python=python.minor if python else (0, 0),
         free_threaded=bool(python and python.tag.endswith("t")),
         driver=driver.release if driver else "",
@@ -161,6 +161,12 @@ def machine_of(host: Host | None, python: Python | None, driver: Driver | None, 
         windows_driver=on_windows,
         capabilities=tuple(capability for capability in named if capability),
     )
+
+
+def _glibc_of(host: Host) -> str | None:
+    """Its version; "" for another C library; None where nobody looked, as in a report that somebody pasted."""
+    looked = bool(host.boot_id) or host.distribution.lower().startswith("alpine")
+    return host.glibc or ("" if looked else None)
 
 
 def judge(release: Release, build: Build, machine: Machine) -> Fit | Refusal:

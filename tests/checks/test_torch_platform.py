@@ -51,6 +51,9 @@ CASES = [
         python(), LINUX, torch("2.13.0+cpu"), driver("470.82.01", "11.4"), gpus("Tesla K40c"),
     )),
     Case("Blackwell hidden on purpose", (python("3.9.18"), LINUX, torch("2.8.0+cpu"), RTX_5090, masked("")), NOTE),
+    Case("a pasted report that does not name the C library", (
+        python(), Host(system="linux", machine="x86_64"), NO_TORCH,
+    )),
     Case("aarch64", (python(machine="aarch64"), ARM, NO_TORCH)),
     Case("Windows", (python(machine="AMD64"), Host(system="windows", machine="AMD64"), NO_TORCH)),
     Case("Windows on ARM, of which nothing is known", (

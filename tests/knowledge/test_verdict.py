@@ -162,7 +162,10 @@ def test_the_machine_of_the_facts() -> None:
     windows = machine_of(Host(system="windows", machine="AMD64"), None, None)
     assert (windows.system, windows.machine, windows.glibc, windows.windows_driver) == ("windows", "x86_64", None, True)
     assert machine_of(Host(system="linux", wsl=2), None, None).windows_driver
-    assert machine_of(Host(system="linux", glibc=""), None, None).glibc == ""
+    alpine = Host(system="linux", distribution="Alpine Linux")
+    assert machine_of(alpine, None, None).glibc == ""
+    assert machine_of(Host(system="linux", boot_id="5f1c"), None, None).glibc == ""
+    assert machine_of(Host(system="linux"), None, None).glibc is None
 
 
 CAPABILITIES = st.sampled_from(
