@@ -120,7 +120,6 @@ NCCL_ENV_INVALID = Problem(
         "{variable}={value} ({source})\nread as: {taken_as}; accepted: {accepts}",
         "{variable}={value},来源:{source}\n读作:{taken_as};可用值:{accepts}",
     ),
-    help=Text("accepted: {accepts}", "可用值:{accepts}"),
     confirm="NCCL_DEBUG=INFO prints `set by environment to` with the value that was read",
     refs=(NCCL_PAGE,),
     situations={
@@ -281,7 +280,8 @@ def nccl_env_invalid(
             misread = nccl_variables.misread(name, setting.value, seen.version)
             if misread is not None:
                 told = {**_evidence(setting), "taken_as": misread.taken_as, "accepts": misread.accepts}
-                yield NCCL_ENV_INVALID.found("refused" if misread.fails else None, **told)
+                finding = NCCL_ENV_INVALID.found("refused" if misread.fails else None, **told)
+                yield finding.mended_by(seen.mend(name, misread.meant or None))
 
 
 @check(NCCL_ENV_UNKNOWN)

@@ -39,9 +39,8 @@ WRONG_INTERFACE = Problem(
         "多机训练时,各 rank 会卡在 init_process_group 或首个集合通信操作,直到超时",
     ),
     seen=Text(
-        "{decided}\n{interface} {address}: {kind}, {barrier}\n{better} {better_address}: {why_better}\n{scale}",
-        "{decided}\n所选接口 {interface} {address}:{kind},{barrier}\n"
-        "可用接口 {better} {better_address}:{why_better}\n{scale}",
+        "{decided}\n{interface} {address}: {kind}\n{better} {better_address}: {why_better}\n{scale}",
+        "{decided}\n所选接口 {interface} {address}:{kind}\n可用接口 {better} {better_address}:{why_better}\n{scale}",
     ),
     command="export NCCL_SOCKET_IFNAME='={better}'",
     confirm="NCCL_DEBUG=INFO, then look for `Bootstrap: Using` and `NET/Socket : Using` in the log",
@@ -122,8 +121,7 @@ def _evidence(
     return {
         "interface": taken.label,
         "address": str(taken),
-        "kind": nic.kind if nic else None,
-        "barrier": barrier(nics, taken.interface, taken.family),
+        "kind": " / ".join(dict.fromkeys((nic.kind if nic else "?", barrier(nics, taken.interface, taken.family)))),
         "better": better.name if better else None,
         "better_address": str(addresses[0]) if addresses else None,
         "why_better": "route -> MASTER_ADDR" if better and better == nics.to_master else "default route",

@@ -22,11 +22,26 @@ class Misread:
         taken_as: what the reader makes of it: "0", "8", "unset"; empty where it refuses to start.
         accepts: the values it reads, in short.
         fails: whether the program ends with an error for it.
+        meant: the value that was probably meant, empty if that is not plain.
     """
 
     taken_as: str = ""
     accepts: str = ""
     fails: bool = False
+    meant: str = ""
+
+
+# Words and units that people write where a number is read.
+ON, OFF = ("true", "yes", "on", "enable", "enabled", "t", "y"), ("false", "no", "off", "disable", "disabled", "f", "n")
+UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+FAMILIES = {
+    "ipv4": "AF_INET",
+    "ipv6": "AF_INET6",
+    "inet": "AF_INET",
+    "inet6": "AF_INET6",
+    "4": "AF_INET",
+    "6": "AF_INET6",
+}
 
 
 def _rows() -> dict[str, Any]:
@@ -112,12 +127,14 @@ def misread(name: str, value: str, version: str = "") -> Misread | None:
     if bare in _names("nccl", "levels", "names"):
         levels = rows["levels"]["values"].split()
         fine = value in levels or value[:1].isdigit() or not value
-        return None if fine else Misread("unset", ", ".join(levels))
+        meant = value.strip().upper()
+        return None if fine else Misread("unset", ", ".join(levels), meant=meant if meant in levels else "")
     if bare in rows["choices"] and bare != "exact_case":
         words = rows["choices"][bare].split()
         exact = bare in _names("nccl", "choices", "exact_case")
         fine = value in words or (not exact and value.upper() in words) or not value
-        return None if fine else Misread("unset", ", ".join(words))
+        meant = FAMILIES.get(value.strip().lower(), value.strip().upper())
+        return None if fine else Misread("unset", ", ".join(words), meant=meant if meant in words else "")
     if bare in ("ALGO", "PROTO", "DEBUG_SUBSYS"):
         return _misread_list(bare, value, version)
     return None
@@ -132,12 +149,20 @@ def _misread_number(bare: str, value: str) -> Misread | None:
     accepts = f"{low} .. {high}" if low is not None else "a number"
     accepts = "0, 1" if switch else accepts
     if number is None:
-        return Misread(str(_beginning(value)), accepts)
+        return Misread(str(_beginning(value)), accepts, meant=_number_meant(value, switch))
     if low is not None and not low <= number <= high and number != -2:
         return Misread(str(number), accepts)
     if re.match(r"\s*[+-]?0[0-7]+\s*$", value) and int(value, 10) != number:
-        return Misread(f"{number} (octal)", accepts)
+        return Misread(f"{number} (octal)", accepts, meant=str(int(value, 10)))
     return None
+
+
+def _number_meant(value: str, switch: bool) -> str:
+    word = value.strip().lower()
+    sized = re.fullmatch(r"(\d+)\s*([kmg])(i?b)?", word)
+    if sized and not switch:
+        return str(int(sized.group(1)) * UNITS[sized.group(2)])
+    return "1" if word in ON else "0" if word in OFF else ""
 
 
 def _misread_list(bare: str, value: str, version: str) -> Misread | None:
@@ -163,7 +188,7 @@ def _misread_by_torch(name: str, value: str) -> Misread | None:
         *("y", "yes", "1", "t", "true"),
         *("n", "no", "0", "f", "false"),
     ):
-        return Misread("", "0, 1, true, false", fails=True)
+        return Misread("", "0, 1, true, false", fails=True, meant=_number_meant(value, switch=True))
     if name in _names("torch", "numbers") and not re.match(r"\s*[+-]?\d", value):
         return Misread("", "a number", fails=True)
     return None

@@ -127,6 +127,12 @@ def test_commands_mend_what_is_set_where_it_is_set() -> None:
     assert found("a misspelling").command == "export NCCL_SOCKET_IFNAME='eth0'"
 
 
+def test_a_misread_value_gets_the_one_that_was_meant_or_goes() -> None:
+    assert found("a word for a number").command == "export NCCL_IB_DISABLE='1'"
+    assert found("a unit").command == "export NCCL_BUFFSIZE='8388608'"
+    assert found("no algorithm", BAD).command == "unset NCCL_ALGO"
+
+
 def test_what_a_value_is_read_as() -> None:
     assert found("a word for a number").evidence["taken_as"] == "0"
     assert found("a unit").evidence["taken_as"] == "8"

@@ -94,6 +94,29 @@ def test_misread(name: str, value: str, version: str, taken_as: str, fails: bool
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("NCCL_IB_DISABLE", "true", "1"),
+        ("NCCL_IB_DISABLE", "Off", "0"),
+        ("NCCL_IB_DISABLE", "maybe", ""),
+        ("NCCL_IB_DISABLE", "1M", ""),
+        ("NCCL_BUFFSIZE", "8M", "8388608"),
+        ("NCCL_BUFFSIZE", "64 KiB", "65536"),
+        ("NCCL_IB_TIMEOUT", "022", "22"),
+        ("NCCL_P2P_LEVEL", "nvl", "NVL"),
+        ("NCCL_P2P_LEVEL", "far", ""),
+        ("NCCL_SOCKET_FAMILY", "ipv4", "AF_INET"),
+        ("NCCL_SOCKET_FAMILY", "af_inet6", "AF_INET6"),
+        ("NCCL_DEBUG", "verbose", ""),
+        ("TORCH_NCCL_BLOCKING_WAIT", "on", "1"),
+    ],
+)
+def test_what_was_meant(name: str, value: str, meant: str) -> None:
+    told = variables.misread(name, value)
+    assert told is not None and told.meant == meant
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("NCCL_IB_DISABLE", "1"),
