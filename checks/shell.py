@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor import Finding, Problem, Severity, Text, Topic, check, summary
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.host import Host
 from envdoctor.facts.shell_files import ShellFiles, ShellLine
@@ -13,33 +13,24 @@ from envdoctor.model import Scalar
 
 TOPIC = Topic("shell", 400, Text("shell start-up files", "shell 启动文件"))
 
-CONDA_NOT_ON_PATH = Problem(
-    code="conda-not-on-path",
+CONDA_OTHER_SHELL = Problem(
+    code="conda-other-shell",
     severity=Severity.WARNING,
-    title=Text("conda is installed in {root} and not found on PATH", "conda 安装在 {root},但 PATH 中找不到"),
+    title=Text(
+        "conda is set up for another shell than {shell}, the login shell",
+        "conda 只为其他 shell 做了初始化,而登录 shell 是 {shell}",
+    ),
     why=Text(
         "`conda activate` fails with `command not found`, and scripts run with another Python",
         "`conda activate` 会报 `command not found`,脚本会用另一个 Python 运行",
     ),
     seen=Text(
-        "{root}/bin/conda exists; PATH has no conda; no start-up file of {shell} initialises it",
-        "{root}/bin/conda 存在;PATH 中没有 conda;{shell} 的启动文件均未初始化它",
+        "SHELL is {shell}; conda in {root} is initialised in {file}:{line}; PATH has no conda",
+        "SHELL 为 {shell};{root} 中的 conda 在 {file}:{line} 初始化;PATH 中没有 conda",
     ),
     help=Text("then open a new shell", "然后重新打开 shell"),
     command="{root}/bin/conda init {shell}",
     confirm="type conda",
-    situations={
-        "other-shell": Situation(
-            title=Text(
-                "conda is set up for another shell than {shell}, the login shell",
-                "conda 只为其他 shell 做了初始化,而登录 shell 是 {shell}",
-            ),
-            seen=Text(
-                "SHELL is {shell}; conda is initialised in {file}:{line}; PATH has no conda",
-                "SHELL 为 {shell};conda 在 {file}:{line} 中初始化;PATH 中没有 conda",
-            ),
-        ),
-    },
 )
 
 CUDA_NOT_ON_PATH = Problem(
@@ -101,20 +92,17 @@ KINDS = (
 )
 
 
-@check(CONDA_NOT_ON_PATH)
-def conda_not_on_path(shell: ShellFiles, environment: Environment) -> Iterable[Finding]:
-    """Installed and set up for no shell, or for another than the user's. Beside a venv in use it is a note."""
-    name = shell.shell if shell.shell in ("bash", "zsh", "fish") else "bash"
-    if not shell.conda_roots or shell.conda or environment.get("CONDA_PREFIX") or shell.sets_up_conda(name):
+@check(CONDA_OTHER_SHELL)
+def conda_other_shell(shell: ShellFiles, environment: Environment) -> Iterable[Finding]:
+    """`conda init` was run under bash, say, and the user has zsh. Beside a venv in use it is a note."""
+    if shell.shell not in ("bash", "zsh", "fish") or shell.conda or environment.get("CONDA_PREFIX"):
         return
-    root = shell.conda_roots[0]
     elsewhere = shell.sets_up_conda()
-    if elsewhere is not None:
-        finding = CONDA_NOT_ON_PATH.found(
-            "other-shell", root=root, shell=name, file=elsewhere.file, line=elsewhere.line
-        )
-    else:
-        finding = CONDA_NOT_ON_PATH.found(root=root, shell=name)
+    if elsewhere is None or not shell.conda_roots or shell.sets_up_conda(shell.shell):
+        return
+    finding = CONDA_OTHER_SHELL.found(
+        root=shell.conda_roots[0], shell=shell.shell, file=elsewhere.file, line=elsewhere.line
+    )
     yield finding.at(Severity.NOTE) if environment.get("VIRTUAL_ENV") else finding
 
 
