@@ -55,18 +55,17 @@ CASES = [
     Case("the module is loaded", (ShellFiles(modules=("cuda/12.4",)), Host(modules=("cuda/12.4",)))),
     Case("nvcc is there without its module", (ShellFiles(modules=("cuda/12.4",), nvcc="/usr/bin/nvcc"), Host())),
     Case("nothing is known", (Missing("shell-files", "hung"), NOTHING, Host())),
+    Case("conda is set up nowhere, which another topic tells", (ShellFiles("zsh", HOME, bashrc(), ROOT), NOTHING)),
+    Case("a shell that conda does not know", (ShellFiles("tcsh", HOME, bashrc(BLOCK), ROOT), NOTHING)),
     Case(
-        "conda is set up nowhere", (ShellFiles("bash", HOME, bashrc(), ROOT), NOTHING), {"conda-not-on-path": "warning"}
-    ),
-    Case(
-        "a venv is in use beside it",
-        (ShellFiles("", HOME, (), ROOT), Environment({"VIRTUAL_ENV": "/v"})),
-        {"conda-not-on-path": "note"},
+        "conda is set up for bash, the user has zsh and works in a venv",
+        (ShellFiles("zsh", HOME, bashrc(BLOCK), ROOT), Environment({"VIRTUAL_ENV": "/v"})),
+        {"conda-other-shell": "note"},
     ),
     Case(
         "conda is set up for bash, the user has zsh",
         (ShellFiles("zsh", HOME, bashrc(BLOCK), ROOT), NOTHING),
-        {"conda-not-on-path": "warning"},
+        {"conda-other-shell": "warning"},
     ),
     Case(
         "two toolkits and no PATH",
@@ -108,7 +107,6 @@ def test_case(case: Case) -> None:
 @pytest.mark.parametrize(
     ("about", "command"),
     [
-        ("conda is set up nowhere", "/home/me/miniconda3/bin/conda init bash"),
         ("conda is set up for bash, the user has zsh", "/home/me/miniconda3/bin/conda init zsh"),
         ("two toolkits and no PATH", "export CUDA_HOME=/usr/local/cuda-12.4 PATH=/usr/local/cuda-12.4/bin:$PATH"),
         ("CUDA as a module", "module load cuda/12.4"),
