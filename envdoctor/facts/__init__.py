@@ -40,6 +40,10 @@ KINDS = {
     "cpu": "cpu:Cpu",
     "disks": "disks:Disks",
     "shell-files": "shell_files:ShellFiles",
+    "network-settings": "network_settings:NetworkSettings",
+    "index-probes": "index:IndexProbes",
+    "conda-config": "conda:CondaConfig",
+    "uv-config": "uv:UvConfig",
 }
 
 

@@ -95,3 +95,4 @@ def wheels(url: str) -> Wheels | None:
 
 # Recommended in this order where a dead or broken mirror is to be replaced and the row names no other.
 FIRST_CHOICE = "https://mirrors.aliyun.com/pypi/simple"
+SECOND_CHOICE = "https://mirrors.huaweicloud.com/repository/pypi/simple"

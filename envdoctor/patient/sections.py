@@ -114,4 +114,8 @@ SECTIONS: "Tuple[Section, ...]" = (
     Section("cpu", "cpu:cpu", "here", linux=True),
     Section("disks", "disks:disks", "disks", limit_s=12.0),
     Section("shell-files", "shell_files:shell_files", "home"),
+    Section("network-settings", "network_settings:network_settings", "packages"),
+    Section("index-probes", "index_probe:index_probes", "indexes", limit_s=5.0, network=True, after="pip-effective"),
+    Section("conda-config", "conda_config:conda_config", "packages"),
+    Section("uv-config", "uv_config:uv_config", "packages"),
 )

@@ -1,0 +1,372 @@
+"""Do the package indexes that pip asks answer, with what pip needs?"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+
+from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor.facts.host import Host
+from envdoctor.facts.index import IndexProbe, IndexProbes
+from envdoctor.facts.pip import PipConfig, PipEffective, host_of
+from envdoctor.facts.pip_rules import put
+from envdoctor.facts.python import Python
+from envdoctor.facts.torch import TorchInstall
+from envdoctor.knowledge import mirrors, torch_builds
+from envdoctor.knowledge.versions import numbers
+from envdoctor.model import Scalar
+
+TOPIC = Topic("pip-index", 310, Text("the package indexes pip asks", "pip 所访问的软件包索引"))
+# pip itself waits 15 s per try; an index this slow at its first page makes every install crawl.
+SLOW_S = 2.0
+# A mirror that lacks a release this many days old is behind, not merely between two synchronisations.
+BEHIND_DAYS = 30
+UNREACHED = ("no-name", "refused", "reset", "timeout", "no-route", "not-http", "failed")
+
+
+def name_of(python: Python | None) -> str:
+    return shlex.quote(python.executable) if python and python.executable else "python"
+
+
+def instead(probe: IndexProbe, config: PipConfig | None, python: Python | None) -> str | None:
+    """The command that puts another mirror in the place of this index; None for an extra index."""
+    if probe.option != "index-url" or config is None:
+        return None
+    mirror = mirrors.pypi_mirror(probe.url)
+    better = mirror.instead if mirror and mirror.instead else mirrors.FIRST_CHOICE
+    if mirror and host_of(better) == host_of(probe.url):
+        better = mirrors.SECOND_CHOICE
+    return put(config, config.winner("index-url"), "index-url", better, name_of(python))
+
+
+def evidence_of(probe: IndexProbe) -> dict[str, Scalar]:
+    return {
+        "host": host_of(probe.url), "url": probe.url, "option": probe.option, "outcome": probe.outcome,
+        "detail": probe.detail or "-", "status": probe.status, "address": probe.address or "-",
+    }  # fmt: skip
+
+
+PIP_INDEX_UNREACHABLE = Problem(
+    code="pip-index-unreachable",
+    severity=Severity.ERROR,
+    title=Text("the package index {host} cannot be reached", "无法访问软件包索引 {host}"),
+    why=Text(
+        "pip installs nothing from there, and waits long before it says so", "pip 无法从该处安装,且要等待很久才会报错"
+    ),
+    seen=Text("{url}: {outcome}, {detail}", "{url}:{outcome},{detail}"),
+    confirm="curl -sSI --max-time 5 {url}",
+    caused_by=("pip-mirror-dead", "pip-proxy", "pip-ssl"),
+    situations={
+        "no-name": Situation(
+            title=Text("the name of the package index {host} does not resolve", "软件包索引的主机名 {host} 无法解析"),
+            seen=Text("{url}: {detail} (getaddrinfo)", "{url}:{detail}(getaddrinfo)"),
+        ),
+        "intranet": Situation(
+            title=Text("{host} exists inside {cloud} only", "{host} 只在 {cloud} 内网中存在"),
+            seen=Text("{url}: {outcome}, {detail}", "{url}:{outcome},{detail}"),
+        ),
+        "timeout": Situation(
+            title=Text("the package index {host} does not answer within 3 s", "软件包索引 {host} 在 3 秒内没有应答"),
+            seen=Text("{url}: no answer from {address}", "{url}:{address} 没有应答"),
+        ),
+        "status": Situation(
+            title=Text("the package index {host} answers with HTTP {status}", "软件包索引 {host} 返回 HTTP {status}"),
+            seen=Text("{url}: HTTP {status}", "{url}:HTTP {status}"),
+        ),
+        "portal": Situation(
+            title=Text("{host} answers with a page that is no package index", "{host} 返回的页面不是软件包索引"),
+            why=Text(
+                "a login page or a portal stands in between: pip finds no package",
+                "中间隔着登录页或认证门户:pip 找不到任何包",
+            ),
+            seen=Text("{url}: {content_type}, without a single file", "{url}:{content_type},不含任何文件"),
+        ),
+    },
+)
+
+
+def _unreachable(probe: IndexProbe) -> Finding | None:
+    evidence = evidence_of(probe)
+    mirror = mirrors.pypi_mirror(probe.url)
+    if probe.outcome in UNREACHED:
+        if mirror and mirror.intranet:
+            return PIP_INDEX_UNREACHABLE.found("intranet", **evidence, cloud=mirror.intranet)
+        return PIP_INDEX_UNREACHABLE.found(
+            probe.outcome if probe.outcome in ("no-name", "timeout") else None, **evidence
+        )
+    if probe.reached and (probe.status or 0) >= 500:
+        return PIP_INDEX_UNREACHABLE.found("status", **evidence)
+    if probe.reached and probe.status == 200 and probe.page == "other":
+        return PIP_INDEX_UNREACHABLE.found("portal", **evidence, content_type=probe.content_type or "-")
+    return None
+
+
+@check(PIP_INDEX_UNREACHABLE)
+def pip_index_unreachable(
+    probes: IndexProbes, config: PipConfig | None, host: Host | None, torch: TorchInstall | None, python: Python | None
+) -> Iterable[Finding]:
+    """An error where no index is left and one was chosen or is needed; else the machine may be meant to be offline."""
+    found = [(probe, finding) for probe in probes.indexes if (finding := _unreachable(probe))]
+    none_left = len(found) == len(probes.indexes)
+    chosen = config is not None and config.winner("index-url") is not None
+    wanted = chosen or torch is None
+    in_job = bool(host and host.scheduler.kind)
+    for probe, finding in found:
+        mended = finding.mended_by(instead(probe, config, python) or f"curl -sSI --max-time 5 {shlex.quote(probe.url)}")
+        yield mended if none_left and wanted and not in_job else mended.at(Severity.WARNING)
+
+
+PIP_SSL = Problem(
+    code="pip-ssl",
+    severity=Severity.ERROR,
+    title=Text("the certificate of {host} does not verify", "{host} 的证书校验失败"),
+    why=Text("pip refuses to talk to the index", "pip 拒绝与该索引通信"),
+    seen=Text("{url}: {detail}", "{url}:{detail}"),
+    confirm="openssl s_client -connect {host}:443 -servername {host} </dev/null",
+    caused_by=("python-ssl-missing",),
+    situations={
+        "authority": Situation(
+            title=Text(
+                "the certificate of {host} comes from an authority this Python does not know",
+                "{host} 的证书由该 Python 不认识的机构签发",
+            ),
+            help=Text(
+                "a company's proxy that opens TLS signs with its own authority: give pip the bundle that holds it",
+                "解密 TLS 的企业代理会用自己的机构签发证书:请让 pip 使用包含该机构的证书文件",
+            ),
+        ),
+        "expired": Situation(
+            title=Text("the certificate of {host} is not valid today", "{host} 的证书今天无效"),
+            command="date",
+            help=Text("either it has expired, or this machine's clock is wrong", "要么证书已过期,要么本机时钟有误"),
+        ),
+        "name": Situation(
+            title=Text("the certificate of {host} is for another name", "{host} 的证书属于另一个名称"),
+            command="openssl s_client -connect {host}:443 -servername {host} </dev/null",
+            help=Text("a portal or a wrong address answers in its place", "应答的可能是认证门户或错误的地址"),
+        ),
+        "bundle": Situation(
+            title=Text(
+                "the certificate bundle pip is told to use cannot be loaded", "pip 被指定使用的证书文件无法加载"
+            ),
+            seen=Text("{bundle} at {place}: {detail}", "{place} 处的 {bundle}:{detail}"),
+        ),
+    },
+)
+
+# OpenSSL's verdicts (x509_vfy.h): 18 and 19 self-signed, 20 and 21 unknown issuer; 9 and 10 dates; 62 and 64 names.
+VERDICTS = {
+    18: "authority",
+    19: "authority",
+    20: "authority",
+    21: "authority",
+    9: "expired",
+    10: "expired",
+    62: "name",
+    64: "name",
+}
+BUNDLES = {"debian": "/etc/ssl/certs/ca-certificates.crt", "red": "/etc/pki/tls/certs/ca-bundle.crt"}
+
+
+@check(PIP_SSL)
+def pip_ssl(
+    probes: IndexProbes, config: PipConfig | None, host: Host | None, python: Python | None
+) -> Iterable[Finding]:
+    """A certificate that does not verify, or a bundle that cannot be loaded."""
+    for probe in probes.indexes:
+        if probe.outcome == "bad-bundle":
+            cert = config.winner("cert") if config else None
+            named: dict[str, Scalar] = {
+                "bundle": cert.value if cert else "-",
+                "place": cert.place if cert else "REQUESTS_CA_BUNDLE",
+            }
+            command = f"unset {cert.variable}" if cert and cert.variable else "unset REQUESTS_CA_BUNDLE CURL_CA_BUNDLE"
+            if cert and not cert.variable:
+                command = f"{name_of(python)} -m pip config --{cert.level} unset {cert.section}.cert"
+            yield PIP_SSL.found("bundle", **evidence_of(probe), **named).mended_by(command)
+        elif probe.outcome == "tls":
+            situation = VERDICTS.get(probe.verify_code or 0)
+            finding = PIP_SSL.found(situation, **evidence_of(probe))
+            if situation == "authority":
+                red = bool(
+                    host and host.distribution.lower().startswith(("rhel", "rocky", "centos", "alma", "fedora", "red"))
+                )
+                bundle = BUNDLES["red" if red else "debian"]
+                finding = finding.mended_by(f"{name_of(python)} -m pip config --user set global.cert {bundle}")
+            yield finding if probe.option == "index-url" else finding.at(Severity.WARNING)
+
+
+PIP_PROXY = Problem(
+    code="pip-proxy",
+    severity=Severity.ERROR,
+    title=Text("the proxy pip goes through does not work", "pip 所用的代理不可用"),
+    why=Text("no index can be reached through it", "无法通过它访问任何索引"),
+    seen=Text("{proxy} for {url}: {detail}", "{proxy} 用于 {url}:{detail}"),
+    command="env -u http_proxy -u https_proxy -u HTTPS_PROXY -u ALL_PROXY python -m pip index versions torch",
+    help=Text(
+        "this tries without the proxy; where it is needed, correct its address",
+        "此命令不经代理尝试;若确需代理,请更正其地址",
+    ),
+    situations={
+        "login": Situation(
+            title=Text("the proxy asks for a login", "代理要求登录"),
+            help=Text("its address needs user:password@ in front of the host", "其地址中主机名前需要 user:password@"),
+        ),
+    },
+)
+
+
+@check(PIP_PROXY)
+def pip_proxy(probes: IndexProbes) -> Iterable[Finding]:
+    """A proxy that is not there, refuses the tunnel, or wants a login."""
+    for probe in probes.indexes:
+        if probe.outcome == "proxy":
+            login = probe.proxy_status == 407
+            finding = PIP_PROXY.found("login" if login else None, **evidence_of(probe), proxy=probe.proxy)
+            yield finding if probe.option == "index-url" else finding.at(Severity.WARNING)
+
+
+PIP_MIRROR_BLOCKED = Problem(
+    code="pip-mirror-blocked",
+    severity=Severity.ERROR,
+    title=Text("{host} refuses pip by its name, and answers others", "{host} 按名称拒绝 pip,却应答其他客户端"),
+    why=Text(
+        'pip says "from versions: none" although the package is there', '软件包明明存在,pip 却报 "from versions: none"'
+    ),
+    seen=Text(
+        "{url}: HTTP {status} for pip's User-Agent, HTTP {status_plain} for another",
+        "{url}:对 pip 的 User-Agent 返回 HTTP {status},对其他的返回 HTTP {status_plain}",
+    ),
+)
+
+
+@check(PIP_MIRROR_BLOCKED)
+def pip_mirror_blocked(probes: IndexProbes, config: PipConfig | None, python: Python | None) -> Iterable[Finding]:
+    """The same page refused to pip and given to a browser."""
+    for probe in probes.indexes:
+        if probe.status in (403, 406, 429) and probe.status_plain == 200:
+            finding = PIP_MIRROR_BLOCKED.found(**evidence_of(probe), status_plain=probe.status_plain)
+            command = instead(probe, config, python)
+            yield finding.mended_by(command) if command else finding.at(Severity.WARNING)
+
+
+PIP_MIRROR_FOREIGN_LINKS = Problem(
+    code="pip-mirror-foreign-links",
+    severity=Severity.WARNING,
+    title=Text("{host} lists files that lie on {files}", "{host} 列出的文件位于 {files}"),
+    why=Text(
+        "the mirror speeds up the list only: downloads go to the other host", "该镜像只加速了列表:下载仍走另一主机"
+    ),
+    seen=Text("{url}: links lead to {files}", "{url}:链接指向 {files}"),
+)
+
+
+def _site(host: str) -> str:
+    """The part of a host name that its owner registered: two labels, three under such as edu.cn."""
+    labels = host.split(".")
+    second_level = (
+        len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in ("edu", "com", "org", "net", "ac", "gov", "co")
+    )
+    return ".".join(labels[-3 if second_level else -2 :])
+
+
+@check(PIP_MIRROR_FOREIGN_LINKS)
+def pip_mirror_foreign_links(probes: IndexProbes, effective: PipEffective | None) -> Iterable[Finding]:
+    """A mirror of the table whose files are another site's; for any other index this may be its own way, and a note."""
+    default = host_of(effective.default_index) if effective else ""
+    for probe in probes.indexes:
+        own = {_site(host_of(probe.url)), _site(host_of(probe.final_url or probe.url))}
+        if probe.status == 200 and probe.file_hosts and host_of(probe.url) != default:
+            files = probe.file_hosts[0]
+            if _site(files) not in own:
+                finding = PIP_MIRROR_FOREIGN_LINKS.found(**evidence_of(probe), files=files)
+                yield finding if mirrors.pypi_mirror(probe.url) else finding.at(Severity.NOTE)
+
+
+PIP_INDEX_STALE = Problem(
+    code="pip-index-stale",
+    severity=Severity.WARNING,
+    title=Text("{host} is behind: its newest torch is {newest}", "{host} 已落后:其最新的 torch 为 {newest}"),
+    why=Text(
+        '"no matching distribution" for newer releases of torch and of what goes with it',
+        '安装较新的 torch 及其配套包时会报 "no matching distribution"',
+    ),
+    seen=Text(
+        "{url}: torch up to {newest}; {expected} came out on {date}",
+        "{url}:torch 最新为 {newest};{expected} 已于 {date} 发布",
+    ),
+)
+
+
+def expected_release() -> torch_builds.Release:
+    """The newest release of torch on the official index that every mirror should have by now, by our table's date."""
+    newest_first = sorted(torch_builds.releases(), key=lambda release: numbers(release.version), reverse=True)
+    latest = max(release.date for release in newest_first)
+    return next(r for r in newest_first if r.default and _days(r.date) <= _days(latest) - BEHIND_DAYS)
+
+
+def _days(date: str) -> int:
+    import datetime
+
+    return datetime.date.fromisoformat(date).toordinal()
+
+
+@check(PIP_INDEX_STALE)
+def pip_index_stale(probes: IndexProbes, config: PipConfig | None, python: Python | None) -> Iterable[Finding]:
+    """A full index whose list of torch, read to its end, stops before a release that has been out for a while."""
+    release = expected_release()
+    for probe in probes.indexes:
+        full = probe.option == "index-url" and probe.whole and probe.newest
+        if full and numbers(probe.newest) < numbers(release.version):
+            finding = PIP_INDEX_STALE.found(
+                **evidence_of(probe), newest=probe.newest, expected=release.version, date=release.date
+            )
+            yield finding.mended_by(instead(probe, config, python))
+
+
+PIP_INDEX_SLOW = Problem(
+    code="pip-index-slow",
+    severity=Severity.WARNING,
+    title=Text("{host} takes {seconds:.1f} s for its first word", "{host} 首次应答耗时 {seconds:.1f} 秒"),
+    why=Text("pip asks for dozens of such pages before it installs", "pip 安装前要请求数十个这样的页面"),
+    seen=Text(
+        "{url}: name {resolve:.2f} s, connection {connect:.2f} s, TLS {tls:.2f} s, first byte {first:.2f} s",
+        "{url}:域名解析 {resolve:.2f} 秒,连接 {connect:.2f} 秒,TLS {tls:.2f} 秒,首字节 {first:.2f} 秒",
+    ),
+)
+
+
+@check(PIP_INDEX_SLOW)
+def pip_index_slow(probes: IndexProbes, config: PipConfig | None, python: Python | None) -> Iterable[Finding]:
+    """An index that answers, after two seconds or more."""
+    for probe in probes.indexes:
+        steps = (probe.resolve_s or 0.0, probe.connect_s or 0.0, probe.tls_s or 0.0, probe.first_byte_s or 0.0)
+        if probe.status == 200 and sum(steps) >= SLOW_S:
+            finding = PIP_INDEX_SLOW.found(
+                **evidence_of(probe),
+                seconds=sum(steps),
+                resolve=steps[0],
+                connect=steps[1],
+                tls=steps[2],
+                first=steps[3],
+            )
+            yield finding.mended_by(instead(probe, config, python))
+
+
+@summary
+def line(probes: IndexProbes) -> tuple[Text, Mapping[str, Scalar]] | None:
+    indexes = probes.indexes
+    if not indexes:
+        return None
+    first = indexes[0]
+    values: dict[str, Scalar] = {"host": host_of(first.url), "newest": first.newest or None}
+    if first.status == 200:
+        values["seconds"] = (first.connect_s or 0.0) + (first.tls_s or 0.0) + (first.first_byte_s or 0.0)
+        if first.newest and first.whole:
+            return Text(
+                "{host} answers in {seconds:.2f} s, torch up to {newest}",
+                "{host} 应答 {seconds:.2f} 秒,torch 最新为 {newest}",
+            ), values
+        return Text("{host} answers in {seconds:.2f} s", "{host} 应答 {seconds:.2f} 秒"), values
+    values["outcome"] = f"HTTP {first.status}" if first.status else first.outcome
+    return Text("{host}: {outcome}", "{host}:{outcome}"), values

@@ -1,0 +1,389 @@
+"""patient/index_probe.py against real servers on this machine: indexes good and bad, TLS, proxies, silence."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envdoctor import decode
+from envdoctor.facts.index import IndexProbe, IndexProbes
+from envdoctor.patient import index_probe, probe_http
+from envdoctor.patient.sections import Ask, NotHere
+from tests import needs
+
+AGENT = 'pip/26.3 {"ci":null}'
+PAGE = """<!DOCTYPE html><html>
+<head><meta name="pypi:repository-version" content="1.0"><title>Links for torch</title></head>
+<body>{links}</body></html>"""
+Answer = Callable[[BaseHTTPRequestHandler], tuple[int, dict[str, str], bytes]]
+
+
+def listing(*versions: str, host: str = "") -> bytes:
+    links = (
+        f'<a href="{host}/packages/torch-{v}-cp312-cp312-manylinux_2_28_x86_64.whl#sha256=0">x</a>' for v in versions
+    )
+    return PAGE.format(links="\n".join(links)).encode()
+
+
+def page(content: bytes, kind: str = "text/html") -> Answer:
+    return lambda handler: (200, {"Content-Type": kind}, content)
+
+
+@contextlib.contextmanager
+def serving(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """A server on a free port of this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, headers, body = answer(self)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+def probe(url: str, **how: Any) -> IndexProbe:
+    settings = {"user_agent": AGENT, "cert": "", "client_cert": "", "proxy": "", "trusted_hosts": [], **how}
+    found = index_probe.probe_all([{"kind": "index", "option": "index-url", "url": url}], settings)
+    fact = decode.fact("index-probes", {"probes": found})
+    assert isinstance(fact, IndexProbes)
+    return fact.probes[0]
+
+
+def test_an_index_as_it_should_be() -> None:
+    with serving(page(listing("2.9.1", "2.15.0", "2.16.0rc1"))) as port:
+        found = probe(f"http://127.0.0.1:{port}/simple/")
+    assert (found.outcome, found.status, found.page, found.newest) == ("answered", 200, "index", "2.15.0")
+    assert found.whole and found.file_hosts == ("127.0.0.1",)
+    assert found.connect_s is not None and found.first_byte_s is not None
+
+
+def test_pip_is_asked_for_as_pip_asks() -> None:
+    asked: list[tuple[str, str | None, str | None]] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+        asked.append((handler.path, handler.headers["User-Agent"], handler.headers["Authorization"]))
+        assert "application/vnd.pypi.simple.v1+json" in handler.headers["Accept"]
+        return (
+            200,
+            {"Content-Type": "application/vnd.pypi.simple.v1+json"},
+            b'{"files":[{"url":"torch-2.9.1-cp312-x.whl"}]}',
+        )
+
+    with serving(answer) as port:
+        found = probe(f"http://ada:p%40ss@127.0.0.1:{port}/simple")
+    assert asked == [("/simple/torch/", AGENT, "Basic YWRhOnBAc3M=")]
+    assert (found.page, found.newest) == ("index", "2.9.1")
+
+
+def test_a_firewall_against_pip() -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+        return (
+            (403 if handler.headers["User-Agent"].startswith("pip/") else 200),
+            {"Content-Type": "text/html"},
+            listing("2.9.1"),
+        )
+
+    with serving(answer) as port:
+        found = probe(f"http://127.0.0.1:{port}/simple")
+    assert (found.status, found.status_plain) == (403, 200)
+
+
+def test_files_of_another_host() -> None:
+    with serving(page(listing("2.9.1", host="https://files.elsewhere.example"))) as port:
+        found = probe(f"http://127.0.0.1:{port}/simple")
+    assert found.file_hosts == ("files.elsewhere.example",)
+
+
+def test_the_end_of_a_long_page_is_asked_for() -> None:
+    whole = listing("2.0.0") + b"<!-- " + b"x" * (400 * 1024) + b" -->" + listing("2.15.0")
+
+    def answer(handler: BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+        wanted = handler.headers["Range"]
+        if wanted:
+            return 206, {"Content-Type": "text/html"}, whole[-int(wanted.rpartition("-")[2]) :]
+        return 200, {"Content-Type": "text/html"}, whole
+
+    with serving(answer) as port:
+        found = probe(f"http://127.0.0.1:{port}/simple")
+    assert (found.newest, found.whole) == ("2.15.0", True)
+    with serving(page(whole)) as port:
+        found = probe(f"http://127.0.0.1:{port}/simple")
+    assert (found.newest, found.whole) == ("2.0.0", False)
+
+
+def test_redirects_are_followed_and_told() -> None:
+    with serving(page(listing("2.9.1"))) as target:
+        moved = {"Location": f"http://127.0.0.1:{target}/elsewhere/torch/"}
+        with serving(lambda handler: (302, moved, b"")) as port:
+            found = probe(f"http://127.0.0.1:{port}/simple")
+    assert (found.status, found.final_url) == (200, f"http://127.0.0.1:{target}/elsewhere/torch/")
+
+
+def test_a_portal_is_no_index() -> None:
+    with serving(page(b"<html><form action=/login>Please log in</form></html>")) as port:
+        assert probe(f"http://127.0.0.1:{port}/simple").page == "other"
+
+
+def test_nobody_listens() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert probe(f"http://127.0.0.1:{port}/simple").outcome == "refused"
+
+
+def test_a_name_that_does_not_exist() -> None:
+    found = probe("https://no-such-host.invalid/simple")
+    assert found.outcome in ("no-name", "timeout")  # a resolver without a network takes its time
+    assert found.status is None
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[int]:
+    """A server that takes connections and never says a word."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(8)
+        yield server.getsockname()[1]
+
+
+def test_silence_ends_within_the_limit_for_all_together() -> None:
+    with silent() as port, serving(page(listing("2.9.1"))) as good:
+        urls = [f"http://127.0.0.1:{port}/{n}" for n in range(5)] + [f"http://127.0.0.1:{good}/simple"]
+        asked = [{"kind": "index", "option": "extra-index-url", "url": url} for url in urls]
+        how = {"user_agent": AGENT, "cert": "", "client_cert": "", "proxy": "", "trusted_hosts": []}
+        began = time.perf_counter()
+        found = index_probe.probe_all(asked, how)
+        took = time.perf_counter() - began
+    assert took < 3.2
+    assert [one["outcome"] for one in found] == ["timeout"] * 5 + ["answered"]
+
+
+def test_what_is_not_http() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(1)
+
+        def greet() -> None:
+            connection, _ = server.accept()
+            connection.recv(1000)
+            connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
+            connection.close()
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        found = probe(f"http://127.0.0.1:{server.getsockname()[1]}/simple")
+        thread.join()
+    assert found.outcome == "not-http"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A private authority, a certificate of it for 127.0.0.1, one for another name and one that has expired."""
+    openssl = needs.program("openssl")
+    folder = tmp_path_factory.mktemp("ca")
+
+    def run(*argv: str) -> None:
+        subprocess.run([openssl, *argv], cwd=folder, check=True, capture_output=True)
+
+    authority = "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign"
+    extensions = [word for extension in authority for word in ("-addext", extension)]
+    key = ["-newkey", "rsa:2048", "-nodes"]
+    run("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=lab ca", *extensions)
+    for name, alternative, days in (
+        ("good", "IP:127.0.0.1", "1"),
+        ("other", "DNS:other.example", "1"),
+        ("expired", "IP:127.0.0.1", "-1"),
+    ):
+        run(
+            "req",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            f"{name}.key",
+            "-out",
+            f"{name}.csr",
+            "-subj",
+            f"/CN={name}",
+        )
+        (folder / "ext").write_text(f"subjectAltName={alternative}\n")
+        dates = ["-days", days] if days != "-1" else ["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"]
+        try:
+            run(
+                "x509",
+                "-req",
+                "-in",
+                f"{name}.csr",
+                "-CA",
+                "ca.pem",
+                "-CAkey",
+                "ca.key",
+                "-out",
+                f"{name}.pem",
+                "-extfile",
+                "ext",
+                *dates,
+            )
+        except subprocess.CalledProcessError:
+            # Before OpenSSL 3.4 a past end is asked for as a negative number of days.
+            run(
+                "x509",
+                "-req",
+                "-in",
+                f"{name}.csr",
+                "-CA",
+                "ca.pem",
+                "-CAkey",
+                "ca.key",
+                "-out",
+                f"{name}.pem",
+                "-extfile",
+                "ext",
+                "-days",
+                "-1",
+            )
+    return folder
+
+
+def tls(folder: Path, name: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    return context
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("good", None), ("other", 64), ("expired", 10)],
+)
+def test_certificates_are_verified_with_the_bundle_in_effect(certificates: Path, name: str, code: int | None) -> None:
+    with serving(page(listing("2.9.1")), tls(certificates, name)) as port:
+        found = probe(f"https://127.0.0.1:{port}/simple", cert=str(certificates / "ca.pem"))
+        unverified = probe(f"https://127.0.0.1:{port}/simple", trusted_hosts=["127.0.0.1"])
+    assert (found.outcome, found.verify_code) == ("answered" if code is None else "tls", code)
+    assert unverified.outcome == "answered"
+
+
+def test_an_unknown_authority(certificates: Path) -> None:
+    with serving(page(listing("2.9.1")), tls(certificates, "good")) as port:
+        found = probe(f"https://127.0.0.1:{port}/simple")
+    assert (found.outcome, found.verify_code) == ("tls", 20)
+    assert "issuer" in found.detail
+
+
+def test_a_bundle_that_is_none(tmp_path: Path) -> None:
+    with serving(page(b"")) as port:
+        assert probe(f"https://127.0.0.1:{port}/simple", cert=str(tmp_path / "absent.pem")).outcome == "bad-bundle"
+
+
+def test_a_proxy_is_used_and_no_proxy_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+        asked.append(handler.path)
+        return 200, {"Content-Type": "text/html"}, listing("2.9.1")
+
+    with serving(answer) as port:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        found = probe("http://index.invalid/simple")
+        assert (found.status, found.proxy) == (200, f"http://127.0.0.1:{port}")
+        assert asked == ["http://index.invalid:80/simple/torch/"]
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert probe(f"http://127.0.0.1:{port}/simple").proxy == ""
+
+
+def test_a_proxy_that_refuses_the_tunnel() -> None:
+    with serving(lambda handler: (200, {}, b"")) as port:  # knows GET alone: CONNECT is answered 501
+        found = probe("https://index.invalid/simple", proxy=f"http://127.0.0.1:{port}")
+    assert (found.outcome, found.proxy_status) == ("proxy", 501)
+
+
+def test_a_proxy_that_is_not_there() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    found = probe("https://index.invalid/simple", proxy=f"127.0.0.1:{port}")
+    assert (found.outcome, found.detail.partition(":")[0]) == ("proxy", "refused")
+    assert probe("https://index.invalid/simple", proxy="socks5://127.0.0.1:1").outcome == "proxy"
+
+
+def test_channels_are_asked_for_their_packages() -> None:
+    with serving(lambda handler: (200 if handler.path == "/main/noarch/repodata.json" else 404, {}, b"{}")) as port:
+        how = {"user_agent": "", "cert": "", "client_cert": "", "proxy": "", "trusted_hosts": []}
+        asked = [
+            {"kind": "channel", "option": "channels", "url": f"http://127.0.0.1:{port}/{name}"}
+            for name in ("main", "r")
+        ]
+        assert [one["status"] for one in index_probe.probe_all(asked, how)] == [200, 404]
+
+
+def test_what_is_asked_comes_from_pip_or_from_the_files() -> None:
+    told = {
+        "command": "install",
+        "no_index": False,
+        "index_url": "https://a.example/s",
+        "extra_index_urls": ["file:///srv"],
+    }
+    assert [one["url"] for one in index_probe.sources({"pip-effective": {"commands": [told]}})] == [
+        "https://a.example/s"
+    ]
+    assert index_probe.sources({"pip-effective": {"commands": [dict(told, no_index=True)]}}) == []
+    config = {"winners": {"install": {"index-url": 0}}, "values": [{"value": "https://b.example/s"}]}
+    assert [one["url"] for one in index_probe.sources({"pip-config": config})] == ["https://b.example/s"]
+    channels = {"conda-config": {"channel_urls": ["https://c.example/main"]}}
+    assert index_probe.sources(channels)[0]["kind"] == "channel"
+
+
+def test_nothing_to_ask() -> None:
+    ask = Ask({})
+    ask.facts["pip-config"] = {"winners": {"install": {}}, "values": []}
+    with pytest.raises(NotHere):
+        index_probe.index_probes(ask)
+
+
+def test_addresses_that_cannot_be_asked() -> None:
+    assert probe_http.host_of("ftp://a.example") == "" and probe_http.host_of("https://[broken") == ""
+    how = {"cert": "", "client_cert": "", "proxy": "", "trusted_hosts": []}
+    assert probe_http.fetch("mailto:x", how, AGENT, "*/*", 10, time.time() + 1)["outcome"] == "failed"
