@@ -107,7 +107,7 @@ IMPORT_CRASHES = Problem(
     severity=Severity.ERROR,
     title=Text("`import torch` dies of {signal}", "`import torch` 因 {signal} 崩溃"),
     why=_WHY,
-    seen=Text("{signal} at {place}", "{signal},位置:{place}"),
+    seen=Text("{signal} at {place}\nlast words: {said}", "{signal},位置:{place}\n最后的输出:{said}"),
     confirm="{python} -X faulthandler -c 'import torch'",
     caused_by=(*CAUSES[4:], "extension-abi-mismatch", "host-out-of-memory"),
     situations={
@@ -173,6 +173,7 @@ IMPORT_UNFINISHED = Problem(
 )
 
 FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+STACK_LINE = r'File "|Fatal Python error|Current thread|Thread 0x|Extension modules|Stack \(|<no Python frame>|\.\.\.'
 MEANINGS = {"SIGILL": "illegal", "SIGKILL": "killed"}
 
 
@@ -181,6 +182,13 @@ def place_of(text: str) -> str:
     frames = [found for found in FRAME.findall(text) if not found[0].startswith("<")]
     # faulthandler writes the innermost frame first; see `trace_place` for tracebacks, which write it last.
     return ":".join(frames[0]) if frames else "?"
+
+
+def last_words(said: str) -> str:
+    """The last line of an output that is no line of a stack: what a C++ library says before it aborts. "-" if none."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    words = [line for line in lines if not re.match(STACK_LINE, line)]
+    return words[-1][:300] if words else "-"
 
 
 def trace_place(trace: Iterable[str]) -> str:
@@ -234,11 +242,10 @@ def torch_import_fails(
         if loaded.reason != "failed" or not status.startswith("ended with exit status"):
             return
         evidence: dict[str, Scalar] = {"error": status, "python": _python(python), "place": place_of(said)}
-        last = [line for line in said.splitlines() if line.strip()][-1:]
         if cure:
             yield _cured(IMPORT_FAILS, cure, **evidence)
         else:
-            yield IMPORT_FAILS.found("exits", **evidence, said="".join(last).strip()[:300] or "none")
+            yield IMPORT_FAILS.found("exits", **evidence, said=last_words(said))
         return
     if not loaded.error:
         return
@@ -268,7 +275,9 @@ def torch_import_crashes(
     if not isinstance(loaded, Missing) or loaded.reason != "crashed":
         return
     signal, _, stack = loaded.detail.partition("\n")
-    evidence: dict[str, Scalar] = {"signal": signal, "place": place_of(stack), "python": _python(python)}
+    evidence: dict[str, Scalar] = {
+        "signal": signal, "place": place_of(stack), "python": _python(python), "said": last_words(stack)
+    }  # fmt: skip
     cure = autopsy.cure if autopsy else None
     if cure:
         error = f"{signal}, {evidence['place']}"

@@ -86,7 +86,7 @@ def kind_of(path: str, said: str) -> "Tuple[str, str]":
         return "library", library.group(1) or library.group(2)
     if "No module named 'encodings'" in said or "init_fs_encoding" in said or "No module named encodings" in said:
         return "stdlib", ""
-    if re.search(r"[Uu]nknown option:? -I", said):
+    if re.search(r"[Uu]nknown option:? -I|-X is reserved", said):
         return "too-old", ""
     # The interpreter's own files are listed as well; what the user can change is what stands in a site folder.
     frames = re.findall(r'File "([^"<][^"]*(?:customize|-packages)[^"]*)", line (\d+)', said)

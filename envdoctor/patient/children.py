@@ -3,7 +3,6 @@
 import os
 import select
 import signal
-import sys
 import time
 import traceback
 
@@ -207,18 +206,19 @@ def _at_home(records_in: int, noise_in: int, limit_s: float) -> None:
     os.dup2(nothing, 0)
     os.dup2(noise_in, 1)
     os.dup2(noise_in, 2)
-    arm()
+    arm(records_in)
     # Should the doctor be killed, nobody would stop this child: then the alarm does. It outlives exec.
     signal.alarm(max(1, int(limit_s) + 5))
 
 
-def arm() -> None:
-    """Have Python print its stack to standard error when it dies of a fault, and at the signal `STACK`."""
+def arm(records: int) -> None:
+    """Have Python write its stack when it dies of a fault, and at the signal `STACK`: among the records, where no
+    output of the examined can drown it."""
     import faulthandler
 
-    faulthandler.enable(2)
+    faulthandler.enable(records)
     if STACK:
-        faulthandler.register(STACK, 2, all_threads=False)
+        faulthandler.register(STACK, records, all_threads=False)
 
 
 def fork(run: "Callable[[Callable[[wire.Record], None]], None]", limit_s: float) -> "Child":
@@ -235,8 +235,7 @@ def fork(run: "Callable[[Callable[[wire.Record], None]], None]", limit_s: float)
         run(lambda record: wire.send(records_in, record))
         status = 0
     except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
+        os.write(2, traceback.format_exc().encode("utf-8", "replace"))
     finally:
         os._exit(status)
 
@@ -272,8 +271,7 @@ def execute(argv: "List[str]", limit_s: float, env: "Optional[Dict[str, str]]" =
         os.closerange(4, 256)
         os.execve(argv[0], argv, dict(os.environ) if env is None else env)
     except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
+        os.write(2, traceback.format_exc().encode("utf-8", "replace"))
     finally:
         os._exit(127)
 
@@ -314,8 +312,10 @@ def describe(error: "BaseException") -> str:
 
 
 def outcome(child: "Child") -> "Tuple[str, str]":
-    """Why a child that has ended gave no answer: a reason and a detail."""
-    said = telling(child.noise.decode("utf-8", "replace"))
+    """Why a child that has ended gave no answer: a reason and a detail, its stack and its last words among it."""
+    stack = innermost(child.lines.noise.decode("utf-8", "replace"))
+    words = child.noise.decode("utf-8", "replace").strip()[-1000 if stack else -4000 :]
+    said = "\n".join(part for part in (stack, words) if part)
     if child.stopped:
         return child.stopped, "\n".join(part for part in (child.wchan and "stuck in " + child.wchan, said) if part)
     status = child.status or 0
@@ -326,13 +326,10 @@ def outcome(child: "Child") -> "Tuple[str, str]":
     return "failed", "ended with exit status %d" % os.WEXITSTATUS(status) + ("\n" + said if said else "")
 
 
-def telling(said: str) -> str:
-    """What tells most of a child's last output: its last stack from the top, else its end."""
-    for mark in ("Fatal Python error: ", "Current thread 0x", "Stack (most recent call first)"):
-        at = said.rfind(mark)
-        if at >= 0:
-            return said[at : at + 4000].strip()
-    return said.strip()[-4000:]
+def innermost(said: str) -> str:
+    """The last stack that faulthandler wrote, from its innermost frame on; "" without one."""
+    at = max(said.rfind(mark) for mark in ("Current thread 0x", "Stack (most recent call"))
+    return said[at : at + 3000].strip() if at >= 0 else ""
 
 
 def follow(

@@ -244,10 +244,10 @@ def main(request: "Dict[str, Any]") -> None:
 
 
 def examine(request: "Dict[str, Any]") -> None:
-    faulthandler.enable(2)
+    faulthandler.enable(RECORDS)
     if hasattr(faulthandler, "register"):
         # The patient sends it when the time is up: see children.STACK.
-        faulthandler.register(_signal.SIGUSR2, 2, all_threads=False)
+        faulthandler.register(_signal.SIGUSR2, RECORDS, all_threads=False)
     wanted = request["only"]
     trial = request.get("trial", "")
     if "cwd" in trial and sys.path[:1] == [""]:

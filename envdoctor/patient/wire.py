@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Record = Dict[str, Any]
 
 LIMIT = 32 * 1024 * 1024  # bytes; no section comes near it
+NOISE = 16 * 1024  # bytes that are kept of what is no record: a stack of a hundred frames, a banner
 
 
 def encode(record: "Record") -> bytes:
@@ -51,12 +52,12 @@ class Lines(object):
     def _record(self, line: bytes) -> "Optional[Record]":
         before, mark, body = line.partition(self.cookie) if self.cookie else (b"", b"", line)
         if self.cookie and not mark:
-            self.noise = (self.noise + line + b"\n")[-4096:]
+            self.noise = (self.noise + line + b"\n")[-NOISE:]
             return None
-        self.noise = (self.noise + before)[-4096:]
+        self.noise = (self.noise + before)[-NOISE:]
         try:
             record = json.loads(body.decode("utf-8", "replace"))
         except (ValueError, RecursionError):
-            self.noise = (self.noise + body + b"\n")[-4096:]
+            self.noise = (self.noise + body + b"\n")[-NOISE:]
             return None
         return record if isinstance(record, dict) else None

@@ -56,7 +56,7 @@ CASES = [
     Case("it exits", (missing("failed", "ended with exit status 0\nlicence expired"),), FAILS),
     Case("it exits in this folder",
          (missing("failed", "ended with exit status 3"), ImportAutopsy((Trial("cwd", "/work", "cd /", True),))), FAILS),
-    Case("it crashes", (missing("crashed", "SIGSEGV\n" + STACK), PYTHON), CRASHES),
+    Case("it crashes", (missing("crashed", f"SIGSEGV\n{STACK}\nfree(): invalid pointer\n"), PYTHON), CRASHES),
     Case("it crashes by LD_PRELOAD",
          (missing("crashed", "SIGSEGV\n" + STACK),
           ImportAutopsy((Trial("LD_PRELOAD", "/x.so", "env -u LD_PRELOAD python", True),))), CRASHES),
@@ -95,7 +95,7 @@ def test_the_proof_is_shown_and_is_the_command() -> None:
 
 def test_a_place_is_named() -> None:
     assert finding_of("it raises, nothing was tried")[1].endswith("at /e/torch/__init__.py:417")
-    assert finding_of("it crashes")[1] == "SIGSEGV at /e/torch/__init__.py:417"
+    assert finding_of("it crashes")[1] == "SIGSEGV at /e/torch/__init__.py:417\nlast words: free(): invalid pointer"
     assert finding_of("it hangs")[0] == "`import torch` hangs at /e/torch/__init__.py:417"
     assert finding_of("it hangs in the kernel")[0] == "`import torch` hangs in the kernel (nfs_wait)"
     assert "licence expired" in finding_of("it exits")[1]
