@@ -12,6 +12,9 @@ LOST_LOG = (
     "NVRM: Xid (PCI:0000:4b:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.",
     "NVRM: GPU 0000:4b:00.0: GPU has fallen off the bus.",
 )
+GSP_TIMEOUT = "NVRM: Xid (PCI:0000:2b:00): 119, pid=4711, name=python3, Timeout after 6s of waiting for RPC response"
+# An application's own fault: the GPU is well.
+PAGE_FAULT = "NVRM: Xid (PCI:0000:2b:00): 31, pid=4711, name=python3, Ch 00000008, intr 00000000. MMU Fault"
 WSL = Machine((RTX_3090,), wsl=True, libraries=False, module="", nodes=False)
 WORN = H100.but(ecc_uncorrected=3, remap_uncorrectable=1, remap_pending=1, recovery=1, sram_exceeded=1)
 MIG_ON = replace(H100, mig=True)
@@ -55,6 +58,9 @@ MACHINES = {
                       container=True),
     "mask-empty": Machine((A100,) * 2, environ={"CUDA_VISIBLE_DEVICES": ""}),
     "mask-invalid": Machine((A100,) * 2, environ={"CUDA_VISIBLE_DEVICES": "0,5,1"}),
+    "xid": Machine((A100,) * 2, log=(GSP_TIMEOUT,)),
+    "application-xid": Machine((A100,) * 2, log=(PAGE_FAULT,)),
+    "two-causes": Machine((A100, A100.but(ecc_uncorrected=7)), driver="470.256.02", cuda=11040, open_module=False),
     "throttled": Machine((A100.but(clock_reasons=0x48, temperature=92, utilisation=97), A100)),
     "busy": Machine((A100.but(process=f"4000000:{30 << 30}", memory_used=30 << 30), A100)),
     "no-persistence": Machine((A100.but(persistence=0),) * 2),

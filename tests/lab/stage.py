@@ -259,7 +259,7 @@ class Stage:
         """The report of `envdoctor check --json` on this machine, about an environment."""
         argv = [sys.executable, "-m", "envdoctor", "check", "--json", "--offline", "--python", str(python), *options]
         said = self.run(argv, user=user)
-        assert said.returncode in (0, 1), f"exit code {said.returncode}: {said.stderr}"
+        assert said.returncode in (0, 1), f"exit code {said.returncode}: {said.stderr} {said.stdout[-3000:]}"
         report = json.loads(said.stdout)
         assert isinstance(report, dict)
         return report
