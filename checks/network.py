@@ -21,8 +21,8 @@ from envdoctor.model import Scalar
 TOPIC = Topic("network", 200, Text("the network interface NCCL and gloo will use", "NCCL 与 gloo 将使用的网络接口"))
 
 NCCL_PAGE = "https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html"
-# What docker and podman give their first bridge unless told otherwise.
-ENGINE_NETWORKS = tuple(map(ipaddress.ip_network, ("172.17.0.0/16", "10.88.0.0/16")))
+# What docker and podman give their first bridge unless told otherwise, and slirp4netns a rootless container.
+ENGINE_NETWORKS = tuple(map(ipaddress.ip_network, ("172.17.0.0/16", "10.88.0.0/16", "10.0.2.0/24")))
 DOCKER_POOL = ipaddress.ip_network("172.16.0.0/12")
 # A private network may well lead to the other nodes, slowly.
 MAY_REACH = ("vpn", "overlay")
@@ -97,7 +97,8 @@ CONTAINER_BRIDGE_NETWORK = Problem(
         "NCCL 与 gloo 会把 {address} 告知其他主机上的 rank,而对方无法到达;监听端口是随机的,映射端口也无济于事",
     ),
     seen=Text(
-        "{interface} {address}, a veth of {container}\n{scale}", "{interface} {address},{container} 的 veth\n{scale}"
+        "{interface} {address}, a {kind} of {container}\n{scale}",
+        "{interface} {address},{container} 的 {kind}\n{scale}",
     ),
     command="docker run --network=host --ipc=host ...",
     confirm="ip -br address; compare with the host's",
@@ -110,7 +111,7 @@ def _decided(choice: Choice, seen: View) -> str:
         return f"{choice.by}={choice.value} ({seen.source(choice.by) or 'environment'})"
     if choice.by in ("hostname", "fallback"):
         return "GLOO_SOCKET_IFNAME unset; hostname -> " + choice.addresses[0].address
-    return "NCCL_SOCKET_IFNAME unset; NCCL: " + ", ".join(address.label for address in choice.addresses)
+    return "NCCL_SOCKET_IFNAME unset -> " + ", ".join(address.label for address in choice.addresses)
 
 
 def _evidence(
@@ -144,11 +145,12 @@ def nccl_interface(
     settings: NcclSettings | None,
     torch: TorchInstall | None,
     rdma: Rdma | None,
+    resolution: NameResolution | None,
 ) -> Iterable[Finding]:
     """The first interface NCCL takes has a barrier, or one of the further ones where sockets carry the data."""
     seen = view(settings, environment, torch)
     choice = nccl_choice(nics, seen.get, seen.version)
-    told, better = scale(environment, nics), best(nics)
+    told, better = scale(environment, nics, resolution), best(nics)
     if choice.first is None:
         return
     obstacle = barrier(nics, choice.first.interface, choice.first.family)
@@ -181,7 +183,7 @@ def gloo_interface(
     """gloo's interface has a barrier. Its address comes from the own host name, which on many healthy single machines
     is 127.0.1.1: that is a problem only where several nodes take part, or where a variable chose it."""
     choice = gloo_choice(nics, environment.get, own_addresses(names, resolution))
-    told, better = scale(environment, nics), best(nics)
+    told, better = scale(environment, nics, resolution), best(nics)
     if choice.absent or not (told.several or (choice.by_variable and told.several is None)):
         return
     for taken in choice.addresses:
@@ -194,14 +196,16 @@ def gloo_interface(
 
 
 @check(CONTAINER_BRIDGE_NETWORK)
-def container_bridge_network(nics: Nics, host: Host, environment: Environment) -> Iterable[Finding]:
+def container_bridge_network(
+    nics: Nics, host: Host, environment: Environment, resolution: NameResolution | None
+) -> Iterable[Finding]:
     """Inside docker or podman, on the engine's own first network, with several nodes meant.
 
     Networks made by `docker network create` come from 172.16.0.0/12 too, but so do some real ones, and several
     containers of one host may share one: there it is a warning.
     """
-    told, nic = scale(environment, nics), nics.default
-    if host.container not in ("docker", "podman") or not told.several or nic is None or nic.kind != "veth":
+    told, nic = scale(environment, nics, resolution), nics.default
+    if host.container not in ("docker", "podman") or not told.several or nic is None or nic.kind not in ("veth", "tun"):
         return
     own = next((address for address in nics.addresses_of(nic.name) if address.family == 4), None)
     if own is None:
@@ -211,6 +215,7 @@ def container_bridge_network(nics: Nics, host: Host, environment: Environment) -
     evidence: dict[str, Scalar] = {
         "interface": nic.name,
         "address": str(own),
+        "kind": nic.kind,
         "container": host.container,
         "scale": told.shown_by,
     }

@@ -122,6 +122,8 @@ def _in_files(settings: NcclSettings | None, version: str) -> list[Setting]:
         Setting(row.name, row.value.removesuffix("\r") if cuts_return else row.value, f"{file.path}:{row.line}")
         for file in _read_files(settings, version)
         for row in file.rows
+        # torch reads its own variables before NCCL puts those of its files into the environment.
+        if not row.name.strip().startswith("TORCH_")
     ]
 
 

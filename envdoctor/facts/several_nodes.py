@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.launch import Launch, launches
+from envdoctor.facts.names import NameResolution
 from envdoctor.facts.nics import Nics
 
 SHOWING = ("nodes", "hosts", "world_size", "local_world_size")
@@ -25,8 +26,9 @@ def _shown(launch: Launch, environment: Environment) -> str:
     return ", ".join(f"{name}={environment.get(name)}" for name in first)
 
 
-def scale(environment: Environment, nics: Nics | None = None) -> Scale:
-    """Whether several nodes take part: what the launchers' variables say, then MASTER_ADDR.
+def scale(environment: Environment, nics: Nics | None = None, resolution: NameResolution | None = None) -> Scale:
+    """Whether several nodes take part: what the launchers' variables say, then MASTER_ADDR, as an address or as a name
+    that leads elsewhere.
 
     A hint of several nodes outweighs hints of one: a single-node allocation does not bind a MASTER_ADDR elsewhere.
     """
@@ -36,10 +38,13 @@ def scale(environment: Environment, nics: Nics | None = None) -> Scale:
             return Scale(True, _shown(launch, environment))
     if nics is not None and nics.master and nics.owner(nics.master) is None:
         return Scale(True, f"MASTER_ADDR={nics.master} is no address of this machine")
+    master = (environment.get("MASTER_ADDR") or "").strip()
+    found = resolution.of(master) if resolution is not None and master else None
+    if found is not None and found.addresses and not found.is_here:
+        return Scale(True, f"MASTER_ADDR={master} ({found.addresses[0]}) is no address of this machine")
     for several, launch in hints:
         if several is False:
             return Scale(False, _shown(launch, environment))
-    master = (environment.get("MASTER_ADDR") or "").strip()
     if master in ("localhost", "127.0.0.1", "::1"):
         return Scale(False, f"MASTER_ADDR={master}")
     return Scale()

@@ -121,6 +121,11 @@ CASES = [
         (replace(CONTAINER, master="172.17.0.2", source_to_master="172.17.0.3"), SIXTEEN, Host(container="docker")),
         {"container-bridge-network": "warning"},
     ),
+    Case(
+        "a rootless container of podman",
+        (nics(LO, (Nic("tap0", 2, "tun"), ("10.0.2.100/24",)), source="10.0.2.100"), SIXTEEN, Host(container="podman")),
+        {"container-bridge-network": "error"},
+    ),
     Case("a pod", (CONTAINER, SIXTEEN, Host(container="kubernetes"))),
     Case("a container that trains alone", (CONTAINER, EIGHT, Host(container="docker"))),
     Case("a container with the host's network", (WORKSTATION, NOTHING, Host(container="docker"))),

@@ -47,6 +47,10 @@ def test_only_the_names_that_matter_here() -> None:
     }
 
 
+def test_a_variable_of_torch_in_a_file_comes_too_late() -> None:
+    assert effective(NcclSettings((file("system", ("TORCH_NCCL_NAN_CHECK", "1")),)), Environment()) == {}
+
+
 def test_a_carriage_return_stays_in_old_releases() -> None:
     windows = NcclSettings((file("system", (DEBUG, "INFO\r")),))
     assert effective(windows, Environment(), "2.30.3")[DEBUG].value == "INFO"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from envdoctor.facts.environment import Environment
+from envdoctor.facts.names import NameResolution, Resolution
 from envdoctor.facts.nics import Nic, Nics, Route
 from envdoctor.facts.reach import barrier, best
 from envdoctor.facts.several_nodes import scale
@@ -103,6 +104,16 @@ def test_scale(variables: dict[str, str], several: bool | None) -> None:
     told = scale(Environment(variables))
     assert told.several is several
     assert bool(told.shown_by) is (several is not None)
+
+
+def test_a_master_by_name_elsewhere_means_several_nodes() -> None:
+    environment = Environment({"MASTER_ADDR": "gpu-a01"})
+    there = NameResolution((Resolution("gpu-a01", "MASTER_ADDR", ipv4=("10.0.0.99",)),))
+    here = NameResolution((Resolution("gpu-a01", "MASTER_ADDR", ipv4=("10.0.0.11",), local=("10.0.0.11",)),))
+    lost = NameResolution((Resolution("gpu-a01", "MASTER_ADDR", error="EAI_NONAME"),))
+    assert scale(environment, MACHINE, there).several is True
+    assert scale(environment, MACHINE, here).several is None
+    assert scale(environment, MACHINE, lost).several is None
 
 
 def test_a_master_elsewhere_means_several_nodes() -> None:

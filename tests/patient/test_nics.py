@@ -132,6 +132,24 @@ def test_routes_and_own_addresses_towards_the_world_and_the_master(seen: Nics) -
     assert seen.to_master is not None and seen.to_master.name == "mac7"
 
 
+def test_this_machine_as_the_ip_program_sees_it() -> None:
+    import subprocess
+
+    from tests import needs
+
+    ip = needs.program("ip", "iproute2")
+    told = json.loads(subprocess.run([ip, "-j", "-d", "address"], capture_output=True, check=True).stdout)
+    found = decode.fact("nics", nics.nics(None))  # type: ignore[arg-type]
+    assert isinstance(found, Nics)
+    assert [nic.name for nic in found.nics] == [link["ifname"] for link in told if "ifname" in link]
+    for link in (link for link in told if "ifname" in link):
+        nic = found.nic(link["ifname"])
+        assert nic is not None and nic.mtu == link["mtu"] and nic.index == link["ifindex"]
+        assert nic.up is ("UP" in link["flags"]) and nic.operstate == link["operstate"].lower()
+        listed = {(a["local"], a["prefixlen"]) for a in link["addr_info"] if "local" in a}
+        assert {(a.address, a.prefix) for a in found.addresses_of(nic.name)} == listed
+
+
 def test_a_rule_beats_the_main_table(busy: Namespace) -> None:
     busy.ip("route add default via 10.7.0.1 dev mac7 table 77")
     busy.ip("rule add to 192.0.2.0/24 table 77")
