@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
@@ -35,7 +36,7 @@ DISK_FULL = Problem(
         "{path}({use}):{size_gb:.1f} GB 中剩余 {free_gb:.2f} GB(statvfs),{mount} 上的 {file_system}",
     ),
     help=Text("what is largest there is listed by the command", "下列命令会列出其中占用最多的目录"),
-    command="du -xh --max-depth=2 {path} 2>/dev/null | sort -h | tail -20",
+    command="du -xh --max-depth=2 {quoted} 2>/dev/null | sort -h | tail -20",
     confirm="df -h . ~ /tmp",
     situations={
         "inodes": Situation(
@@ -48,7 +49,7 @@ DISK_FULL = Problem(
                 "{path} ({use}): {free_files} of {files} inodes free (statvfs)",
                 "{path}({use}):{files} 个 inode 中剩余 {free_files} 个(statvfs)",
             ),
-            command="df -i {path}",
+            command="df -i {quoted}",
             help=Text(
                 "many small files are there: caches, logs, unpacked data sets",
                 "其中有大量小文件:缓存、日志或解压后的数据集",
@@ -79,7 +80,7 @@ DISK_FULL = Problem(
             ),
             seen=Text("environment: {variable}={path}", "环境变量:{variable}={path}"),
             help=Text("jobs often name a folder of another node", "作业常常指定了其他节点上的目录"),
-            command="mkdir -p {path}",
+            command="mkdir -p {quoted}",
         ),
     },
 )
@@ -114,7 +115,7 @@ FILESYSTEM_HANGS = Problem(
         "is its server reachable from this node? A look may hang as well",
         "请确认本节点能否到达其服务器;查看该目录的命令也可能挂起",
     ),
-    command="timeout -s KILL 5 stat -f {path}; grep ' {mount} ' /proc/mounts",
+    command="timeout -s KILL 5 stat -f {quoted}",
     confirm="timeout -s KILL 5 stat -f ~",
 )
 
@@ -134,6 +135,7 @@ VARIABLES = {
 def _evidence(place: Place) -> dict[str, Scalar]:
     return {
         "path": place.path,
+        "quoted": shlex.quote(place.path),
         "use": place.use,
         "variable": place.variable or None,
         "variable_to_set": VARIABLES.get(place.use),
@@ -189,7 +191,7 @@ def _not_writable(place: Place) -> Iterable[Finding]:
     if place.use == "temporary":
         yield finding.at(Severity.ERROR)
     elif place.use == "working-directory":
-        yield finding.mended_by(f"ls -ld {place.path}").at(Severity.NOTE)
+        yield finding.mended_by(f"ls -ld {shlex.quote(place.path)}").at(Severity.NOTE)
     elif place.use == "home" or (place.variable and place.variable not in ("HOME", "XDG_CACHE_HOME")):
         yield finding
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
@@ -124,7 +125,7 @@ HOST_OUT_OF_MEMORY = Problem(
         "ask for more memory (docker --memory, resources.limits.memory, sbatch --mem), or fewer DataLoader workers",
         "请申请更多内存(docker --memory、resources.limits.memory、sbatch --mem),或减少 DataLoader 进程数",
     ),
-    command="cat {source}",
+    command="cat {quoted}",
     confirm="dmesg -T | grep -i 'killed process'",
     situations={
         "log": Situation(
@@ -211,6 +212,7 @@ def host_out_of_memory(limits: Limits, log: KernelLog | None, host: Host | None)
         finding = HOST_OUT_OF_MEMORY.found(
             count=limits.oom_kills,
             source=limits.oom_kills_source,
+            quoted=shlex.quote(limits.oom_kills_source),
             limit_gb=host.memory_limit_bytes / 1e9 if host is not None and host.memory_limit_bytes else None,
         )
         # Outside of a container or job the group is the user's session, and what was killed may be anything.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import shlex
 from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
@@ -57,7 +58,7 @@ MASTER_UNREACHABLE = Problem(
                 "is rank 0 running on that machine, with this port?",
                 "请确认 rank 0 是否已在该机器上以此端口运行",
             ),
-            command="nc -vz -w 3 {host} {port}",
+            command="nc -vz -w 3 {quoted} {port}",
         ),
         "loopback": Situation(
             title=Text(
@@ -108,7 +109,7 @@ FIREWALL_BLOCKS_PORTS = Problem(
         "open the port between the nodes; NCCL also needs the ports of net.ipv4.ip_local_port_range, both ways",
         "请在节点之间开放该端口;NCCL 还需要双向开放 net.ipv4.ip_local_port_range 范围内的端口",
     ),
-    command="sudo iptables -I INPUT -p tcp --dport {port} -j ACCEPT   # on {host}",
+    command="sudo iptables -I INPUT -p tcp --dport {port} -j ACCEPT   # on {quoted}",
     confirm="nc -vz -w 3 MASTER_ADDR MASTER_PORT",
 )
 
@@ -161,7 +162,7 @@ ETCD_UNREACHABLE = Problem(
         "torchrun needs no etcd: --rdzv-backend=c10d serves the same purpose",
         "torchrun 并不需要 etcd:--rdzv-backend=c10d 作用相同",
     ),
-    command="curl -m 3 http://{host}:{port}/version",
+    command="curl -m 3 http://{quoted}:{port}/version",
     confirm="curl -m 3 http://HOST:2379/version",
 )
 
@@ -175,7 +176,7 @@ PROXY_INTERFERES = Problem(
     ),
     seen=Text("{variable} is set; no_proxy={no_proxy}", "已设置 {variable};no_proxy={no_proxy}"),
     help=Text("except the nodes from the proxy", "请将各节点排除在代理之外"),
-    command="export no_proxy=$no_proxy,{host} NO_PROXY=$NO_PROXY,{host}",
+    command="export no_proxy=$no_proxy,{quoted} NO_PROXY=$NO_PROXY,{quoted}",
     confirm="env | grep -i _proxy",
 )
 
@@ -204,6 +205,7 @@ def _first_host(environment: Environment) -> str:
 def _evidence(target: Target) -> dict[str, Scalar]:
     return {
         "host": target.host,
+        "quoted": shlex.quote(target.host),
         "port": target.port,
         "source": target.source,
         "address": target.addresses[0] if target.addresses else None,
@@ -295,7 +297,7 @@ def proxy_interferes(environment: Environment) -> Iterable[Finding]:
         return
     no_proxy = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     if not excepted(host, no_proxy):
-        yield PROXY_INTERFERES.found(variable=variable, host=host, no_proxy=no_proxy)
+        yield PROXY_INTERFERES.found(variable=variable, host=host, quoted=shlex.quote(host), no_proxy=no_proxy)
 
 
 @summary

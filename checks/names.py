@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
@@ -63,7 +65,7 @@ HOSTNAME_LOOPBACK = Problem(
                 "give {name} the address that this node reaches, in /etc/hosts or in the name server",
                 "请在 /etc/hosts 或域名服务器中为 {name} 写入本节点可达的地址",
             ),
-            command="grep -n '{name}' /etc/hosts",
+            command="grep -n {quoted} /etc/hosts",
             severity=Severity.ERROR,
         ),
     },
@@ -82,7 +84,7 @@ HOSTNAME_UNRESOLVABLE = Problem(
         "use the address in place of the name, or add the name to /etc/hosts on every node",
         "请直接使用 IP 地址,或在每个节点的 /etc/hosts 中添加该名称",
     ),
-    command="getent ahosts {name}",
+    command="getent ahosts {quoted}",
     confirm="getent ahosts HOST",
     caused_by=("master-addr-malformed",),
     situations={
@@ -161,8 +163,9 @@ LOCAL_NAMES = ("localhost", "localhost.localdomain", "localhost4", "ip6-localhos
 
 
 def _with_address(finding: Finding) -> Finding:
-    """Without an address to write there is no command, but a look."""
-    return finding if finding.evidence["outward"] else finding.mended_by("getent ahosts $(hostname)")
+    """Without an address to write, or with a name that is none, there is no command, but a look."""
+    writable = finding.evidence["outward"] and re.fullmatch(r"[\w.-]+", str(finding.evidence["name"]))
+    return finding if writable else finding.mended_by("getent ahosts $(hostname)")
 
 
 def _source(names: HostNames, name: str) -> str:
@@ -215,6 +218,7 @@ def _masters_on_loopback(
             yield HOSTNAME_LOOPBACK.found(
                 "master",
                 name=found.name,
+                quoted=shlex.quote(found.name),
                 address=found.addresses[0],
                 variable=found.source,
                 source=_source(names, found.name),
@@ -232,6 +236,7 @@ def hostname_unresolvable(
             continue
         evidence: dict[str, Scalar] = {
             "name": found.name,
+            "quoted": shlex.quote(found.name),
             "variable": found.source or None,
             "error": found.error,
             "outward": names.outward_address or None,

@@ -29,7 +29,7 @@ CONDA_OTHER_SHELL = Problem(
         "SHELL 为 {shell};{root} 中的 conda 在 {file}:{line} 初始化;PATH 中没有 conda",
     ),
     help=Text("then open a new shell", "然后重新打开 shell"),
-    command="{root}/bin/conda init {shell}",
+    command="{quoted}/bin/conda init {shell}",
     confirm="type conda",
 )
 
@@ -81,7 +81,7 @@ MODULE_NOT_LOADED = Problem(
         "MODULEPATH offers {modules}; LOADEDMODULES has none of them",
         "MODULEPATH 中有 {modules};LOADEDMODULES 中均未加载",
     ),
-    command="module load {first}",
+    command="module load {quoted}",
     confirm="module list",
 )
 
@@ -101,7 +101,11 @@ def conda_other_shell(shell: ShellFiles, environment: Environment) -> Iterable[F
     if elsewhere is None or not shell.conda_roots or shell.sets_up_conda(shell.shell):
         return
     finding = CONDA_OTHER_SHELL.found(
-        root=shell.conda_roots[0], shell=shell.shell, file=elsewhere.file, line=elsewhere.line
+        root=shell.conda_roots[0],
+        quoted=shlex.quote(shell.conda_roots[0]),
+        shell=shell.shell,
+        file=elsewhere.file,
+        line=elsewhere.line,
     )
     yield finding.at(Severity.NOTE) if environment.get("VIRTUAL_ENV") else finding
 
@@ -151,7 +155,7 @@ def module_not_loaded(shell: ShellFiles, host: Host) -> Iterable[Finding]:
         offered = [module for module in shell.modules if module.partition("/")[0].lower() in names]
         there = shell.conda if what == "conda" else shell.nvcc
         if offered and not there and loaded.isdisjoint(names):
-            yield MODULE_NOT_LOADED.found(what=what, modules=", ".join(offered[:5]), first=offered[-1])
+            yield MODULE_NOT_LOADED.found(what=what, modules=", ".join(offered[:5]), quoted=shlex.quote(offered[-1]))
 
 
 @summary

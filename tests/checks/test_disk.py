@@ -97,7 +97,7 @@ def test_case(case: Case) -> None:
         ("a cache of another user", "export HF_HOME=/path/that/can/be/written"),
         ("code lies in a read-only folder", "ls -ld /work"),
         ("/tmp without exec", "export TORCHINDUCTOR_CACHE_DIR=$HOME/.cache/inductor"),
-        ("the home's server is gone", "timeout -s KILL 5 stat -f /home/me; grep ' /home ' /proc/mounts"),
+        ("the home's server is gone", "timeout -s KILL 5 stat -f /home/me"),
     ],
 )
 def test_the_command_fits_the_situation(about: str, command: str) -> None:

@@ -150,7 +150,7 @@ def test_case(case: Case) -> None:
     [
         ("two nodes", "sudo sed -i '1i 10.0.0.2 gpu02' /etc/hosts"),
         ("two nodes, and no address to write", "getent ahosts $(hostname)"),
-        ("a copied /etc/hosts names the master on loopback", "grep -n 'gpu01' /etc/hosts"),
+        ("a copied /etc/hosts names the master on loopback", "grep -n gpu01 /etc/hosts"),
         ("the own name is unknown in a job", "echo '10.0.0.2 gpu02' | sudo tee -a /etc/hosts"),
         ("the name server is silent about the master", "cat /etc/resolv.conf"),
     ],
