@@ -21,9 +21,9 @@ from tests.patient.fake_torch import environment, site_packages
 MINOR = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def look(python: Path, folder: Path, limit_s: float = 10.0, **environ: str) -> dict[str, Any]:
+def look(python: Path, folder: Path, environ: dict[str, str] | None = None, limit_s: float = 10.0) -> dict[str, Any]:
     request = local.Request(
-        limit_s=limit_s, quick=True, only=("python",), environ={**os.environ, **environ}, folder=str(folder)
+        limit_s=limit_s, quick=True, only=("python",), environ={**os.environ, **(environ or {})}, folder=str(folder)
     )
     answer, _ = local.examine_target(Target(str(python), "asked"), request)
     value: dict[str, Any] = answer.values["python"]
@@ -64,12 +64,12 @@ def test_the_path_of_a_training_run(tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     (user / "own.pth").write_text(f"# mine\nimport os\n{tmp_path}/project\n/nowhere\n")
     more = {"HOME": str(home), "PYTHONPATH": f"{tmp_path}:relative", "PYTHONUSERBASE": str(home / ".local")}
-    told = look(Path(base), tmp_path, **more)
+    told = look(Path(base), tmp_path, more)
     assert told["path"] == training_path(Path(base), tmp_path, **more)
     assert told["user_site"] == str(user)
     assert str(user) not in told["isolated_path"]
     without = {**more, "PYTHONNOUSERSITE": "1"}
-    assert look(Path(base), tmp_path, **without)["path"] == training_path(Path(base), tmp_path, **without)
+    assert look(Path(base), tmp_path, without)["path"] == training_path(Path(base), tmp_path, **without)
 
 
 def test_only_what_torch_imports_is_a_shadow(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_only_what_torch_imports_is_a_shadow(tmp_path: Path) -> None:
         place.write_text("")
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "types.so").write_text("")
-    told = look(python, tmp_path / "work", PYTHONPATH=f"{tmp_path / 'more'}")
+    told = look(python, tmp_path / "work", {"PYTHONPATH": str(tmp_path / "more")})
     names = ["work/numpy/__init__.py", "work/random.py", "more/types.so"]
     assert told["shadows"] == [str(tmp_path / name) for name in names]
     library = sysconfig.get_path("stdlib")
