@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
 from envdoctor.facts.gpu import Gpus
+from envdoctor.facts.libraries import Libraries
 from envdoctor.facts.packages import Distribution, Packages
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.knowledge.versions import numbers
@@ -41,8 +42,19 @@ EXTENSION_ABI_MISMATCH = Problem(
         "请选用为 torch {torch} 构建的 wheel,或让 pip 针对已安装的 torch 重新编译",
     ),
     confirm="python -c 'import {module}'",
-    caused_by=("torch-shadowed",),
+    caused_by=("torch-shadowed", "torchvision-mismatch", "torchaudio-mismatch"),
     situations={
+        "symbol": Situation(
+            title=Text(
+                "{package} asks for functions that torch {torch} does not have",
+                "{package} 所需的函数在 torch {torch} 中不存在",
+            ),
+            why=Text("importing it fails: `undefined symbol: {symbol}`", "导入会失败:`undefined symbol: {symbol}`"),
+            seen=Text(
+                "{path} asks for {symbol}; no library in torch/lib defines it",
+                "{path} 需要 {symbol};torch/lib 中没有任何库定义它",
+            ),
+        ),
         "cuda": Situation(
             title=Text(
                 "{package} {version} was compiled for CUDA {built}, torch for CUDA {torch}",
@@ -103,13 +115,32 @@ def _built_for(package: Distribution) -> tuple[str, str]:
 
 
 @check(EXTENSION_ABI_MISMATCH)
-def extension_abi_mismatch(torch: TorchInstall, packages: Packages) -> Iterable[Finding]:
+def extension_lacks_symbols(torch: TorchInstall, libraries: Libraries, packages: Packages | None) -> Iterable[Finding]:
+    """Functions that a compiled file asks for and torch's libraries do not define: proof, whatever versions say."""
+    for binary in libraries.binaries:
+        if binary.lacks:
+            name = binary.owner.replace("_", "-")
+            package = packages.get(name) if packages else None
+            yield EXTENSION_ABI_MISMATCH.found(
+                "symbol",
+                package=name,
+                module=binary.owner,
+                version=package.version if package else None,
+                torch=torch.version or torch.release,
+                path=binary.path,
+                symbol=binary.lacks[0],
+            )
+
+
+@check(EXTENSION_ABI_MISMATCH)
+def extension_abi_mismatch(torch: TorchInstall, packages: Packages, libraries: Libraries | None) -> Iterable[Finding]:
     """What extensions say they were built for, in their version, their metadata or a file of their own."""
     installed = numbers(torch.release)
     if len(installed) < 2:
         return
+    proven = {binary.owner.replace("_", "-") for binary in (libraries.binaries if libraries else ()) if binary.lacks}
     for package in packages.distributions:
-        if COMPILED.match(package.name) is None:
+        if COMPILED.match(package.name) is None or package.name in proven:
             continue
         told = {
             "package": package.name,

@@ -86,6 +86,8 @@ class Binary:
     Attributes:
         owner: import name, "torch", "flash_attn".
         glibc: "2.28" of GLIBC_2.28; glibcxx: "3.4.29"; cxxabi: "1.3.13"; empty if it needs none.
+        lacks: functions of torch's C++ interface that an extension asks for and the installed torch does not define,
+            mangled, at most three; importing it fails.
     """
 
     path: str = ""
@@ -93,6 +95,7 @@ class Binary:
     glibc: str = ""
     glibcxx: str = ""
     cxxabi: str = ""
+    lacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

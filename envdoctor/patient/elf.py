@@ -33,7 +33,9 @@ class Library(object):
         self.provides: "List[str]" = []  # symbol versions it defines
 
 
-class _File(object):
+class File(object):
+    """An ELF file that is open for reading."""
+
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self.loads: "List[Tuple[int, int, int]]" = []  # address, file offset, size
@@ -59,29 +61,48 @@ def read(path: str) -> "Optional[Library]":
     except (OSError, ValueError):
         return None
     try:
-        return _read(_File(descriptor), path)
+        return _read(File(descriptor), path)
     except (OSError, struct.error, ValueError, OverflowError):
         return None
     finally:
         os.close(descriptor)
 
 
-def _read(file: "_File", path: str) -> "Optional[Library]":
+def _headers(file: "File") -> "Tuple[bytes, bytes]":
+    """The ELF header and the dynamic section; notes where addresses lie in the file. Raises ValueError for no ELF."""
     head = file.at(0, 64)
     if head[:6] != b"\x7fELF\x02\x01":
-        return None
-    library = Library(path, struct.unpack_from("<H", head, 18)[0])
+        raise ValueError("no 64-bit little-endian ELF file")
     (table,) = struct.unpack_from("<Q", head, 32)
     size, count = struct.unpack_from("<HH", head, 54)
     headers = file.at(table, min(size * count, MOST))
-    dynamic = b""
+    dynamic_part = b""
     for index in range(count):
         kind, _, offset, address, _, in_file = struct.unpack_from("<IIQQQQ", headers, index * size)
         if kind == PT_LOAD:
             file.loads.append((address, offset, in_file))
         elif kind == PT_DYNAMIC:
-            dynamic = file.at(offset, min(in_file, MOST))
-    entries = [struct.unpack_from("<qQ", dynamic, place) for place in range(0, len(dynamic) - 15, 16)]
+            dynamic_part = file.at(offset, min(in_file, MOST))
+    return head, dynamic_part
+
+
+def _entries(dynamic_part: bytes) -> "List[Tuple[int, int]]":
+    places = range(0, len(dynamic_part) - 15, 16)
+    return [struct.unpack_from("<qQ", dynamic_part, place) for place in places]
+
+
+def dynamic(descriptor: int) -> "Tuple[File, Dict[int, int]]":
+    """An open ELF file and the values of its dynamic section by tag. Raises OSError, ValueError, struct.error."""
+    file = File(descriptor)
+    values = dict(_entries(_headers(file)[1]))
+    file.strings = file.offset(values.get(STRTAB, -1))
+    return file, values
+
+
+def _read(file: "File", path: str) -> "Library":
+    head, dynamic_part = _headers(file)
+    library = Library(path, struct.unpack_from("<H", head, 18)[0])
+    entries = _entries(dynamic_part)
     values = dict(entries)
     if STRTAB not in values:
         return library
@@ -104,7 +125,7 @@ def _read(file: "_File", path: str) -> "Optional[Library]":
     return library
 
 
-def _requires(file: "_File", offset: int, count: int, library: "Library") -> None:
+def _requires(file: "File", offset: int, count: int, library: "Library") -> None:
     table = file.at(offset, MOST)
     place = 0
     for _ in range(min(count, 1024)):
@@ -120,7 +141,7 @@ def _requires(file: "_File", offset: int, count: int, library: "Library") -> Non
             break
 
 
-def _provides(file: "_File", offset: int, count: int, library: "Library") -> None:
+def _provides(file: "File", offset: int, count: int, library: "Library") -> None:
     table = file.at(offset, MOST)
     place = 0
     for _ in range(min(count, 1024)):

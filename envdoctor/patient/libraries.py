@@ -4,7 +4,7 @@ import os
 import re
 import sys
 
-from . import elf, loader, packages, reading
+from . import elf, loader, packages, reading, symbols
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _newest(versions: "List[str]", prefix: str) -> str:
     return max(numbers, key=lambda number: [int(part) for part in number.split(".") if part], default="")
 
 
-def _needs(library: "elf.Library", owner: str) -> "Dict[str, str]":
+def _needs(library: "elf.Library", owner: str) -> "Dict[str, Any]":
     wanted = [version for versions in library.requires.values() for version in versions]
     return {
         "path": library.path,
@@ -292,8 +292,9 @@ def _preloaded(run: "_Run") -> "List[Dict[str, str]]":
     return told
 
 
-def _binaries(torch: str, folders: "List[str]") -> "List[Dict[str, str]]":
+def _binaries(torch: str, folders: "List[str]") -> "List[Dict[str, Any]]":
     found = []
+    core = symbols.Torch(os.path.join(torch, "lib")) if torch else None
     for name in TORCH_LIBRARIES:
         library = elf.read(os.path.join(torch, "lib", name)) if torch else None
         if library is not None:
@@ -311,8 +312,11 @@ def _binaries(torch: str, folders: "List[str]") -> "List[Dict[str, str]]":
                 if pattern.match(name):
                     library = elf.read(os.path.join(place, name))
                     if library is not None:
-                        found.append(_needs(library, owner))
+                        lacks = core.lacks(library.path) if core is not None else []
+                        found.append(dict(_needs(library, owner), lacks=lacks))
                     break
+    if core is not None:
+        core.close()
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from envdoctor.facts.gpu import Gpu, Gpus
+from envdoctor.facts.libraries import Binary, Libraries
 from envdoctor.facts.packages import Distribution, Packages
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.testing import Case
@@ -31,6 +32,10 @@ def flash(local: str) -> Packages:
 
 def one(name: str, version: str, **more: str) -> Packages:
     return Packages(1, (Distribution(name, version, SITE, **more),))  # type: ignore[arg-type]
+
+
+def lacking(*symbols: str) -> Libraries:
+    return Libraries(binaries=(Binary(SITE + "/flash_attn_2_cuda.so", "flash_attn", lacks=symbols),))
 
 
 CASES = [
@@ -81,6 +86,17 @@ CASES = [
     Case("a package of pure Python", (torch("2.6.0+cu124"), one("accelerate", "1.2.0+torch1.9"))),
     Case("a torch of unknown version", (TorchInstall(leftover="/x/torch"), flash("cu12torch2.6cxx11abiTRUE"))),
     Case(
+        "a function that torch no longer has",
+        (torch("2.7.1+cu126"), flash("cu12torch2.6cxx11abiTRUE"), lacking("_ZN3c105ErrorC2ENS_14SourceLocationE")),
+        {"extension-abi-mismatch": "error"},
+    ),
+    Case("all functions are there", (torch("2.6.0+cu124"), flash("cu12torch2.6cxx11abiFALSE"), lacking())),
+    Case(
+        "an extension without a distribution",
+        (torch("2.7.1+cu126"), lacking("_ZN2at6Tensor3oldEv")),
+        {"extension-abi-mismatch": "error"},
+    ),
+    Case(
         "FlashAttention on a T4",
         (one("flash-attn", "2.7.4"), Gpus(count=1, gpus=(Gpu(name="Tesla T4", compute_capability="7.5"),))),
         {"extension-arch-mismatch": "warning"},
@@ -115,3 +131,8 @@ def test_case(case: Case) -> None:
 def test_what_local_versions_tell(version: str, wheel: str, torch_version: str, cuda: str) -> None:
     found = Distribution("x", version, wheel=wheel)
     assert (found.torch, found.cuda) == (torch_version, cuda)
+
+
+def test_a_proof_stands_for_what_the_version_says() -> None:
+    (finding,) = next(case for case in CASES if case.about == "a function that torch no longer has").hold(FILE)
+    assert finding.situation == "symbol" and finding.evidence["version"] == "2.7.4.post1"
