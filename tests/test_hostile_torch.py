@@ -16,6 +16,7 @@ from tests import ROOT, needs
 from tests.patient.fake_torch import FINE, environment
 
 LIMIT_S = 5.0
+DEAF = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(99)"
 
 
 def check(python: Path | str, folder: Path, **environ: str) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def titles(report: dict[str, Any]) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("source", "code", "says"),
     [
-        ("import signal, time\nsignal.signal(15, signal.SIG_IGN)\ntime.sleep(9)", "torch-import-hangs", "__init__.py:3"),
+        (DEAF, "torch-import-hangs", "__init__.py:3"),
         ("while True: pass", "torch-import-unfinished", "had not finished"),
         ("import os\nos.kill(os.getpid(), 11)", "torch-import-crashes", "SIGSEGV"),
         ("import os\nos._exit(0)", "torch-import-fails", "exit status 0"),
