@@ -33,8 +33,8 @@ LIBRARY_PATH_POLLUTION = Problem(
         "较旧的副本缺少 torch 其他库所需的内容:导入或首次使用时出现未定义符号",
     ),
     seen=Text(
-        "{path} {version}, found through {through}; torch's own: {own} {own_version}\n{others}",
-        "{path} {version},经由 {through} 找到;torch 自带:{own} {own_version}\n{others}",
+        "{path} {version}, found through {through}; torch's own: {own} {own_version}{others}",
+        "{path} {version},经由 {through} 找到;torch 自带:{own} {own_version}{others}",
     ),
     confirm="env -u LD_LIBRARY_PATH python -c 'import torch'",
     refs=("https://github.com/pytorch/pytorch/issues/111469",),
@@ -113,11 +113,11 @@ CUDA_LIBRARY_MISSING = Problem(
 )
 
 
-def _set_in(libraries: Libraries, folder: str, host: Host | None) -> str:
+def _set_in(libraries: Libraries, folder: str, host: Host | None) -> str | None:
     """Who put a folder into LD_LIBRARY_PATH, as far as that is seen."""
     found = next((f.set_in for f in libraries.library_path if f.path.rstrip("/") == folder and f.set_in), "")
     module = next((m for m in (host.modules if host else ()) if any(w in m.lower() for w in ("cuda", "nvhpc"))), "")
-    return found or (f"module {module}" if module else "LD_LIBRARY_PATH")
+    return found or (f"module {module}" if module else None)
 
 
 def _foreign(libraries: Libraries) -> list[tuple[LoadedLibrary, bool | None]]:
@@ -159,7 +159,7 @@ def library_path_pollution(
             "version": library.version or None,
             "own": own.path if own else None,
             "own_version": (own.version or None) if own else None,
-            "others": ", ".join(other.soname for other, _ in found[1:]) or "-",
+            "others": "".join(f"\n+ {other.path}" for other, _ in found[1:]),
             "set_in": _set_in(libraries, folder, host),
             "torch": torch.version,
         }
@@ -200,7 +200,7 @@ def mapped_from_elsewhere(
                 version=library.version or None,
                 own=own.path,
                 own_version=own.version or None,
-                others="-",
+                others="",
                 set_in=_set_in(libraries, folder, host),
                 torch=torch.version,
             ).at(Severity.WARNING)

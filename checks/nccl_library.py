@@ -134,7 +134,7 @@ def nccl_library_conflict(
             "own": own.path,
             "own_version": own_version or None,
             "wheel": wheel.name if wheel else "nvidia-nccl",
-            "set_in": set_in or "LD_LIBRARY_PATH",
+            "set_in": set_in or None,
         }
         is_older = older(library.version, own_version)
         severity = Severity.NOTE

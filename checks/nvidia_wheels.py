@@ -16,8 +16,8 @@ NVIDIA_WHEEL_CONFLICT = Problem(
     code="nvidia-wheel-conflict",
     severity=Severity.ERROR,
     title=Text(
-        "{owners} own the same {files} files; on disk are those of {belongs_to}, torch needs those of {winner}",
-        "{owners} 占有同样的 {files} 个文件;磁盘上的属于 {belongs_to},而 torch 需要 {winner} 的",
+        "{owners} own the same files ({files}); on disk are those of {belongs_to}, torch needs those of {winner}",
+        "{owners} 占有同样的文件({files} 个);磁盘上的属于 {belongs_to},而 torch 需要 {winner} 的",
     ),
     why=Text(
         "libraries of another build are loaded: undefined symbols at import, or crashes later",
@@ -34,8 +34,8 @@ NVIDIA_WHEEL_CONFLICT = Problem(
         "right": Situation(
             severity=Severity.WARNING,
             title=Text(
-                "{owners} own the same {files} files; those on disk are the right ones by luck",
-                "{owners} 占有同样的 {files} 个文件;磁盘上的恰好是正确的",
+                "{owners} own the same files ({files}); those on disk are the right ones by luck",
+                "{owners} 占有同样的文件({files} 个);磁盘上的恰好是正确的",
             ),
             why=Text(
                 "the order of installation decided it; the next upgrade, or removing one of them, breaks the other",
@@ -45,7 +45,7 @@ NVIDIA_WHEEL_CONFLICT = Problem(
         ),
         "unsettled": Situation(
             severity=Severity.WARNING,
-            title=Text("{owners} own the same {files} files", "{owners} 占有同样的 {files} 个文件"),
+            title=Text("{owners} own the same files ({files})", "{owners} 占有同样的文件({files} 个)"),
             seen=Text(
                 "{path}: claimed by the RECORD of each; whose it is was not settled",
                 "{path}:各自的 RECORD 均声明占有;尚不能确定属于谁",
