@@ -164,7 +164,8 @@ def nccl_interface(
         yield _mended(finding.at(_severity(told)), seen, better)
     elif told.several and not (rdma is not None and rdma.active):
         for further in choice.addresses[1:]:
-            if barrier(nics, further.interface, further.family) in ("bridge", "nowhere", "link-local", "loopback"):
+            obstacle = barrier(nics, further.interface, further.family)
+            if obstacle and obstacle not in MAY_REACH:
                 evidence = _evidence(nics, choice, further, better, seen, told)
                 yield WRONG_INTERFACE.found("also", first=choice.first.label, **evidence)
                 return

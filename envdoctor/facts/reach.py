@@ -29,7 +29,7 @@ def barrier(nics: Nics, name: str, family: int | None = None) -> str:
 
     One of "loopback", "down", "nowhere" (a dummy), "bridge" (of containers or virtual machines), "veth" (the host's end
     of a container's cable), "link-local" (no other address), "vpn", "overlay". The interface of the default route, or
-    of the route to MASTER_ADDR, has no barrier but loopback and down.
+    of the route to MASTER_ADDR, has no barrier but loopback, nowhere and down.
 
     Args:
         family: 4 or 6 where the address's family is decided.
@@ -39,12 +39,12 @@ def barrier(nics: Nics, name: str, family: int | None = None) -> str:
         return ""
     if nic.kind == "loopback":
         return "loopback"
+    if nic.kind in GOING_NOWHERE:
+        return "nowhere"
     if not nic.up or not nic.running:
         return "down"
     if nic in (nics.default, nics.to_master):
         return ""
-    if nic.kind in GOING_NOWHERE:
-        return "nowhere"
     if nic.kind == "bridge" or (nic.kind == "virtual" and CONTAINER_BRIDGE.match(nic.name)):
         return "" if _has_way_out(nics, nic) else "bridge"
     if nic.kind == "veth" and (nic.master or re.match(r"^(veth|cali|lxc|azv|eni|lxdveth)", nic.name)):

@@ -89,6 +89,18 @@ CASES = [
     Case("a dummy first", (nics(LO, DUMMY, ETH0), SIXTEEN), {WRONG: "error"}),
     Case("a bridge second, data over sockets", (nics(LO, ETH0, COMPOSE), SIXTEEN, GOOD_NAME), {WRONG: "warning"}),
     Case("a bridge second, data over InfiniBand", (nics(LO, ETH0, COMPOSE), SIXTEEN, GOOD_NAME, IB)),
+    Case("cables of containers, data over sockets", (nics(LO, ETH0, VETH), SIXTEEN, GOOD_NAME), {WRONG: "warning"}),
+    Case(
+        "services of Kubernetes on an idle dummy, NCCL before 2.28",
+        (
+            nics(LO, ETH0, (Nic("kube-ipvs0", 9, "dummy", running=False), ("10.96.0.1/32",))),
+            SIXTEEN,
+            GOOD_NAME,
+            OLD_NCCL,
+        ),
+        {WRONG: "warning"},
+    ),
+    Case("a tunnel second", (nics(LO, ETH0, (replace(TAILSCALE[0], index=9), TAILSCALE[1])), SIXTEEN, GOOD_NAME)),
     Case("a bridge with a cable in it", (HYPERVISOR, SIXTEEN)),
     Case("gloo on Debian's 127.0.1.1, two nodes", (nics(LO, ETH0), SIXTEEN, DEBIAN), {WRONG: "error"}),
     Case(
