@@ -120,7 +120,7 @@ NCCL_ENV_INVALID = Problem(
         "{variable}={value} ({source})\nread as: {taken_as}; accepted: {accepts}",
         "{variable}={value},来源:{source}\n读作:{taken_as};可用值:{accepts}",
     ),
-    confirm="NCCL_DEBUG=INFO prints `set by environment to` with the value that was read",
+    confirm="NCCL_DEBUG=INFO torchrun ... 2>&1 | grep -E 'set by environment'",
     refs=(NCCL_PAGE,),
     situations={
         "refused": Situation(

@@ -25,12 +25,12 @@ NCCL_NET_PLUGIN_BROKEN = Problem(
         "NCCL 会改用内置传输:在依赖该插件的网络上会很慢;若其他节点装有插件,则会挂起",
     ),
     seen=Text("NCCL_NET_PLUGIN: {asked}\n{error}", "NCCL_NET_PLUGIN:{asked}\n加载错误:{error}"),
-    command="ldconfig -p | grep libnccl-net; ldd $(ldconfig -p | awk '/libnccl-net/ {{print $NF; exit}}')",
+    command="ldconfig -p | grep libnccl-net",
     help=Text(
         "install the plugin on every node and let the loader find it, or set NCCL_NET_PLUGIN=none on every node",
         "在每个节点安装该插件并确保动态加载器能找到,或在所有节点设置 NCCL_NET_PLUGIN=none",
     ),
-    confirm="NCCL_DEBUG=INFO, then `NET/Plugin` in the log",
+    confirm="NCCL_DEBUG=INFO torchrun ... 2>&1 | grep -E NET/Plugin",
     refs=(ENV_PAGE + "#nccl-net-plugin",),
     situations={
         "required": Situation(

@@ -43,7 +43,7 @@ WRONG_INTERFACE = Problem(
         "{decided}\n所选接口 {interface} {address}:{kind}\n可用接口 {better} {better_address}:{why_better}\n{scale}",
     ),
     command="export NCCL_SOCKET_IFNAME='={better}'",
-    confirm="NCCL_DEBUG=INFO, then look for `Bootstrap: Using` and `NET/Socket : Using` in the log",
+    confirm="NCCL_DEBUG=INFO torchrun ... 2>&1 | grep -E 'Bootstrap ?: Using|NET/Socket : Using'",
     caused_by=("hostname-loopback", "hostname-unresolvable"),
     refs=(NCCL_PAGE,),
     situations={
@@ -101,7 +101,7 @@ CONTAINER_BRIDGE_NETWORK = Problem(
         "{interface} {address},{container} 的 {kind}\n{scale}",
     ),
     command="docker run --network=host --ipc=host ...",
-    confirm="ip -br address; compare with the host's",
+    confirm="ip -br address",
     refs=("https://docs.docker.com/engine/network/drivers/host/",),
 )
 

@@ -93,7 +93,7 @@ IB_GID_WRONG = Problem(
         "NCCL since 2.21.5 finds the index by itself when NCCL_IB_GID_INDEX is unset; it may differ between nodes",
         "NCCL 2.21.5 起在未设置 NCCL_IB_GID_INDEX 时会自动选择;各节点的索引可能不同",
     ),
-    confirm="show_gids, or grep . /sys/class/infiniband/*/ports/1/gids/* | grep -v 0000:0000:0000:0000$",
+    confirm="grep . /sys/class/infiniband/*/ports/1/gids/* | grep -v 0000:0000:0000:0000$",
     hardware="unconfirmed",
     refs=(ENV_PAGE + "#nccl-ib-gid-index",),
     situations={
@@ -133,7 +133,7 @@ IB_HCA_WRONG = Problem(
     seen=Text(
         "NCCL_IB_HCA={value} ({source})\nactive: {active}", "NCCL_IB_HCA={value},来源:{source}\n活动端口:{active}"
     ),
-    confirm="NCCL_DEBUG=INFO, then `NET/IB : Using` in the log",
+    confirm="NCCL_DEBUG=INFO torchrun ... 2>&1 | grep -E 'NET/IB : Using'",
     hardware="unconfirmed",
     refs=(ENV_PAGE + "#nccl-ib-hca",),
     situations={

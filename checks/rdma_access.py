@@ -106,7 +106,7 @@ GDR_MISSING = Problem(
         "or use NVIDIA's open kernel modules on Linux 5.12 or newer, which offer DMA-BUF; in a container, on the host",
         "或在 Linux 5.12 及以上使用支持 DMA-BUF 的 NVIDIA 开源内核模块;容器环境须在主机上操作",
     ),
-    confirm="NCCL_DEBUG=INFO, then look for GDRDMA in the `via NET/IB` lines",
+    confirm="NCCL_DEBUG=INFO torchrun ... 2>&1 | grep -E 'via NET/IB.*GDRDMA'",
     hardware="unconfirmed",
     refs=("https://docs.nvidia.com/cuda/gpudirect-rdma/",),
 )

@@ -36,7 +36,7 @@ SLOW_TCP_FALLBACK = Problem(
         "节点间带宽降到 TCP 与 CPU 所能达到的水平,往往只有 {rate:g} Gb/s 的十分之一",
     ),
     seen=Text("{shown}\nfastest port: {device}, {rate:g} Gb/s", "{shown}\n最快端口:{device},{rate:g} Gb/s"),
-    confirm="NCCL_DEBUG=INFO, then `NET/IB : Using` against `NET/Socket : Using` in the log",
+    confirm="NCCL_DEBUG=INFO torchrun ... 2>&1 | grep -E 'NET/(IB|Socket) : Using'",
     hardware="unconfirmed",
     caused_by=("ib-device-inaccessible", "libibverbs-missing", "ib-hca-wrong", "nccl-debug-leftover"),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html#nccl-ib-disable",),
@@ -84,7 +84,7 @@ NCCL_SINGLE_SOCKET = Problem(
         "at most 16 threads and 64 sockets; the same on every node",
         "最多 16 个线程、64 个 socket;各节点须一致",
     ),
-    confirm="NCCL_DEBUG=INFO, then `NET/Socket: Using ... threads and ... sockets per thread`",
+    confirm="NCCL_DEBUG=INFO torchrun ... 2>&1 | grep -E 'sockets per thread'",
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html#nccl-socket-nthreads",),
 )
 
