@@ -27,7 +27,6 @@ CONDA_CHANNEL_UNREACHABLE = Problem(
     ),
     seen=Text("{url}/noarch/repodata.json: {outcome}\n{place}", "{url}/noarch/repodata.json:{outcome}\n{place}"),
     confirm="curl -sSI --max-time 5 {url}/noarch/repodata.json",
-    caused_by=("conda-channel-doubled",),
     refs=(SETTINGS,),
     situations={
         "gone": Situation(
@@ -70,6 +69,8 @@ def conda_channel_unreachable(config: CondaConfig, probes: IndexProbes) -> Itera
             if where[2].isdigit()
             else "conda config --show-sources"
         )
+        if re.search(r"/([\w.-]+)/\1$", probe.url):
+            continue  # conda-channel-doubled says why
         if probe.status in (404, 410):
             found = CONDA_CHANNEL_UNREACHABLE.found("gone", **evidence, outcome=f"HTTP {probe.status}")
             yield found.mended_by(command)

@@ -55,7 +55,6 @@ PIP_INDEX_UNREACHABLE = Problem(
     ),
     seen=Text("{url}: {outcome}, {detail}", "{url}:{outcome},{detail}"),
     confirm="curl -sSI --max-time 5 {url}",
-    caused_by=("pip-mirror-dead", "pip-proxy", "pip-ssl"),
     situations={
         "no-name": Situation(
             title=Text("the name of the package index {host} does not resolve", "软件包索引的主机名 {host} 无法解析"),
@@ -112,6 +111,9 @@ def pip_index_unreachable(
     wanted = chosen or torch is None
     in_job = bool(host and host.scheduler.kind)
     for probe, finding in found:
+        mirror = mirrors.pypi_mirror(probe.url)
+        if mirror and mirror.status == "dead":
+            continue  # pip-mirror-dead says so, with more certainty
         mended = finding.mended_by(instead(probe, config, python) or f"curl -sSI --max-time 5 {shlex.quote(probe.url)}")
         yield mended if none_left and wanted and not in_job else mended.at(Severity.WARNING)
 

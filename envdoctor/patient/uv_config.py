@@ -101,14 +101,19 @@ def from_variables(environ: "Mapping[str, str]") -> "List[Dict[str, Any]]":
 
 
 def default_index(found: "List[Dict[str, Any]]") -> int:
-    """The position of the index that replaces uv's own, -1 if none does: variables, then files, strongest first."""
+    """The position of the index that replaces uv's own, -1 if none does.
+
+    Variables come first, then every [[index]] with `default = true`, the strongest file's before, then `index-url`: one
+    in the user's file beats an `index-url` of the project (tried with uv 0.13).
+    """
     for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"):
         for number, entry in enumerate(found):
             if entry.get("variable") == name:
                 return number
-    for number, entry in enumerate(found):
-        if entry.get("default") is True and not entry.get("pip_only"):
-            return number
+    for key in ("index", "index-url"):
+        for number, entry in enumerate(found):
+            if entry["key"] == key and entry.get("default") is True and not entry.get("pip_only"):
+                return number
     return -1
 
 

@@ -83,6 +83,11 @@ CASES = [
         (CondaConfig(installations=("/opt/conda",), programs=(CondaProgram("conda", "/opt/conda/bin/conda"),)),),
     ),
     Case("a channel that wants a login", (DEFAULTS, asked(MAIN, outcome="answered", status=401))),
+    Case(
+        "the doubled address is 404 for a reason",
+        (custom("pytorch", CLOUD + "/pytorch"), asked(CLOUD + "/pytorch/pytorch", outcome="answered", status=404)),
+        {"conda-channel-doubled": "error"},
+    ),
     Case("no conda", (Missing("conda-config", "not-here"), GPU)),
 ]
 

@@ -154,6 +154,10 @@ CASES = [
         "refused to everyone: a login, not a firewall",
         (probes(probed(outcome="answered", status=401, status_plain=401)),),
     ),
+    Case(
+        "a mirror known to be dead is said elsewhere",
+        (probes(probed("https://pypi.douban.com/simple", outcome="no-name")),),
+    ),
     Case("not asked", (Missing("index-probes", "not-asked"), CHOSEN)),
 ]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +21,7 @@ from envdoctor import decode
 from envdoctor.facts.index import IndexProbe, IndexProbes
 from envdoctor.patient import index_probe, probe_http
 from envdoctor.patient.sections import Ask, NotHere
-from tests import needs
+from tests import ROOT, needs
 
 AGENT = 'pip/26.3 {"ci":null}'
 PAGE = """<!DOCTYPE html><html>
@@ -199,6 +201,44 @@ def test_silence_ends_within_the_limit_for_all_together() -> None:
         took = time.perf_counter() - began
     assert took < 3.2
     assert [one["outcome"] for one in found] == ["timeout"] * 5 + ["answered"]
+
+
+IN_A_VOID = """
+ip link set lo up
+ip link add void0 type veth peer name void1 && ip addr add 10.99.0.1/24 dev void0 &&
+ip link set void0 arp off && ip link set void0 up && ip link set void1 up || exit 3
+exec "$0" -c "$1" "$2"
+"""
+ASK_THE_VOID = """
+import json, sys, time
+sys.path.insert(0, sys.argv[1])
+from envdoctor.patient import index_probe
+how = {"user_agent": "", "cert": "", "client_cert": "", "proxy": "", "trusted_hosts": []}
+asked = [{"kind": "index", "option": "extra-index-url", "url": "https://10.99.0.%d/simple" % n} for n in range(2, 8)]
+began = time.time()
+print(json.dumps([[one["outcome"] for one in index_probe.probe_all(asked, how)], time.time() - began]))
+"""
+
+
+def test_dropped_packets_cost_three_seconds_and_no_more() -> None:
+    """In a network namespace whose only interface loses every packet."""
+    needs.root()
+    needs.program("ip", "iproute2")
+    argv = [
+        needs.program("unshare", "util-linux"),
+        "--net",
+        "sh",
+        "-c",
+        IN_A_VOID,
+        sys.executable,
+        ASK_THE_VOID,
+        str(ROOT),
+    ]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    outcomes, seconds = json.loads(done.stdout)
+    assert outcomes == ["timeout"] * 6
+    assert seconds < 3.2
 
 
 def test_what_is_not_http() -> None:

@@ -137,6 +137,9 @@ def test_the_project_beats_the_user_beats_the_system(home: Path) -> None:
     user = put(home / ".config/uv/uv.toml", index("https://user.example"))
     assert default_of(observed()) == ("https://user.example", f"{user}:2")
     project = put(home / "work/project/pyproject.toml", "[project]\nname='x'\n[tool.uv]\nindex-url = '" + A + "'\n")
+    assert default_of(observed()) == ("https://user.example", f"{user}:2")  # [[index]] is asked before index-url
+    user.write_text("")
+    system.write_text("")
     assert default_of(observed()) == (A, f"{project}:4")
     beside = put(home / "work/project/uv.toml", index(B))
     assert default_of(observed()) == (B, f"{beside}:2")
