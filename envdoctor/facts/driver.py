@@ -36,6 +36,7 @@ class Driver:
         stuck: where in the kernel a driver call stays, if one does not return; else empty. "unknown" where the
             kernel does not tell.
         stuck_call: that call: "cuInit", "nvmlInit", "open /dev/nvidia0".
+        unfinished_calls: calls that had not returned when the time was up, without having stood still: slow, or stuck.
         crashed_call: a driver call that died of a signal, with the signal: "cuInit (SIGSEGV)"; else empty.
         module_kernels: kernels that have an nvidia module in /lib/modules; looked for only where none is loaded.
         secure_boot: UEFI secure boot is on, None if unknown; looked for only where no module is loaded.
@@ -67,6 +68,7 @@ class Driver:
     denied_nodes: tuple[str, ...] = ()
     stuck: str = ""
     stuck_call: str = ""
+    unfinished_calls: tuple[str, ...] = ()
     crashed_call: str = ""
     module_kernels: tuple[str, ...] = ()
     secure_boot: bool | None = None

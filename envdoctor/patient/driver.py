@@ -64,14 +64,13 @@ def nodes() -> "List[str]":
 
 def together(
     calls: "List[Tuple[str, Callable[..., None], Tuple[Any, ...]]]", until: float, facts: "Dict[str, Any]"
-) -> "List[str]":
+) -> None:
     """Make calls that may hang, crash or take long, each in a child of its own, all at once.
 
-    Their answers go into `facts`, with what became of calls that did not return. Returns what failed otherwise.
+    Their answers go into `facts`, with what became of calls that did not return.
     """
-    running: "Dict[int, str]" = {}
     started = []
-    errors: "List[str]" = []
+    facts["unfinished_calls"] = []
     for name, function, arguments in calls:
         # Bound now: the child calls what this turn of the loop means.
         def call(
@@ -82,7 +81,6 @@ def together(
         child = children.fork(call, max(0.2, until - time.time()))
         child.patience_s = STILL_S
         child.begun = name
-        running[child.pid] = name
         started.append(child)
 
     def ended(child: "children.Child") -> None:
@@ -91,10 +89,10 @@ def together(
         reason, detail = children.outcome(child)
         if reason == "hung" and not facts.get("stuck"):
             facts.update(stuck=child.wchan or child.slept_in or "unknown", stuck_call=child.begun)
-        elif reason == "crashed" and not facts.get("crashed_call"):
+        elif reason == "slow":
+            facts["unfinished_calls"].append(child.begun)
+        elif reason in ("crashed", "failed") and not facts.get("crashed_call"):
             facts["crashed_call"] = "%s (%s)" % (child.begun, detail.partition("\n")[0])
-        elif reason == "failed":
-            errors.append(child.begun + ": " + detail)
 
     for record in children.follow(started, until, ended):
         if isinstance(record.get("value"), dict):
@@ -103,7 +101,6 @@ def together(
                     facts[key] = facts.get(key, []) + value
                 else:
                     facts[key] = value
-    return errors
 
 
 def fabric_manager(until: float) -> "Dict[str, Any]":

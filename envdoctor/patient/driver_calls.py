@@ -48,6 +48,9 @@ def cuda(send: "Send", name: str) -> None:
     if place:
         send({"fact": "libcuda", "value": {"libcuda": place}})
     number = ctypes.c_int()
+    if not hasattr(library, "cuInit"):
+        send({"fact": "end", "value": {"libcuda_error": (place or name) + ": it has no cuInit"}})
+        return
     # It answers before and without cuInit.
     if library.cuDriverGetVersion(ctypes.byref(number)) == 0:
         found = {"cuda_level": level(number.value), "cuda_level_source": "cuDriverGetVersion"}
@@ -103,6 +106,11 @@ def nvml(send: "Send", name: str) -> None:
     place = driver_libraries.mapped(name)
     if place:
         send({"fact": "libnvml", "value": {"libnvml": place}})
+    if not hasattr(library, "nvmlInit_v2"):
+        send(
+            {"fact": "end", "value": {"nvml_error": 13, "nvml_error_text": (place or name) + ": it has no nvmlInit_v2"}}
+        )
+        return
     code = int(library.nvmlInit_v2())
     if code:
         library.nvmlErrorString.restype = ctypes.c_char_p

@@ -127,12 +127,13 @@ class Machine:
             "slowdown": 89,
             "persistence": 1,
             "clock_reasons": 1,
-            "recovery": 0,
             "pcie_width": gpu.width,
             "pcie_width_max": 16,
             "pcie_generation": 5,
             "pcie_generation_max": 5,
         }
+        if int(self.driver.partition(".")[0]) >= 570:
+            told["recovery"] = 0
         if gpu.nvlinks is not None:
             told["nvlinks"] = gpu.nvlinks
         if gpu.ecc:

@@ -59,6 +59,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "mask-empty": {"cuda-visible-devices-empty": "error"},
     "mask-invalid": {"cuda-visible-devices-invalid": "error"},
     "xid": {"gpu-xid": "error"},
+    "xid-and-reset": {"gpu-xid": "error"},
     "application-xid": {},
     "two-causes": {"driver-too-old": "error", "gpu-ecc": "error"},
     "throttled": {"gpu-throttled": "warning"},

@@ -34,8 +34,8 @@ class Seen:
     log: KernelLog
 
 
-def look(stage: Stage, user: bool = False) -> Seen:
-    answer = stage.facts("driver", "gpu", "pci", "kernel-log", user=user)
+def look(stage: Stage, user: bool = False, limit_s: float = 30.0) -> Seen:
+    answer = stage.facts("driver", "gpu", "pci", "kernel-log", user=user, limit_s=limit_s)
     assert answer["missing"] == {}
     found = [decode.fact(name, answer["values"][name]) for name in ("driver", "gpu", "pci", "kernel-log")]
     assert [type(fact) for fact in found] == [Driver, Gpus, PciDevices, KernelLog], found
@@ -202,6 +202,28 @@ def test_nvml_hangs(stage: Setup) -> None:
     assert seen.driver.stuck_call == "nvmlInit" and seen.driver.stuck
     assert seen.driver.cuda_init == 0, "CUDA was asked all the same"
     assert seen.gpu.source == "proc" and "does not return" in seen.gpu.source_error and seen.gpu.count == 2
+
+
+def test_little_time(stage: Setup) -> None:
+    """Too little to tell a hang from a slow driver: what is known comes all the same, and what is not is said."""
+    began = time.monotonic()
+    seen = look(stage(replace(MACHINES["nvml-hangs"], cu_init="hang")), limit_s=3)
+    assert time.monotonic() - began < 6
+    assert set(seen.driver.unfinished_calls) == {"cuInit", "nvmlInit"} and not seen.driver.stuck
+    assert (seen.driver.cuda_level, seen.driver.release) == ("13.0", "580.65.06")
+    assert seen.gpu.count == 2 and "in time" in seen.gpu.source_error
+
+
+def test_libraries_that_are_not_the_drivers(stage: Setup) -> None:
+    """Files of the right names that hold something else."""
+    machine = stage(MACHINES["mixed"])
+    for name, other in (("libcuda", "libnvidia-ml"), ("libnvidia-ml", "libcuda")):
+        file = machine.folder / f"root/usr/lib/nvidia/{name}.so.1"
+        file.unlink()
+        file.symlink_to(f"{other}.so.580.65.06")
+    seen = look(machine)
+    assert "no cuInit" in seen.driver.libcuda_error and seen.driver.cuda_init is None
+    assert seen.driver.nvml_error == 13 and seen.gpu.source == "proc"
 
 
 def test_cuda_hangs(stage: Setup) -> None:
