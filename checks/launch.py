@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
@@ -84,6 +85,28 @@ WORLD_SIZE_MISMATCH = Problem(
                 "RANK 在 {launcher} 启动各任务之前就已设置,因此被所有任务继承:请在每个任务内部设置",
             ),
             command="export RANK=${other}",
+        ),
+        "same-node-rank": Situation(
+            title=Text(
+                "{node} and {other_node} both have node rank {value}", "{node} 与 {other_node} 的节点编号都是 {value}"
+            ),
+            why=Text(
+                "their processes claim the same ranks: NCCL reports `rank ... has already checked in`, or all wait",
+                "两个节点的进程占用相同的 rank:NCCL 报告 `rank ... has already checked in`,或全部空等",
+            ),
+            seen=Text("{what}={value} on {node} and on {other_node}", "{node} 与 {other_node} 上均为 {what}={value}"),
+            help=Text("every node has its own, from 0 on", "每个节点应有各自的编号,从 0 开始"),
+        ),
+        "nodes-disagree": Situation(
+            title=Text(
+                "{what} is {value} on {node} and {limit} on {other_node}",
+                "{what} 在 {node} 上为 {value},在 {other_node} 上为 {limit}",
+            ),
+            seen=Text(
+                "environment: {what}={value} on {node}, {limit} on {other_node}",
+                "环境变量:{what} 在 {node} 上为 {value},在 {other_node} 上为 {limit}",
+            ),
+            help=Text("all nodes of a job must be told the same", "同一任务的所有节点必须取相同的值"),
         ),
         "launcher-started-more": Situation(
             title=Text(
@@ -218,6 +241,36 @@ def _out_of_range(launch: Launch) -> Iterable[Finding]:
         and local < world
     ):
         yield _misfit(launch, "local_world_size", local, "world_size", world)
+
+
+@check(WORLD_SIZE_MISMATCH)
+def nodes_fit_together(environments: PerNode[Environment]) -> Iterable[Finding]:
+    """Over the nodes that were examined: node ranks differ, counts are the same. Each is compared with the first."""
+    nodes = [
+        (node, launch)
+        for node, environment in environments.items()
+        if isinstance(environment, Environment)
+        for launch in launches(environment)[:1]
+    ]
+    ranks: dict[int, str] = {}
+    for node, launch in nodes:
+        first, known = nodes[0]
+        for count in ("nodes", "world_size"):
+            value, other = getattr(launch, count), getattr(known, count)
+            if launch.launcher == known.launcher and None not in (value, other) and value != other:
+                yield _between(
+                    "nodes-disagree", first, node, what=known.sources[count], value=other, limit=value, launcher=""
+                )
+        if launch.node_rank is None or launch.launcher != known.launcher or (launch.nodes or 0) < 2:
+            continue
+        other_node = ranks.setdefault(launch.node_rank, node)
+        if other_node != node:
+            yield _between("same-node-rank", other_node, node, what=launch.sources["node_rank"], value=launch.node_rank)
+
+
+def _between(situation: str, node: str, other_node: str, **evidence: Scalar) -> Finding:
+    found = WORLD_SIZE_MISMATCH.found(situation, node=node, other_node=other_node, **evidence)
+    return replace(found, nodes=(node, other_node))
 
 
 def _misfit(launch: Launch, what: str, value: int, other: str, limit: int) -> Finding:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.host import Host
 from envdoctor.facts.launch import launches, node_count, node_rank, process, several_nodes
@@ -74,6 +75,25 @@ MASTER_UNREACHABLE = Problem(
                 "set it on all nodes to the address of the first node, as the others see it",
                 "请在所有节点上将其设为第一个节点对其他节点可见的地址",
             ),
+        ),
+        "nodes-disagree": Situation(
+            title=Text(
+                "{node} is told the master {host}:{port}, {other_node} {other_host}:{other_port}",
+                "{node} 的主节点为 {host}:{port},{other_node} 的却是 {other_host}:{other_port}",
+            ),
+            why=Text(
+                "the nodes wait for each other at different places",
+                "各节点在不同的地方互相等待",
+            ),
+            seen=Text(
+                "{source} and its port: {host}:{port} on {node}, {other_host}:{other_port} on {other_node}",
+                "{source} 及其端口:{node} 上为 {host}:{port},{other_node} 上为 {other_host}:{other_port}",
+            ),
+            help=Text(
+                "set the same address and port on all nodes; a port drawn at random must be drawn once",
+                "所有节点须设置相同的地址与端口;随机端口只能抽取一次",
+            ),
+            command="export MASTER_ADDR={quoted} MASTER_PORT={port}",
         ),
         "not-here": Situation(
             title=Text(
@@ -194,6 +214,34 @@ def master_is_loopback(environment: Environment) -> Iterable[Finding]:
                 "loopback", source=launch.sources["master_addr"], host=host, nodes=node_count(told)
             ).mended_by(_first_host(environment))
             return
+
+
+@check(MASTER_UNREACHABLE)
+def nodes_name_one_master(environments: PerNode[Environment]) -> Iterable[Finding]:
+    """Over the nodes that were examined: all are told the same address and port, as they are written."""
+    named = [
+        (node, launch)
+        for node, environment in environments.items()
+        if isinstance(environment, Environment)
+        for launch in launches(environment)
+        if launch.master_addr and launch.several_nodes
+    ]
+    for node, launch in named[1:]:
+        first, known = named[0]
+        same = (launch.master_addr, launch.master_port) == (known.master_addr, known.master_port)
+        if node != first and launch.launcher == known.launcher and not same:
+            found = MASTER_UNREACHABLE.found(
+                "nodes-disagree",
+                source=known.sources["master_addr"],
+                node=first,
+                host=known.master_addr,
+                quoted=shlex.quote(known.master_addr),
+                port=known.master_port,
+                other_node=node,
+                other_host=launch.master_addr,
+                other_port=launch.master_port,
+            )
+            yield replace(found, nodes=(first, node))
 
 
 def _first_host(environment: Environment) -> str:

@@ -202,7 +202,7 @@ class Missing:
     detail: str = ""
 
 
-class PerNode(Generic[Fact]):
+class PerNode(Mapping[str, "Fact | Missing"], Generic[Fact]):
     """As an annotation, `PerNode[Nics]` gives a check every node's fact: a mapping node -> fact or Missing."""
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from envdoctor import engine
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
 from envdoctor.model import Missing, Severity
-from envdoctor.testing import Case, topic_file
+from envdoctor.testing import Case, speak, topic_file
 from tests import CHECKS
 
 FILE = CHECKS / "launch.py"
@@ -143,6 +144,30 @@ def test_commands_name_the_variable_that_holds_the_right_number() -> None:
 def test_too_many_processes_are_mended_by_as_many_as_gpus() -> None:
     (finding,) = next(case for case in CASES if case.about.startswith("8 workers for 1")).hold(FILE)
     assert finding.command == "torchrun --nproc-per-node=1 train.py"
+
+
+def over(*environments: Environment) -> list[tuple[str | None, tuple[str, ...]]]:
+    """Situation and nodes of every finding over nodes with these environments."""
+    node_facts: dict[str, engine.Facts] = {
+        f"n{number}": {Environment: environment} for number, environment in enumerate(environments)
+    }
+    outcomes = engine.run(topic_file(FILE).checks, node_facts)
+    assert not [outcome.traceback for outcome in outcomes if outcome.status == "crashed"]
+    found = engine.fold(outcomes)
+    for finding in found:
+        speak(finding)
+    return [(finding.situation, finding.nodes) for finding in found]
+
+
+def test_nodes_fit_together() -> None:
+    def node(rank: object, nodes: object = 2) -> Environment:
+        return env(NODE_RANK=rank, NNODES=nodes)
+
+    assert over(node(0), node(1)) == []
+    assert over(node(0), env(PATH="/bin"), env(**torchrun(3, 8, 3, 8))) == []
+    assert over(node(0), node(0)) == [("same-node-rank", ("n0", "n1"))]
+    assert over(node(0), node(1, 3)) == [("nodes-disagree", ("n0", "n1"))]
+    assert over(env(**torchrun(0, 8, 0, 8)), env(**torchrun(1, 8, 1, 8))) == [], "two ranks of one node"
 
 
 @pytest.mark.parametrize(

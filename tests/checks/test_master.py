@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from envdoctor import engine
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.host import Host
 from envdoctor.facts.names import HostNames, NameResolution, Resolution
 from envdoctor.facts.rendezvous import RendezvousReach, Target
 from envdoctor.model import Missing
-from envdoctor.testing import Case, topic_file
+from envdoctor.testing import Case, speak, topic_file
 from tests import CHECKS
 
 FILE = CHECKS / "master.py"
@@ -166,6 +167,26 @@ def test_case(case: Case) -> None:
 def test_the_command_fits_the_situation(about: str, command: str) -> None:
     (finding,) = next(case for case in CASES if case.about.startswith(about)).hold(FILE)
     assert finding.command == command
+
+
+def test_nodes_name_one_master() -> None:
+    def over(*environments: Environment) -> list[tuple[str | None, tuple[str, ...]]]:
+        node_facts: dict[str, engine.Facts] = {
+            f"n{number}": {Environment: environment} for number, environment in enumerate(environments)
+        }
+        outcomes = engine.run(topic_file(FILE).checks, node_facts)
+        assert not [outcome.traceback for outcome in outcomes if outcome.status == "crashed"]
+        found = engine.fold(outcomes)
+        for finding in found:
+            speak(finding)
+        return [(finding.situation, finding.nodes) for finding in found]
+
+    def node(rank: int, address: str, port: int) -> Environment:
+        return env(NODE_RANK=rank, NNODES=2, MASTER_ADDR=address, MASTER_PORT=port)
+
+    assert over(node(0, "gpu01", 29500), node(1, "gpu01", 29500), Environment()) == []
+    assert over(node(0, "gpu01", 29500), node(1, "gpu02", 29500)) == [("nodes-disagree", ("n0", "n1"))]
+    assert over(node(0, "gpu01", 29501), node(1, "gpu01", 29502)) == [("nodes-disagree", ("n0", "n1"))]
 
 
 @pytest.mark.parametrize(
