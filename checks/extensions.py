@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
 from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.libraries import Libraries
-from envdoctor.facts.packages import Distribution, Packages
+from envdoctor.facts.packages import Distribution, Packages, for_python
+from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.knowledge.versions import numbers
 
@@ -115,13 +116,15 @@ def _built_for(package: Distribution) -> tuple[str, str]:
 
 
 @check(EXTENSION_ABI_MISMATCH)
-def extension_lacks_symbols(torch: TorchInstall, libraries: Libraries, packages: Packages | None) -> Iterable[Finding]:
+def extension_lacks_symbols(
+    torch: TorchInstall, libraries: Libraries, packages: Packages | None, python: Python | None
+) -> Iterable[Finding]:
     """Functions that a compiled file asks for and torch's libraries do not define: proof, whatever versions say."""
     for binary in libraries.binaries:
         if binary.lacks:
             name = binary.owner.replace("_", "-")
             package = packages.get(name) if packages else None
-            yield EXTENSION_ABI_MISMATCH.found(
+            found = EXTENSION_ABI_MISMATCH.found(
                 "symbol",
                 package=name,
                 module=binary.owner,
@@ -130,41 +133,46 @@ def extension_lacks_symbols(torch: TorchInstall, libraries: Libraries, packages:
                 path=binary.path,
                 symbol=binary.lacks[0],
             )
+            yield found.mended_by(for_python(found.command, python, torch))
 
 
 @check(EXTENSION_ABI_MISMATCH)
-def extension_abi_mismatch(torch: TorchInstall, packages: Packages, libraries: Libraries | None) -> Iterable[Finding]:
+def extension_abi_mismatch(
+    torch: TorchInstall, packages: Packages, libraries: Libraries | None, python: Python | None
+) -> Iterable[Finding]:
     """What extensions say they were built for, in their version, their metadata or a file of their own."""
-    installed = numbers(torch.release)
-    if len(installed) < 2:
+    if len(numbers(torch.release)) < 2:
         return
     proven = {binary.owner.replace("_", "-") for binary in (libraries.binaries if libraries else ()) if binary.lacks}
     for package in packages.distributions:
-        if COMPILED.match(package.name) is None or package.name in proven:
-            continue
-        told = {
-            "package": package.name,
-            "module": package.name.replace("-", "_"),
-            "version": package.version,
-            "folder": package.folder,
-        }
-        built, source = _built_for(package)
-        wanted = numbers(built)
-        abi = re.search(r"cxx11abi(true|false)", package.local, re.I)
-        if wanted[:2] and wanted[:2] != installed[:2]:
-            # A pin of the metadata can be met by a build of one's own; a tag of the wheel or its own file cannot.
-            sure = bool(package.torch)
-            yield EXTENSION_ABI_MISMATCH.found(**told, built=built, torch=torch.release, source=source).at(
-                Severity.ERROR if sure else Severity.WARNING
-            )
-        elif package.cuda and torch.cuda and package.cuda != "cpu":
-            if numbers(package.cuda)[0] != numbers(torch.cuda)[0]:
-                source = f"+{package.local}" if package.local else f"CUDA {package.cuda}"
-                yield EXTENSION_ABI_MISMATCH.found("cuda", **told, built=package.cuda, torch=torch.cuda, source=source)
-            elif abi and torch.installer in ("pip", "uv") and _other_abi(abi.group(1).lower() == "true", installed):
-                yield EXTENSION_ABI_MISMATCH.found(
-                    "cxx11", **told, built=abi.group(), torch=torch.release, source=f"+{package.local}"
-                )
+        found = _apart(package, torch) if COMPILED.match(package.name) and package.name not in proven else None
+        if found is not None:
+            yield found.mended_by(for_python(found.command, python, torch))
+
+
+def _apart(package: Distribution, torch: TorchInstall) -> Finding | None:
+    """The finding if an extension was built for another torch, CUDA or C++ ABI."""
+    told = {
+        "package": package.name,
+        "module": package.name.replace("-", "_"),
+        "version": package.version,
+        "folder": package.folder,
+    }
+    built, source = _built_for(package)
+    installed, wanted = numbers(torch.release), numbers(built)
+    tag = f"+{package.local}" if package.local else f"CUDA {package.cuda}"
+    if wanted[:2] and wanted[:2] != installed[:2]:
+        # A pin of the metadata can be met by a build of one's own; a tag of the wheel or its own file cannot.
+        severity = Severity.ERROR if package.torch else Severity.WARNING
+        return EXTENSION_ABI_MISMATCH.found(**told, built=built, torch=torch.release, source=source).at(severity)
+    if not package.cuda or not torch.cuda or package.cuda == "cpu":
+        return None
+    if numbers(package.cuda)[0] != numbers(torch.cuda)[0]:
+        return EXTENSION_ABI_MISMATCH.found("cuda", **told, built=package.cuda, torch=torch.cuda, source=tag)
+    abi = re.search(r"cxx11abi(true|false)", package.local, re.I)
+    if abi and torch.installer in ("pip", "uv") and _other_abi(abi.group(1).lower() == "true", installed):
+        return EXTENSION_ABI_MISMATCH.found("cxx11", **told, built=abi.group(), torch=torch.release, source=tag)
+    return None
 
 
 def _other_abi(cxx11: bool, torch: tuple[int, ...]) -> bool:

@@ -9,7 +9,8 @@ from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check,
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.host import Host
 from envdoctor.facts.libraries import Libraries, LoadedLibrary, MappedLibraries, older, same
-from envdoctor.facts.packages import Packages
+from envdoctor.facts.packages import Packages, for_python
+from envdoctor.facts.python import Python
 from envdoctor.facts.torch import Pin, TorchImport, TorchInstall
 from envdoctor.model import Missing, Scalar
 
@@ -223,20 +224,24 @@ def stub_driver(libraries: Libraries, driver: Driver | Missing, host: Host | Non
 
 
 @check(CUDA_LIBRARY_MISSING)
-def wheel_absent(torch: TorchInstall, packages: Packages, libraries: Libraries | None) -> Iterable[Finding]:
+def wheel_absent(
+    torch: TorchInstall, packages: Packages, libraries: Libraries | None, python: Python | None
+) -> Iterable[Finding]:
     """Packages that torch pins and that are not there. Where their libraries are found elsewhere, that is fragile."""
     absent = [p for p in packages.pins(torch) if p.name.startswith("nvidia-") and packages.get(p.name) is None]
     absent = [pin for pin in absent if "-nccl-" not in pin.name]
     if not absent or not torch.folder:
         return
     elsewhere = libraries is not None and bool(libraries.loads) and not _not_found(libraries)
-    yield CUDA_LIBRARY_MISSING.found(
+    found = CUDA_LIBRARY_MISSING.found(
         "wheel",
         count=len(absent),
         torch=torch.version or torch.release,
         absent=", ".join(_exactly(pin) for pin in absent),
         wanted=" ".join(f"'{_exactly(pin)}'" if "*" in pin.version else _exactly(pin) for pin in absent),
-    ).at(Severity.WARNING if elsewhere else Severity.ERROR)
+    )
+    mend = for_python(found.command, python, torch)
+    yield found.at(Severity.WARNING if elsewhere else Severity.ERROR).mended_by(mend)
 
 
 def _exactly(pin: Pin) -> str:
@@ -257,7 +262,10 @@ def _not_found(libraries: Libraries) -> list[tuple[str, str]]:
 
 @check(CUDA_LIBRARY_MISSING)
 def payload_absent(
-    packages: Packages, torch: TorchInstall | Missing, imported: TorchImport | Missing
+    packages: Packages,
+    torch: TorchInstall | Missing,
+    imported: TorchImport | Missing,
+    python: Python | None,
 ) -> Iterable[Finding]:
     """Libraries that a RECORD names and that are not on disk. Images are also slimmed by removing some on purpose."""
     works = isinstance(imported, TorchImport) and not imported.error
@@ -270,18 +278,24 @@ def payload_absent(
     for owner, paths in owners.items():
         installed = packages.get(owner)
         severity = Severity.NOTE if owner not in pinned else Severity.WARNING if works else Severity.ERROR
-        yield CUDA_LIBRARY_MISSING.found(
+        found = CUDA_LIBRARY_MISSING.found(
             "payload",
             owner=owner,
             files=len(paths),
             path=paths[0],
             version=installed.version if installed else None,
-        ).at(severity)
+        )
+        own = torch if isinstance(torch, TorchInstall) else None
+        yield found.at(severity).mended_by(for_python(found.command, python, own))
 
 
 @check(CUDA_LIBRARY_MISSING)
 def library_absent(
-    libraries: Libraries, torch: TorchInstall, packages: Packages, imported: TorchImport | Missing
+    libraries: Libraries,
+    torch: TorchInstall,
+    packages: Packages,
+    imported: TorchImport | Missing,
+    python: Python | None,
 ) -> Iterable[Finding]:
     """Libraries that torch's files ask for and ld.so will not find."""
     if isinstance(imported, TorchImport) and not imported.error:
@@ -289,7 +303,8 @@ def library_absent(
     if any(packages.get(pin.name) is None for pin in packages.pins(torch)):
         return  # said already, with the package to install
     for soname, wanted_by in _not_found(libraries):
-        yield CUDA_LIBRARY_MISSING.found(soname=soname, wanted_by=wanted_by, torch=torch.version or torch.release)
+        found = CUDA_LIBRARY_MISSING.found(soname=soname, wanted_by=wanted_by, torch=torch.version or torch.release)
+        yield found.mended_by(for_python(found.command, python, torch))
 
 
 @summary

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.libraries import Libraries, MappedLibraries, MappedLibrary, older, same
-from envdoctor.facts.packages import Distribution, Packages
+from envdoctor.facts.packages import Distribution, Packages, for_python
+from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchImport, TorchInstall
 from envdoctor.model import Missing, Scalar
 
@@ -105,6 +106,7 @@ def nccl_library_conflict(
     mapped: MappedLibraries | Missing,
     imported: TorchImport | Missing,
     packages: Packages | None,
+    python: Python | None,
 ) -> Iterable[Finding]:
     """What is mapped after the import; without that, what ld.so would find. A newer one is worth knowing only."""
     own = libraries.own("libnccl.so.2")
@@ -142,12 +144,17 @@ def nccl_library_conflict(
             severity = Severity.WARNING if works else Severity.ERROR
         elif is_older is None:
             severity = Severity.WARNING
-        yield NCCL_LIBRARY_CONFLICT.found("overwritten" if at_home else kind, **evidence).at(severity)
+        found = NCCL_LIBRARY_CONFLICT.found("overwritten" if at_home else kind, **evidence).at(severity)
+        yield found.mended_by(for_python(found.command, python, torch))
 
 
 @check(NCCL_LIBRARY_MISSING)
 def nccl_library_missing(
-    torch: TorchInstall, packages: Packages, libraries: Libraries | None, imported: TorchImport | Missing
+    torch: TorchInstall,
+    packages: Packages,
+    libraries: Libraries | None,
+    imported: TorchImport | Missing,
+    python: Python | None,
 ) -> Iterable[Finding]:
     """The pinned package absent, its file gone, or a libnccl that torch asks for and nobody finds."""
     if not torch.folder or (isinstance(imported, TorchImport) and not imported.error):
@@ -162,15 +169,16 @@ def nccl_library_missing(
     severity = Severity.WARNING if elsewhere else Severity.ERROR
     if pin and packages.get(pin.name) is None:
         found = NCCL_LIBRARY_MISSING.found("wheel", wheel=pin.name, pin=pin.version, torch=told)
-        yield found.at(severity)
+        yield found.at(severity).mended_by(for_python(found.command, python, torch))
     elif gone:
         owner = pin.name if pin and pin.name in gone.owners else gone.owners[0]
         installed = packages.get(owner)
         version = pin.version if pin and pin.name == owner else installed.version if installed else None
         found = NCCL_LIBRARY_MISSING.found("payload", wheel=owner, pin=version, path=gone.path, torch=told)
-        yield found.at(severity)
+        yield found.at(severity).mended_by(for_python(found.command, python, torch))
     elif absent and libraries and libraries.own(absent.soname) is None:
-        yield NCCL_LIBRARY_MISSING.found(wanted_by=absent.wanted_by, torch=told)
+        found = NCCL_LIBRARY_MISSING.found(wanted_by=absent.wanted_by, torch=told)
+        yield found.mended_by(for_python(found.command, python, torch))
 
 
 @summary

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.libraries import older
-from envdoctor.facts.packages import Packages, fits
+from envdoctor.facts.packages import Packages, fits, for_python
+from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Scalar
 
@@ -72,7 +73,7 @@ NVIDIA_WHEEL_PIN = Problem(
 
 
 @check(NVIDIA_WHEEL_CONFLICT)
-def nvidia_wheel_conflict(torch: TorchInstall, packages: Packages) -> Iterable[Finding]:
+def nvidia_wheel_conflict(torch: TorchInstall, packages: Packages, python: Python | None) -> Iterable[Finding]:
     """Files that several distributions claim; torch's pins say whose they should be."""
     pins = {pin.name: pin.version for pin in packages.pins(torch)}
     groups: dict[tuple[str, ...], list[int]] = {}
@@ -97,20 +98,21 @@ def nvidia_wheel_conflict(torch: TorchInstall, packages: Packages) -> Iterable[F
         }
         if not winner:
             # This torch needs none of them; what does need them is not known.
-            yield NVIDIA_WHEEL_CONFLICT.found("unsettled", **evidence).at(Severity.NOTE)
+            found = NVIDIA_WHEEL_CONFLICT.found("unsettled", **evidence).at(Severity.NOTE)
         elif not file.belongs_to:
-            yield NVIDIA_WHEEL_CONFLICT.found("unsettled", **evidence)
+            found = NVIDIA_WHEEL_CONFLICT.found("unsettled", **evidence)
         elif file.belongs_to == winner:
-            yield NVIDIA_WHEEL_CONFLICT.found("right", **evidence)
+            found = NVIDIA_WHEEL_CONFLICT.found("right", **evidence)
         else:
             other = packages.get(file.belongs_to)
             # NCCL's symbols only ever grow, and it carries its CUDA runtime inside.
             newer = "-nccl-" in winner and other is not None and older(other.version, pins[winner]) is False
-            yield NVIDIA_WHEEL_CONFLICT.found(**evidence).at(Severity.WARNING if newer else Severity.ERROR)
+            found = NVIDIA_WHEEL_CONFLICT.found(**evidence).at(Severity.WARNING if newer else Severity.ERROR)
+        yield found.mended_by(for_python(found.command, python, torch))
 
 
 @check(NVIDIA_WHEEL_PIN)
-def nvidia_wheel_pin(torch: TorchInstall, packages: Packages) -> Iterable[Finding]:
+def nvidia_wheel_pin(torch: TorchInstall, packages: Packages, python: Python | None) -> Iterable[Finding]:
     """Installed, but at another version. One that is absent altogether is `cuda-library-missing`."""
     wrong = []
     for pin in packages.pins(torch):
@@ -126,16 +128,18 @@ def nvidia_wheel_pin(torch: TorchInstall, packages: Packages) -> Iterable[Findin
             if package.name != "torch" and wants.startswith("==") and fits(installed.version, wants[2:]):
                 asking.append(f"{package.name} {package.version} -> {installed.name}{wants}")
     # A newer NCCL is compatible and often installed on purpose.
-    harmless = all("-nccl-" in pin.name and older(found.version, pin.version) is False for found, pin in wrong)
-    yield NVIDIA_WHEEL_PIN.found(
+    harmless = all("-nccl-" in pin.name and older(own.version, pin.version) is False for own, pin in wrong)
+    found = NVIDIA_WHEEL_PIN.found(
         count=len(wrong),
         torch=torch.version or torch.release,
-        installed=", ".join(f"{found.name} {found.version}" for found, _ in wrong),
+        installed=", ".join(f"{own.name} {own.version}" for own, _ in wrong),
         pinned=", ".join(f"{pin.name} {pin.version}" for _, pin in wrong),
         asked=f" ({'; '.join(asking)})" if asking else "",
         wanted=" ".join(f"'{pin.name}=={pin.version}'" if "*" in pin.version else f"{pin.name}=={pin.version}"
                         for _, pin in wrong),
-    ).at(Severity.NOTE if harmless else Severity.WARNING)  # fmt: skip
+    )  # fmt: skip
+    mend = for_python(found.command, python, torch)
+    yield found.at(Severity.NOTE if harmless else Severity.WARNING).mended_by(mend)
 
 
 @summary

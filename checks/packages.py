@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
-from envdoctor.facts.packages import Distribution, Packages
+from envdoctor.facts.packages import Distribution, Packages, for_python
+from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchImport, TorchInstall
 from envdoctor.knowledge.torch_builds import companions, index_url, official_tag, release, releases
 from envdoctor.knowledge.versions import numbers
@@ -162,13 +163,13 @@ def release_of(version: str) -> tuple[int, ...]:
     return () if UNRELEASED.search(version.partition("+")[0]) else numbers(version)[:3]
 
 
-def install(name: str, version: str, torch: TorchInstall) -> str:
+def install(name: str, version: str, torch: TorchInstall, python: Python | None) -> str | None:
     """The command that installs a companion of this torch, from the index its build came from."""
     tag = torch.version.partition("+")[2]
     known = release(torch.version)
     elsewhere = tag == "cpu" or (official_tag(torch.version) and known and tag != known.default)
     index = f" --index-url {index_url(tag)}" if elsewhere else ""
-    return f"pip install --no-deps {name}=={version}{index}"
+    return for_python(f"pip install --no-deps {name}=={version}{index}", python, torch)
 
 
 def torch_of(companion: str) -> str | None:
@@ -202,7 +203,7 @@ def pairing(companion: Distribution, torch: TorchInstall, fitting: tuple[str, ..
 
 
 @check(TORCHVISION_MISMATCH)
-def torchvision_mismatch(torch: TorchInstall, packages: Packages) -> Iterable[Finding]:
+def torchvision_mismatch(torch: TorchInstall, packages: Packages, python: Python | None) -> Iterable[Finding]:
     """torchvision's own requirement on torch, else the table of releases; then the CUDA of both builds."""
     vision = packages.get("torchvision")
     if vision is None or not torch.release:
@@ -214,7 +215,7 @@ def torchvision_mismatch(torch: TorchInstall, packages: Packages) -> Iterable[Fi
         "torch": torch.version,
         "folder": vision.folder,
     }
-    mend = install("torchvision", fitting[-1], torch) if fitting else None
+    mend = install("torchvision", fitting[-1], torch, python) if fitting else None
     apart = pairing(vision, torch, fitting)
     if apart is not None:
         kind, wants = apart
@@ -233,7 +234,7 @@ def torchvision_mismatch(torch: TorchInstall, packages: Packages) -> Iterable[Fi
 
 
 @check(TORCHAUDIO_MISMATCH)
-def torchaudio_mismatch(torch: TorchInstall, packages: Packages) -> Iterable[Finding]:
+def torchaudio_mismatch(torch: TorchInstall, packages: Packages, python: Python | None) -> Iterable[Finding]:
     audio = packages.get("torchaudio")
     if audio is None or not torch.release:
         return
@@ -250,19 +251,22 @@ def torchaudio_mismatch(torch: TorchInstall, packages: Packages) -> Iterable[Fin
         folder=audio.folder,
         wants=wants,
     )
-    yield found.mended_by(install("torchaudio", fitting[0], torch) if fitting else None)
+    yield found.mended_by(install("torchaudio", fitting[0], torch, python) if fitting else None)
 
 
 @check(NUMPY_ABI)
-def numpy_abi(torch: TorchInstall | None, packages: Packages, imported: TorchImport | None) -> Iterable[Finding]:
+def numpy_abi(
+    torch: TorchInstall | None, packages: Packages, imported: TorchImport | None, python: Python | None
+) -> Iterable[Finding]:
     """torch before 2.3 under numpy 2; then what others ask of numpy."""
     numpy = packages.get("numpy")
+    mend = for_python(NUMPY_ABI.command, python, torch)
     if numpy is None or numbers(numpy.version)[:1] < (2,):
         return
     if torch is not None and (0,) < numbers(torch.release)[:2] < FIRST_FOR_NUMPY_2:
         # conda builds old releases again for new numpy; there only torch itself can tell.
         said = imported is not None and any("_ARRAY_API" in w or "NumPy 1.x" in w for w in imported.warnings)
-        found = NUMPY_ABI.found(torch=torch.version, numpy=numpy.version, folder=numpy.folder)
+        found = NUMPY_ABI.found(torch=torch.version, numpy=numpy.version, folder=numpy.folder).mended_by(mend)
         if said or torch.installer != "conda":
             yield found
         elif imported is None:
@@ -279,14 +283,15 @@ def numpy_abi(torch: TorchInstall | None, packages: Packages, imported: TorchImp
                 wants=wants,
                 numpy=numpy.version,
                 folder=package.folder,
-            )
+            ).mended_by(mend)
 
 
 @check(PYNVML_DEPRECATED)
-def pynvml_deprecated(packages: Packages) -> Iterable[Finding]:
+def pynvml_deprecated(packages: Packages, python: Python | None) -> Iterable[Finding]:
     found = packages.get("pynvml")
     if found is not None:
-        yield PYNVML_DEPRECATED.found(version=found.version, folder=found.folder)
+        mend = for_python(PYNVML_DEPRECATED.command, python)
+        yield PYNVML_DEPRECATED.found(version=found.version, folder=found.folder).mended_by(mend)
 
 
 @summary

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.host import Host
 from envdoctor.facts.libraries import Binary, Libraries
+from envdoctor.facts.packages import for_python
 from envdoctor.facts.python import Python
 from envdoctor.knowledge.versions import numbers
 from envdoctor.model import Scalar
@@ -84,13 +85,13 @@ def _most(binaries: Iterable[Binary], field: str) -> dict[str, Binary]:
 
 
 @check(GLIBC_TOO_OLD)
-def glibc_too_old(libraries: Libraries, host: Host) -> Iterable[Finding]:
+def glibc_too_old(libraries: Libraries, host: Host, python: Python | None) -> Iterable[Finding]:
     """The newest GLIBC_ version that the compiled files ask for, against the system's."""
     if not host.glibc:
         return
     for owner, binary in _most(libraries.binaries, "glibc").items():
         if numbers(binary.glibc) > numbers(host.glibc):
-            yield GLIBC_TOO_OLD.found(
+            found = GLIBC_TOO_OLD.found(
                 "torch" if owner == "torch" else "extension",
                 owner=owner,
                 distribution=owner.replace("_", "-"),
@@ -99,6 +100,7 @@ def glibc_too_old(libraries: Libraries, host: Host) -> Iterable[Finding]:
                 path=binary.path,
                 system=f"{host.distribution} {host.distribution_version}".strip() or host.system,
             )
+            yield found.mended_by(for_python(found.command, python))
 
 
 @check(LIBSTDCXX_TOO_OLD)
