@@ -1,11 +1,10 @@
-"""Does CUDA initialise, and do calls into the driver return?"""
+"""Does CUDA initialise?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check
-from envdoctor.facts import gpu_state
+from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.cuda_evidence import evidence
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
@@ -14,27 +13,9 @@ from envdoctor.facts.host import Host
 from envdoctor.facts.pci import PciDevices
 from envdoctor.facts.torch import TorchCuda, TorchInstall
 from envdoctor.knowledge.cuda_init import explain
+from envdoctor.model import Scalar
 
 TOPIC = Topic("cuda-init", 15, Text("CUDA's initialisation", "CUDA 初始化"))
-
-DRIVER_HANGS = Problem(
-    code="driver-hangs",
-    severity=Severity.ERROR,
-    title=Text("a call into the NVIDIA driver does not return: {call}", "对 NVIDIA 驱动的调用没有返回:{call}"),
-    why=Text(
-        "training hangs at its first CUDA call, and the process may not even be killed",
-        "训练会卡死在第一次 CUDA 调用,进程甚至可能无法被杀死",
-    ),
-    seen=Text("{call}: {where}", "{call}:{where}"),
-    command="sudo dmesg | grep -iE 'nvrm|xid' | tail -20",
-    help=Text(
-        "a driver that hangs is freed by a GPU reset at best and by a reboot for sure: drain the node first",
-        "驱动卡死时,重置 GPU 可能有效,重启一定有效:请先把节点排空(drain)",
-    ),
-    confirm="timeout 30 nvidia-smi; cat /proc/PID/wchan of the process that hangs",
-    caused_by=("gpu-fell-off-bus", "gpu-xid", "gpu-needs-recovery", "torch-import-hangs"),
-    hardware="unconfirmed",
-)
 
 CUDA_INIT_FAILED_UNKNOWN = Problem(
     code="cuda-init-failed-unknown",
@@ -114,7 +95,7 @@ CUDA_INIT_FAILED_UNKNOWN = Problem(
 
 @check(CUDA_INIT_FAILED_UNKNOWN)
 def cuda_initialises(
-    driver: Driver | Missing,
+    driver: Driver,
     gpus: Gpus | Missing,
     pci: PciDevices | Missing,
     torch: TorchCuda | Missing,
@@ -128,20 +109,8 @@ def cuda_initialises(
         yield CUDA_INIT_FAILED_UNKNOWN.found(cause.situation, **cause.values)
 
 
-@check(DRIVER_HANGS)
-def driver_answers(driver: Driver | Missing, gpus: Gpus | Missing, torch: TorchCuda | Missing) -> Iterable[Finding]:
-    """A call into the driver that stood still until its limit."""
-    if isinstance(driver, Driver) and driver.stuck:
-        yield DRIVER_HANGS.found(call=driver.stuck_call or "cuInit", where=f"wchan {driver.stuck}")
-        return
-    for fact, call in ((driver, "libcuda, NVML"), (gpus, "NVML"), (torch, "torch.cuda.init()")):
-        if isinstance(fact, Missing) and fact.reason == "hung":
-            lines = [line.strip() for line in fact.detail.splitlines() if line.strip()]
-            yield DRIVER_HANGS.found(call=call, where=lines[0] if lines else "no CPU time and no I/O until the limit")
-            return
-    if isinstance(gpus, Gpus):
-        stuck = gpu_state.stuck(gpus)
-        if stuck:
-            yield DRIVER_HANGS.found(
-                call=f"NVML on GPU {gpu_state.spans(g.index for g in stuck)}", where=stuck[0].error
-            )
+@summary
+def line(driver: Driver) -> tuple[Text, Mapping[str, Scalar]] | None:
+    if driver.cuda_init != 0 or driver.cuda_devices is None:
+        return None
+    return Text("{count} devices", "{count} 个设备"), {"count": driver.cuda_devices}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check
+from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts import gpu_state
 from envdoctor.facts.cuda_evidence import Evidence, evidence
 from envdoctor.facts.driver import Driver
@@ -159,7 +159,7 @@ DEVICE_ORDER_DIFFERS = Problem(
     ),
     seen=Text(
         "CUDA_DEVICE_ORDER: {order}\nCUDA: {cuda}\nnvidia-smi: {smi}",
-        "CUDA_DEVICE_ORDER:{order}\nCUDA:{cuda}\nnvidia-smi:{smi}",
+        "CUDA_DEVICE_ORDER:{order}\nCUDA 顺序:{cuda}\nnvidia-smi 顺序:{smi}",
     ),
     command="export CUDA_DEVICE_ORDER=PCI_BUS_ID",
     confirm="nvidia-smi -L; python -c 'import torch; print([torch.cuda.get_device_name(i) "
@@ -271,3 +271,11 @@ def _in_cuda_order(gpus: tuple[Gpu, ...], driver: Driver | None, mask: str | Non
 
 def _listed(gpus: Iterable[Gpu]) -> str:
     return ", ".join(f"{place} = {gpu.name} ({gpu.pci})" for place, gpu in enumerate(gpus))
+
+
+@summary
+def line(gpus: Gpus, environment: Environment) -> tuple[Text, Mapping[str, Scalar]] | None:
+    mask = environment.get("CUDA_VISIBLE_DEVICES")
+    if mask is None:
+        return Text("no mask", "未设置掩码"), {}
+    return Text("CUDA_VISIBLE_DEVICES={mask}", "CUDA_VISIBLE_DEVICES={mask}"), {"mask": mask}

@@ -112,7 +112,7 @@ DRIVER_MISSING = Problem(
                 "the host of this container has NVIDIA GPUs and no NVIDIA driver loaded",
                 "容器所在的宿主机有 NVIDIA GPU,但没有加载 NVIDIA 驱动",
             ),
-            seen=Text("PCI: {pci}; /sys/module/nvidia: absent", "PCI:{pci};/sys/module/nvidia 不存在"),
+            seen=Text("PCI: {pci}; /sys/module/nvidia: absent", "PCI 设备:{pci};/sys/module/nvidia 不存在"),
             command="sudo modprobe nvidia && nvidia-smi    # on the host, not in the container",
             help=Text(
                 "a driver cannot be installed from inside a container: the kernel is the host's",
@@ -137,7 +137,7 @@ DRIVER_MISSING = Problem(
         ),
         "unreadable": Situation(
             title=Text("libcuda.so.1 is there and cannot be opened", "libcuda.so.1 存在但无法打开"),
-            seen=Text("dlopen: {text}", "dlopen:{text}"),
+            seen=Text("dlopen says: {text}", "dlopen 报错:{text}"),
             command="ldd {libcuda}; ls -lL {libcuda}",
         ),
     },
@@ -220,6 +220,25 @@ CUDA_COMPAT_MISMATCH = Problem(
     },
 )
 
+DRIVER_HANGS = Problem(
+    code="driver-hangs",
+    severity=Severity.ERROR,
+    title=Text("a call into the NVIDIA driver does not return: {call}", "对 NVIDIA 驱动的调用没有返回:{call}"),
+    why=Text(
+        "training hangs at its first CUDA call, and the process may not even be killed",
+        "训练会卡死在第一次 CUDA 调用,进程甚至可能无法被杀死",
+    ),
+    seen=Text("{call}: {where}", "{call} 停在:{where}"),
+    command="sudo dmesg | grep -iE 'nvrm|xid' | tail -20",
+    help=Text(
+        "a driver that hangs is freed by a GPU reset at best and by a reboot for sure: drain the node first",
+        "驱动卡死时,重置 GPU 可能有效,重启一定有效:请先把节点排空(drain)",
+    ),
+    confirm="timeout 30 nvidia-smi; cat /proc/PID/wchan of the process that hangs",
+    caused_by=("gpu-fell-off-bus", "gpu-xid", "gpu-needs-recovery", "torch-import-hangs"),
+    hardware="unconfirmed",
+)
+
 WSL_DRIVER = Problem(
     code="wsl-driver",
     severity=Severity.ERROR,
@@ -227,7 +246,7 @@ WSL_DRIVER = Problem(
         "Windows refuses this WSL system its GPU (error {error})", "Windows 拒绝该 WSL 系统使用 GPU(错误 {error})"
     ),
     why=NO_GPU,
-    seen=Text("libcuda: {libcuda}; {text}", "libcuda:{libcuda};{text}"),
+    seen=Text("libcuda: {libcuda}; error: {text}", "libcuda:{libcuda};报错:{text}"),
     command="wsl.exe --update && wsl.exe --shutdown",
     help=Text(
         "update the NVIDIA driver on the Windows side as well; never install a Linux display driver inside WSL",
@@ -288,6 +307,25 @@ def driver_fits(
     for problem in (DRIVER_MISSING, DRIVER_LIBRARY_MISMATCH, CUDA_COMPAT_MISMATCH, WSL_DRIVER):
         if problem.code == cause.code:
             yield problem.found(cause.situation, **cause.values)
+
+
+@check(DRIVER_HANGS)
+def driver_answers(driver: Driver | Missing, gpus: Gpus | Missing, torch: TorchCuda | Missing) -> Iterable[Finding]:
+    """A call into the driver that stood still until its limit."""
+    if isinstance(driver, Driver) and driver.stuck:
+        yield DRIVER_HANGS.found(call=driver.stuck_call or "cuInit", where=f"wchan {driver.stuck}")
+        return
+    for fact, call in ((driver, "libcuda, NVML"), (gpus, "NVML"), (torch, "torch.cuda.init()")):
+        if isinstance(fact, Missing) and fact.reason == "hung":
+            lines = [line.strip() for line in fact.detail.splitlines() if line.strip()]
+            yield DRIVER_HANGS.found(call=call, where=lines[0] if lines else "no CPU time and no I/O until the limit")
+            return
+    if isinstance(gpus, Gpus):
+        stuck = gpu_state.stuck(gpus)
+        if stuck:
+            yield DRIVER_HANGS.found(
+                call=f"NVML on GPU {gpu_state.spans(g.index for g in stuck)}", where=stuck[0].error
+            )
 
 
 @summary

@@ -222,9 +222,9 @@ def gpu_is_given(
 
 
 @summary
-def line(gpus: Gpus) -> tuple[Text, Mapping[str, Scalar]] | None:
-    names = Counter(gpu.name or "?" for gpu in gpus.gpus)
+def line(gpus: Gpus | Missing, pci: PciDevices | None) -> tuple[Text, Mapping[str, Scalar]] | None:
+    names = Counter(gpu.name or "?" for gpu in (gpus.gpus if isinstance(gpus, Gpus) else ()))
     if not names:
-        return None
+        return (Text("none of NVIDIA's", "没有 NVIDIA GPU"), {}) if pci and not pci.nvidia_gpus else None
     said = " + ".join(f"{count} x {name}" for name, count in names.items())
     return Text("{gpus}", "{gpus}"), {"gpus": said}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check
+from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts import gpu_state
 from envdoctor.facts.cuda_evidence import Evidence, evidence
 from envdoctor.facts.driver import Driver
@@ -15,6 +15,7 @@ from envdoctor.facts.kernel_log import KernelLog
 from envdoctor.facts.pci import PciDevices
 from envdoctor.facts.torch import TorchCuda, TorchInstall
 from envdoctor.knowledge.cuda_init import explain
+from envdoctor.model import Scalar
 
 TOPIC = Topic("gpu-count", 22, Text("all GPUs are there", "GPU 数量是否齐全"))
 
@@ -157,3 +158,9 @@ def _found(e: Evidence) -> int | None:
     if e.torch and e.torch.available:
         return e.torch.device_count
     return e.driver.cuda_devices if e.driver_works else None
+
+
+@summary
+def line(pci: PciDevices, gpus: Gpus | None) -> tuple[Text, Mapping[str, Scalar]] | None:
+    values: dict[str, Scalar] = {"pci": len(pci.nvidia_gpus), "nvml": gpus.count if gpus else 0}
+    return Text("{pci} on the bus, {nvml} known to the driver", "总线上 {pci} 块,驱动识别 {nvml} 块"), values

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
+from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts import gpu_state
 from envdoctor.facts.gpu import Gpu, Gpus
 from envdoctor.facts.host import Host
@@ -113,7 +113,7 @@ GPU_NEEDS_RECOVERY = Problem(
     severity=Severity.ERROR,
     title=Text("GPU {gpus} asks to be recovered: {action}", "GPU {gpus} 请求恢复操作:{action}"),
     why=Text("it takes no new work, or gives wrong results, until then", "在此之前它无法接受新任务,或结果不可信"),
-    seen=Text("NVML, GPU {gpus}: {shown}", "NVML,GPU {gpus}:{shown}"),
+    seen=Text("NVML, GPU {gpus}: {shown}", "NVML 报告,GPU {gpus}:{shown}"),
     command="sudo nvidia-smi --gpu-reset -i {ids}",
     help=Text(
         "end the processes on the GPU first; where NVSwitches join the GPUs, all of them are reset together (no -i)",
@@ -372,3 +372,9 @@ def persistence_is_on(gpus: Gpus, host: Host | None) -> Iterable[Finding]:
     off = [gpu for gpu in gpu_state.answering(gpus) if gpu.persistence is False]
     if off and not (host and (host.wsl or host.system == "windows")):
         yield GPU_PERSISTENCE_OFF.found(**_named(off))
+
+
+@summary
+def line(gpus: Gpus) -> tuple[Text, Mapping[str, Scalar]] | None:
+    warmest = max((gpu.temperature_c for gpu in gpus.gpus if gpu.temperature_c is not None), default=None)
+    return None if warmest is None else (Text("up to {warmest} °C", "最高 {warmest} °C"), {"warmest": warmest})

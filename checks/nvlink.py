@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check
+from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts import gpu_state
 from envdoctor.facts.cuda_evidence import evidence
 from envdoctor.facts.driver import Driver
@@ -16,6 +16,7 @@ from envdoctor.facts.host import Host
 from envdoctor.facts.pci import PciDevices
 from envdoctor.facts.torch import TorchCuda, TorchInstall
 from envdoctor.knowledge.cuda_init import explain
+from envdoctor.model import Scalar
 
 TOPIC = Topic("nvlink", 50, Text("NVLink and the NVSwitch fabric", "NVLink 与 NVSwitch 互连"))
 
@@ -253,3 +254,11 @@ def _install(driver: Driver) -> str | None:
         return None
     package = "nvidia-fabricmanager" if int(major) >= 580 else f"nvidia-fabricmanager-{major}"
     return f"sudo apt-get install {package}='{release}*' && sudo systemctl enable --now nvidia-fabricmanager"
+
+
+@summary
+def line(gpus: Gpus) -> tuple[Text, Mapping[str, Scalar]] | None:
+    links = Counter(_active(gpu) for gpu in gpus.gpus if gpu.nvlinks)
+    if not links:
+        return Text("none", "无 NVLink"), {}
+    return Text("{links} active per GPU", "每块 GPU {links} 条可用"), {"links": links.most_common(1)[0][0]}

@@ -8,7 +8,7 @@ import pytest
 
 from envdoctor.facts.driver import Driver
 from envdoctor.model import Missing
-from envdoctor.testing import Case
+from envdoctor.testing import Case, topic_file
 from tests import CHECKS
 from tests.checks.gpu_machines import (
     CPU_CONTAINER,
@@ -140,3 +140,15 @@ def test_the_orders_are_shown() -> None:
     assert str(finding.evidence["cuda"]).startswith("0 = NVIDIA GeForce RTX 4090")
     assert str(finding.evidence["smi"]).startswith("0 = NVIDIA GeForce GTX 1650")
     assert Driver().cuda_order == ()
+
+
+def said(*facts: object) -> str | None:
+    summary = topic_file(FILE).summary
+    assert summary is not None
+    line = summary.line(*facts)
+    return line[0].say("en", line[1]) if line else None
+
+
+def test_summary() -> None:
+    assert said(gpus(*EIGHT), variables()) == "no mask"
+    assert said(gpus(*EIGHT), variables(CUDA_VISIBLE_DEVICES="0,1")) == "CUDA_VISIBLE_DEVICES=0,1"

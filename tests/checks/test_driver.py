@@ -30,6 +30,7 @@ from tests.checks.gpu_machines import (
     fails,
     geforce,
     gpus,
+    h100,
     no_cuda,
     swap,
     variables,
@@ -38,6 +39,7 @@ from tests.checks.gpu_machines import (
 FILE = CHECKS / "driver.py"
 MISSING = {"driver-missing": "error"}
 MISMATCH = {"driver-library-mismatch": "error"}
+HANGS = {"driver-hangs": "error"}
 COMPAT = {"cuda-compat-mismatch": "error"}
 OLD = "570.86.10"
 WSL_LIBCUDA = "/usr/lib/wsl/lib/libcuda.so.1"
@@ -107,7 +109,13 @@ CASES = [
     Case("WSL 1", (NO_DRIVER, NO_GPUS, CUDA_TORCH, replace(WSL, wsl=1)), {"wsl-driver": "warning"}),
     Case("WSL 1, and nobody wants CUDA", (NO_DRIVER, NO_GPUS, replace(WSL, wsl=1))),
     Case("a stub of libcuda is no missing driver", swap(WORKSTATION, fails(34, 1, libcuda_origin="stub"))),
-    Case("NVML hangs", swap(WORKSTATION, Missing("driver", "hung", "nvmlInit"))),
+    Case("a call stays in the kernel", swap(HGX, driver(cuda_init=None, stuck="os_acquire_mutex", stuck_call="cuInit")),
+         HANGS),
+    Case("the whole section hung", swap(HGX, Missing("driver", "hung", "\n  cuInit\n")), HANGS),
+    Case("NVML hung", swap(HGX, Missing("gpu", "hung")), HANGS),
+    Case("torch hung", swap(HGX, Missing("torch-cuda", "hung", "in torch/cuda/__init__.py")), HANGS),
+    Case("torch was slow", swap(HGX, Missing("torch-cuda", "slow", "page faults"))),
+    Case("one GPU hung", swap(HGX, gpus(h100(), h100(1, error="does not return (waits in os_acquire_mutex)"))), HANGS),
 ]  # fmt: skip
 
 
@@ -140,6 +148,21 @@ def test_the_command_fits_the_situation(about: str, situation: str | None, comma
     assert finding.situation == situation
     assert (command is None) == (finding.command is None)
     assert command is None or command in (finding.command or "")
+
+
+@pytest.mark.parametrize(
+    ("about", "call", "where"),
+    [
+        ("a call stays in the kernel", "cuInit", "wchan os_acquire_mutex"),
+        ("the whole section hung", "libcuda, NVML", "cuInit"),
+        ("NVML hung", "NVML", "no CPU time and no I/O until the limit"),
+        ("torch hung", "torch.cuda.init()", "in torch/cuda/__init__.py"),
+        ("one GPU hung", "NVML on GPU 1", "does not return (waits in os_acquire_mutex)"),
+    ],
+)
+def test_the_call_that_hangs_is_named(about: str, call: str, where: str) -> None:
+    (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
+    assert finding.evidence == {"call": call, "where": where}
 
 
 def test_summary() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from envdoctor.facts.driver import Driver
-from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.pci import PciDevices
 from envdoctor.testing import Case, topic_file
 from tests import CHECKS
@@ -144,11 +143,12 @@ def test_summary() -> None:
     summary = topic_file(FILE).summary
     assert summary is not None
 
-    def said(fact: Gpus) -> str | None:
-        line = summary.line(fact)
-        return line[0].say("zh", line[1]) if line else None
+    def said(gpus: object, pci: PciDevices | None) -> str | None:
+        line = summary.line(gpus, pci)
+        return line[0].say("en", line[1]) if line else None
 
-    assert said(gpus(*EIGHT)) == "8 x NVIDIA H100 80GB HBM3"
-    assert said(gpus(h100(), geforce(1))) == "1 x NVIDIA H100 80GB HBM3 + 1 x NVIDIA GeForce RTX 4090"
-    assert said(gpus(h100(name=""))) == "1 x ?"
-    assert said(gpus()) is None and PciDevices().nvidia_gpus == ()
+    assert said(gpus(*EIGHT), bus(8)) == "8 x NVIDIA H100 80GB HBM3"
+    assert said(gpus(h100(), geforce(1)), None) == "1 x NVIDIA H100 80GB HBM3 + 1 x NVIDIA GeForce RTX 4090"
+    assert said(gpus(h100(name="")), None) == "1 x ?"
+    assert said(gpus(), bus(1)) is None
+    assert said(NO_GPUS, PciDevices()) == "none of NVIDIA's"

@@ -6,7 +6,7 @@ import pytest
 
 from envdoctor.facts.kernel_log import KernelLog, KernelMessage
 from envdoctor.facts.pci import PciDevices
-from envdoctor.testing import Case
+from envdoctor.testing import Case, topic_file
 from tests import CHECKS
 from tests.checks.gpu_machines import (
     CPU_CONTAINER,
@@ -87,3 +87,15 @@ def test_a_lost_gpu_is_named_by_index_and_address() -> None:
 def test_the_missing_gpu_is_named() -> None:
     (finding,) = next(case for case in CASES if case.about == "one is missing in NVML").hold(FILE)
     assert finding.evidence == {"pci": 8, "nvml": 7, "missing": address(3), "bound": "nvidia"}
+
+
+def said(*facts: object) -> str | None:
+    summary = topic_file(FILE).summary
+    assert summary is not None
+    line = summary.line(*facts)
+    return line[0].say("en", line[1]) if line else None
+
+
+def test_summary() -> None:
+    assert said(bus(8), gpus(*EIGHT)) == "8 on the bus, 8 known to the driver"
+    assert said(bus(1), None) == "1 on the bus, 0 known to the driver"

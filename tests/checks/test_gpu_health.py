@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from envdoctor.testing import Case
+from envdoctor.testing import Case, topic_file
 from tests import CHECKS
 from tests.checks.gpu_machines import (
     CPU_CONTAINER,
@@ -118,3 +118,15 @@ def test_the_same_fault_of_several_gpus_is_one_finding() -> None:
     hot = tuple(h100(index, clock_reasons=("sw-thermal",), utilisation_percent=90) for index in range(8))
     (finding,) = Case("all hot", (gpus(*hot),), {"gpu-throttled": "warning"}).hold(FILE)
     assert finding.evidence["gpus"] == "0-7" and finding.evidence["ids"] == "0,1,2,3,4,5,6,7"
+
+
+def said(*facts: object) -> str | None:
+    summary = topic_file(FILE).summary
+    assert summary is not None
+    line = summary.line(*facts)
+    return line[0].say("en", line[1]) if line else None
+
+
+def test_summary() -> None:
+    assert said(gpus(h100(), h100(1, temperature_c=70))) == "up to 70 °C"
+    assert said(gpus(h100(temperature_c=None))) is None

@@ -9,7 +9,7 @@ import pytest
 
 from envdoctor.facts.gpu import Gpu, NvLink
 from envdoctor.model import Missing
-from envdoctor.testing import Case
+from envdoctor.testing import Case, topic_file
 from tests import CHECKS
 from tests.checks.gpu_machines import (
     CPU_CONTAINER,
@@ -144,3 +144,15 @@ def test_the_links_that_are_down_are_named() -> None:
     (finding,) = next(case for case in CASES if case.about == "three links of one are down").hold(FILE)
     assert finding.evidence["which"] == "GPU 0: link 4-5,17 inactive"
     assert (finding.evidence["active"], finding.evidence["expected"], finding.evidence["siblings"]) == (15, 18, 7)
+
+
+def said(*facts: object) -> str | None:
+    summary = topic_file(FILE).summary
+    assert summary is not None
+    line = summary.line(*facts)
+    return line[0].say("en", line[1]) if line else None
+
+
+def test_summary() -> None:
+    assert said(gpus(*EIGHT)) == "18 active per GPU"
+    assert said(gpus(geforce())) == "none"
