@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor.facts.autopsy import ImportAutopsy
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchImport
@@ -50,6 +51,35 @@ VENV_BROKEN = Problem(
                 "{executable} says {version}\nversion {made_with}, home = {home} ({venv}/pyvenv.cfg)",
                 "{executable} 的版本为 {version}\n版本 {made_with},home = {home}({venv}/pyvenv.cfg)",
             ),
+        ),
+    },
+)
+
+VENV_MOVED = Problem(
+    code="venv-moved",
+    severity=Severity.WARNING,
+    title=Text(
+        "the venv {venv} was moved or copied: its programs run {named}",
+        "venv {venv} 被移动或复制过:其中的程序运行的是 {named}",
+    ),
+    why=Text(
+        "`pip` installs into the other place, and `torchrun` trains with what is there",
+        "`pip` 会装到那一处,`torchrun` 也会用那里的环境训练",
+    ),
+    seen=Text("first line of {folder}/bin/pip or torchrun: {named}", "{folder}/bin/pip 或 torchrun 的首行:{named}"),
+    command="grep -lI '^#!{named}' {folder}/bin/* | xargs sed -i '1s|^#!.*|#!{folder}/bin/python|'",
+    help=Text(
+        "or make it anew at its place; `python -m pip` and `python -m torch.distributed.run` work meanwhile",
+        "也可以在当前位置重建;在此之前可用 `python -m pip` 与 `python -m torch.distributed.run`",
+    ),
+    confirm="head -1 {folder}/bin/pip",
+    situations={
+        "gone": Situation(
+            why=Text(
+                "`pip`, `torchrun` and `accelerate` of this environment do not start: bad interpreter",
+                "该环境中的 `pip`、`torchrun`、`accelerate` 都无法启动:bad interpreter",
+            ),
+            severity=Severity.ERROR,
         ),
     },
 )
@@ -160,7 +190,9 @@ HOME_SET = Problem(
     confirm="env | grep PYTHONHOME",
     situations={
         "fails": Situation(
-            title=Text("Python does not start with PYTHONHOME={home}", "设置 PYTHONHOME={home} 后 Python 无法启动"),
+            title=Text(
+                "PYTHONHOME={home} keeps Python from its own modules", "PYTHONHOME={home} 使 Python 找不到自己的模块"
+            ),
             severity=Severity.ERROR,
         )
     },
@@ -253,15 +285,29 @@ def python_does_not_start(python: Python) -> Iterable[Finding]:
         yield VENV_BROKEN.found("upgraded", **evidence, minor=made_with)
 
 
+@check(VENV_MOVED)
+def venv_moved(python: Python) -> Iterable[Finding]:
+    """The programs of the venv name an interpreter in another folder."""
+    named = python.scripts_python
+    if not python.venv or not named or os.path.dirname(named) == os.path.join(python.venv, "bin"):
+        return
+    yield VENV_MOVED.found(
+        None if python.scripts_python_exists else "gone", venv=python.venv, folder=shlex.quote(python.venv), named=named
+    )
+
+
 @check(HOME_SET)
-def python_home_set(python: Python, environment: Environment, torch: TorchImport | Missing) -> Iterable[Finding]:
+def python_home_set(
+    python: Python, environment: Environment, torch: TorchImport | Missing, autopsy: ImportAutopsy | None
+) -> Iterable[Finding]:
     """PYTHONHOME names another folder than the interpreter's own."""
     home = environment.get("PYTHONHOME")
     if not home or python.failure:
         return
     evidence: dict[str, Scalar] = {"home": home, "executable": python.executable, "base": python.base_prefix}
     said = torch.detail if isinstance(torch, Missing) else ""
-    if "encodings" in said or "init_fs_encoding" in said or "SRE module mismatch" in said:
+    proven = autopsy is not None and autopsy.cure is not None and autopsy.cure.change == "PYTHONHOME"
+    if proven or "encodings" in said or "init_fs_encoding" in said or "SRE module mismatch" in said:
         yield HOME_SET.found("fails", **evidence)
     elif os.path.normpath(home.partition(":")[0]) not in (python.base_prefix, python.prefix):
         yield HOME_SET.found(**evidence)

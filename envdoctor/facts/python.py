@@ -19,6 +19,9 @@ class Python:
         venv_version: version in pyvenv.cfg, empty if it names none.
         venv_home: folder of the base Python as pyvenv.cfg has it.
         venv_packages_of: Python versions for which the venv holds packages besides pip: "3.11".
+        scripts_python: the interpreter that the environment's own programs (pip, torchrun) name in their first line,
+            empty where it has none.
+        scripts_python_exists: whether there is one at that path.
         conda: folder of the conda environment the interpreter belongs to, empty for none.
         on_path: the `python` (else `python3`) that PATH finds, empty if none.
         path: sys.path of a training run started here; the first entry is the working directory.
@@ -32,7 +35,8 @@ class Python:
         failure: what it said when it did not start, in which case another Python looked at it from outside; else empty.
         failure_kind: "dangling" (a link that leads nowhere), "absent", "denied", "foreign" (another architecture),
             "library" (a shared library is missing), "stdlib" (its standard library is), "too-old" (older than 3.4),
-            "silent" (not a word in time), "startup" (a start-up file raises), "stub" (of the Windows store) or "other"; empty if it starts.
+            "silent" (not a word in time), "startup" (a start-up file raises), "stub" (of the Windows store) or
+            "other"; empty if it starts.
         failure_about: what the kind is about: the file the link names, the library, the machine, file:line.
     """
 
@@ -47,6 +51,8 @@ class Python:
     venv_version: str = ""
     venv_home: str = ""
     venv_packages_of: tuple[str, ...] = ()
+    scripts_python: str = ""
+    scripts_python_exists: bool = True
     conda: str = ""
     on_path: str = ""
     path: tuple[str, ...] = ()

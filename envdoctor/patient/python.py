@@ -158,6 +158,20 @@ def conda_environment(prefix: str) -> str:
     return prefix if os.path.isdir(os.path.join(prefix, "conda-meta")) else ""
 
 
+def scripts_python(prefix: str) -> str:
+    """The interpreter in the first line of a program of the environment, "" without one."""
+    for name in ("torchrun", "pip", "pip3"):
+        head = (reading.raw(os.path.join(prefix, "bin", name), 1024) or b"").decode("utf-8", "surrogateescape")
+        lines = head.splitlines()
+        if lines[:1] == ["#!/bin/sh"] and lines[1:2] and lines[1].startswith("'''exec' "):
+            # Where the path is too long for the kernel: '''exec' "/path/python" "$0" "$@"
+            found = lines[1][9:].strip()
+            return found[1:].partition('"')[0] if found.startswith('"') else found.partition(" ")[0]
+        if lines and lines[0].startswith("#!") and "python" in lines[0] and "/env " not in lines[0]:
+            return lines[0][2:].strip()
+    return ""
+
+
 def on_path() -> str:
     """The `python` that a shell would start, else the `python3`; not resolved."""
     for name in ("python", "python3"):
@@ -184,6 +198,11 @@ def python(ask: "Ask") -> "Dict[str, Any]":
     user = user_site(venv)
     version, error = ssl_state()
     base = getattr(sys, "base_prefix", prefix)
+    named = scripts_python(prefix) if venv else ""
+    folder = os.path.join(prefix, "bin")
+    if named and os.path.realpath(os.path.dirname(named)) == os.path.realpath(folder):
+        # The same folder under another name: a venv that is reached through a link was not moved.
+        named = os.path.join(folder, os.path.basename(named))
     return {
         "executable": sys.executable,
         "version": "%d.%d.%d" % sys.version_info[:3],
@@ -196,6 +215,8 @@ def python(ask: "Ask") -> "Dict[str, Any]":
         "venv_version": venv.get("version_info", venv.get("version", "")),
         "venv_home": venv.get("home", ""),
         "venv_packages_of": broken_python.packaged_versions(prefix) if venv else [],
+        "scripts_python": named,
+        "scripts_python_exists": not named or os.path.exists(named),
         "conda": conda_environment(prefix) or conda_environment(base),
         "on_path": on_path(),
         "path": training_path(user),

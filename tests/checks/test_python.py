@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from envdoctor import engine
+from envdoctor.facts.autopsy import ImportAutopsy, Trial
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchImport
@@ -74,6 +75,17 @@ CASES = [
          (PLAIN, Missing("torch-import", "failed", "ended with exit status 1\nNo module named 'encodings'"),
           Environment({"PYTHONHOME": "/opt/py2"})),
          {"python-home-set": "error"}),
+    Case("a trial without PYTHONHOME works",
+         (PLAIN, TorchImport(error="ModuleNotFoundError", missing_module="_struct"),
+          ImportAutopsy((Trial("PYTHONHOME", "/opt", "env -u PYTHONHOME python", True),)),
+          Environment({"PYTHONHOME": "/opt"})),
+         {"python-home-set": "error"}),
+    Case("programs of the venv run its own Python", (replace(VENV, scripts_python="/e/bin/python3.11"), NOTHING)),
+    Case("programs of the venv run another one", (replace(VENV, scripts_python="/old/bin/python3.11"), NOTHING),
+         {"venv-moved": "warning"}),
+    Case("programs of the venv run none",
+         (replace(VENV, scripts_python="/old/bin/python", scripts_python_exists=False), NOTHING),
+         {"venv-moved": "error"}),
     Case("PYTHONHOME of this Python", (PLAIN, FINE, Environment({"PYTHONHOME": "/usr"}))),
     Case("PATH finds the active venv", (replace(VENV, on_path="/e/bin/python"), Environment({"VIRTUAL_ENV": "/e"}))),
     Case("PATH finds another Python",

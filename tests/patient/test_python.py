@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from envdoctor.patient import broken_python
+from envdoctor.patient import python as observer
+from envdoctor.testing import topic_file
 from envdoctor.transport import local
 from envdoctor.transport.target import Target
-from tests import needs
+from tests import CHECKS, needs
 from tests.patient.fake_torch import environment, site_packages
 
 MINOR = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -135,6 +137,40 @@ def test_the_command_that_mends_such_a_venv_mends_it(tmp_path: Path) -> None:
     subprocess.run(relink, shell=True, check=True)
     said = subprocess.run([python, "-c", "import mine; print(mine.VALUE)"], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "7"
+
+
+def test_a_venv_that_was_moved_and_the_command_that_mends_it(tmp_path: Path) -> None:
+    environment(tmp_path / "old", None)
+    pip = tmp_path / "old" / "bin" / "pip"
+    script(pip, f"#!{tmp_path}/old/bin/python3\nprint('pip here')\n")
+    assert look(tmp_path / "old" / "bin" / "python", tmp_path)["scripts_python"] == f"{tmp_path}/old/bin/python3"
+    (tmp_path / "link").symlink_to("old")
+    assert look(tmp_path / "link" / "bin" / "python", tmp_path)["scripts_python"] == f"{tmp_path}/link/bin/python3"
+    new = tmp_path / "new"
+    (tmp_path / "old").rename(new)
+    told = look(new / "bin" / "python", tmp_path)
+    assert (told["scripts_python"], told["scripts_python_exists"]) == (f"{tmp_path}/old/bin/python3", False)
+    moved = next(problem for problem in topic_file(CHECKS / "python.py").problems if problem.code == "venv-moved")
+    assert moved.command
+    subprocess.run(moved.command.format(named=told["scripts_python"], folder=new), shell=True, check=True)
+    assert subprocess.run([new / "bin" / "pip"], capture_output=True, text=True, check=True).stdout == "pip here\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "named"),
+    [
+        ("#!/x/bin/python3.11\n", "/x/bin/python3.11"),
+        ('#!/bin/sh\n\'\'\'exec\' "/a b/bin/python" "$0" "$@"\n', "/a b/bin/python"),
+        ("#!/bin/sh\n'''exec' /long/bin/python \"$0\" \"$@\"\n", "/long/bin/python"),
+        ("#!/usr/bin/env python\n", ""),
+        ("#!/bin/bash\n", ""),
+        ("", ""),
+    ],
+)
+def test_who_runs_a_program(tmp_path: Path, head: str, named: str) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "pip").write_text(head)
+    assert observer.scripts_python(str(tmp_path)) == named
 
 
 def script(path: Path, text: str, mode: int = 0o755) -> Path:
