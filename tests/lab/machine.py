@@ -72,7 +72,8 @@ class Machine:
         nodes: the GPUs' device nodes are in /dev; uvm: nvidia-uvm among them.
         compat: release of a forward-compatibility libcuda that the loader finds first, "" without one.
         nvswitches: how many are on the bus.
-        fabric_manager: "active", "inactive" (installed, not running) or "absent".
+        fabric_manager: "active", "inactive" (installed, not running) or "absent"; of the kernel module's release
+            unless fabric_manager_release names another.
         container: a docker container, which shares the kernel's module with its host.
         wsl: the Windows Subsystem for Linux 2, with Windows' libraries; `libraries` are a Linux driver's inside it.
         log: lines of the kernel's log, the newest last, each five minutes old.
@@ -96,6 +97,7 @@ class Machine:
     wsl: bool = False
     nvswitches: int = 0
     fabric_manager: str = "absent"
+    fabric_manager_release: str = ""
     torch: Torch = CU126
     log: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()

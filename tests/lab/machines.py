@@ -7,6 +7,7 @@ from dataclasses import replace
 from tests.lab.machine import A100, CU121, CU130, H100, RTX_3090, RTX_5090, V100, Machine
 
 HGX = Machine((H100,) * 8, nvswitches=4, fabric_manager="active")
+WAITING = (H100.but(fabric_state=2),) * 8
 LOST_LOG = (
     "NVRM: GPU at PCI:0000:4b:00: GPU-00000003-1111-2222-3333-444444444444",
     "NVRM: Xid (PCI:0000:4b:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.",
@@ -35,7 +36,11 @@ MACHINES = {
     "ecc": with_gpu(HGX, 5, WORN),
     "nvlinks-down": with_gpu(HGX, 1, H100.but(nvlinks_down="4,5,17")),
     "fabric-manager-down": replace(
-        HGX, gpus=(H100.but(fabric_state=2),) * 8, fabric_manager="inactive", cu_init="802"
+        HGX, gpus=WAITING, fabric_manager="inactive", cu_init="802"
+    ),
+    "fabric-manager-absent": replace(HGX, gpus=WAITING, fabric_manager="absent", cu_init="802"),
+    "fabric-manager-of-another-release": replace(
+        HGX, gpus=WAITING, fabric_manager="inactive", fabric_manager_release="575.57.08", cu_init="802"
     ),
     "driver-470": Machine((A100,) * 2, driver="470.256.02", cuda=11040, open_module=False),
     "v100-cu130": Machine((V100,) * 2, open_module=False, torch=CU130),

@@ -178,7 +178,7 @@ class Stage:
     def _fabric_manager(self) -> None:
         if self.machine.fabric_manager == "absent":
             return
-        release = self.machine.kernel or self.machine.driver
+        release = self.machine.fabric_manager_release or self.machine.kernel or self.machine.driver
         self._write("root/usr/bin/nv-fabricmanager", FABRIC_MANAGER.format(release=release)).chmod(0o755)
         if self.machine.fabric_manager == "active":
             self._write("runs", "")

@@ -43,6 +43,8 @@ EXPECTED: dict[str, dict[str, str]] = {
     "ecc": {"gpu-ecc": "error"},
     "nvlinks-down": {"nvlink-down": "error"},
     "fabric-manager-down": {"fabric-manager-down": "error"},
+    "fabric-manager-absent": {"fabric-manager-down": "error"},
+    "fabric-manager-of-another-release": {"fabric-manager-down": "error"},
     "driver-470": {"driver-too-old": "error"},
     "v100-cu130": {"gpu-arch-unsupported-old": "error"},
     "5090-cu121": {"gpu-arch-unsupported-new": "error"},
