@@ -89,7 +89,7 @@ NOT_STARTING = Problem(
     severity=Severity.ERROR,
     title=Text("{executable} does not start", "{executable} 无法启动"),
     why=Text("nothing can be trained with this Python", "无法用这个 Python 进行训练"),
-    seen=Text("{failure}", "{failure}"),
+    seen=Text("it says: {failure}", "它的输出:{failure}"),
     confirm="{executable} -V",
     caused_by=("venv-broken", "python-unsupported", "filesystem-hangs"),
     situations={
@@ -157,7 +157,7 @@ STARTUP_NOISE = Problem(
         "every process of a job prints it, and programs that read Python's output are misled",
         "作业的每个进程都会输出它,读取 Python 输出的程序会被误导",
     ),
-    seen=Text("{said}", "{said}"),
+    seen=Text("printed before anything is imported: {said}", "在导入任何模块之前输出:{said}"),
     help=Text(
         "sitecustomize, usercustomize or a .pth file of site-packages: `{quoted} -v -c pass` shows which are run",
         "来源是 sitecustomize、usercustomize 或 site-packages 中的 .pth:`{quoted} -v -c pass` 可看到运行了哪些",
@@ -206,7 +206,7 @@ SSL_MISSING = Problem(
         "pip cannot use https and no package, model or data set can be downloaded",
         "pip 无法使用 https,包、模型与数据集都下载不了",
     ),
-    seen=Text("import ssl: {error}", "import ssl:{error}"),
+    seen=Text("`import ssl` says: {error}", "`import ssl` 报错:{error}"),
     help=Text(
         "this Python was built without OpenSSL, or its libssl is gone: install the OpenSSL headers and build it again, "
         "or take a Python that has it (`uv python install {minor}`)",

@@ -34,7 +34,9 @@ SHADOWED = Problem(
                 "{file} hides the module `{module}`, and `import torch` fails on it",
                 "{file} 遮住了模块 `{module}`,导致 `import torch` 失败",
             ),
-            seen=Text("{files} ({place})\nimport torch: {error}", "{files}({place})\nimport torch:{error}"),
+            seen=Text(
+                "{files} ({place})\n`import torch` says: {error}", "{files}({place})\n`import torch` 报错:{error}"
+            ),
             severity=Severity.ERROR,
         ),
         "unused": Situation(severity=Severity.NOTE),

@@ -87,7 +87,7 @@ TORCH_LEFTOVER = Problem(
                 "it takes gigabytes, and pip warns of an invalid distribution on every call",
                 "它占用数 GB 空间,pip 每次运行都会警告 invalid distribution",
             ),
-            seen=Text("{folder}", "{folder}"),
+            seen=Text("{folder} (its name starts with ~)", "{folder}(名称以 ~ 开头)"),
             severity=Severity.NOTE,
         ),
     },
