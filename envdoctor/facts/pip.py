@@ -28,7 +28,7 @@ class PipValue:
         section: of the file, ":env:" for a variable. [DEFAULT] stands once in every section.
         level: "global", "user", "site", "env" (the file PIP_CONFIG_FILE names) or "env-var", weakest first.
         file: path, empty for a variable.
-        line: of the key, from 1; 0 for a variable.
+        line: of the key, from 1; 0 for a variable. last_line is that of the last line that continues the value.
         variable: name as it is set, empty for a file.
     """
 
@@ -38,6 +38,7 @@ class PipValue:
     level: str = ""
     file: str = ""
     line: int = 0
+    last_line: int = 0
     variable: str = ""
 
     @property

@@ -131,7 +131,8 @@ def unset(config: PipConfig, value: PipValue, python: str) -> str:
     sudo = "" if file is None or file.own else "sudo "
     of_level = [file.path for file in config.files if file.level == value.level]
     if value.level == "env" or value.file != of_level[-1] or config.config_file_variable:
-        return f"{sudo}sed -i {value.line}d {shlex.quote(value.file)}"
+        lines = f"{value.line},{value.last_line}" if value.last_line > value.line else str(value.line)
+        return f"{sudo}sed -i {lines}d {shlex.quote(value.file)}"
     return f"{sudo}{python} -m pip config --{value.level} unset {value.section}.{value.key}"
 
 
@@ -146,5 +147,6 @@ def put(config: PipConfig, value: PipValue | None, option: str, new: str, python
     of_level = [file.path for file in config.files if file.level == value.level]
     if value.level == "env" or value.file != of_level[-1] or config.config_file_variable:
         line = f"{value.key} = {new}".replace("\\", "\\\\").replace("|", "\\|").replace("&", "\\&")
-        return f"{sudo}sed -i {shlex.quote(f'{value.line}s|.*|{line}|')} {shlex.quote(value.file)}"
+        rest = f" -e {value.line + 1},{value.last_line}d" if value.last_line > value.line else ""
+        return f"{sudo}sed -i -e {shlex.quote(f'{value.line}s|.*|{line}|')}{rest} {shlex.quote(value.file)}"
     return f"{sudo}{python} -m pip config --{value.level} set {value.section}.{value.key} {shlex.quote(new)}"

@@ -35,12 +35,13 @@ class Fault(Exception):
 
 
 class Item(object):
-    """A value and where it stands: the line of its key, and of each line of the value."""
+    """A value and where it stands: from the line of its key to the last line that continues it."""
 
     def __init__(self, section: str, key: str, value: str, line: int) -> None:
         self.section = section
         self.key = key
         self.line = line
+        self.last_line = line
         self.lines = [value]
 
     @property
@@ -88,6 +89,7 @@ def read(lines: "List[str]", normal: "Callable[[str], str]" = str.lower) -> "Lis
         column = len(line) - len(line.lstrip())
         if item is not None and column > indent:
             item.lines.append(content)
+            item.last_line = number
             continue
         indent = column
         header = SECTION.match(content)
@@ -127,6 +129,7 @@ def _with_defaults(sections: "Dict[str, Dict[str, Item]]", defaults: "Dict[str, 
             if key not in own:
                 copy = Item(name, key, "", item.line)
                 copy.lines = item.lines
+                copy.last_line = item.last_line
                 found.append(copy)
             else:
                 found.append(own[key])

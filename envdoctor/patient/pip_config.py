@@ -264,6 +264,7 @@ def configuration(environ: "Mapping[str, str]", prefix: str, home: str, version:
                         "level": level.name,
                         "file": path,
                         "line": item.line,
+                        "last_line": item.last_line,
                     }
                 )
             files.append(file)

@@ -34,7 +34,7 @@ def written(
         try:
             values += [
                 {"key": pip_config.normal_key(item.key), "value": item.value, "section": item.section, "level": level,
-                 "file": path, "line": item.line}
+                 "file": path, "line": item.line, "last_line": item.last_line}
                 for item in ini.read(text.split("\n"))
             ]  # fmt: skip
         except ini.Fault as fault:

@@ -72,48 +72,6 @@ CASES = [
         UNREACHED,
     ),
     Case(
-        "an unknown authority",
-        (probes(probed(outcome="tls", verify_code=20, detail="unable to get local issuer certificate")),),
-        {"pip-ssl": "error"},
-    ),
-    Case(
-        "expired",
-        (probes(probed(outcome="tls", verify_code=10, detail="certificate has expired")),),
-        {"pip-ssl": "error"},
-    ),
-    Case("another name", (probes(probed(outcome="tls", verify_code=62)),), {"pip-ssl": "error"}),
-    Case(
-        "TLS fails for another reason",
-        (probes(probed(outcome="tls", detail="WRONG_VERSION_NUMBER")),),
-        {"pip-ssl": "error"},
-    ),
-    Case(
-        "an extra index's certificate",
-        (probes(GOOD, probed(option="extra-index-url", outcome="tls", verify_code=18)),),
-        {"pip-ssl": "warning"},
-    ),
-    Case(
-        "a bundle that is gone, by a variable",
-        (probes(probed(outcome="bad-bundle")), written(variables={"PIP_CERT": "/etc/gone.pem"})),
-        {"pip-ssl": "error"},
-    ),
-    Case(
-        "a bundle that is gone, by a file",
-        (probes(probed(outcome="bad-bundle")), written(user="[global]\ncert = /etc/gone.pem")),
-        {"pip-ssl": "error"},
-    ),
-    Case("a bundle that is gone, not by pip", (probes(probed(outcome="bad-bundle")),), {"pip-ssl": "error"}),
-    Case(
-        "a dead proxy",
-        (probes(probed(outcome="proxy", proxy="http://p.example:3128", detail="refused")),),
-        {"pip-proxy": "error"},
-    ),
-    Case(
-        "a proxy that wants a login",
-        (probes(probed(outcome="proxy", proxy="http://p.example:3128", proxy_status=407)),),
-        {"pip-proxy": "error"},
-    ),
-    Case(
         "a firewall against pip",
         (probes(probed(outcome="answered", status=403, status_plain=200)), CHOSEN),
         {"pip-mirror-blocked": "error"},
@@ -173,21 +131,12 @@ def test_another_mirror_is_proposed() -> None:
     assert commands["a firewall against pip"] == f"{put} {ALIYUN}"
     assert commands["a cloud's inner host from outside"] == f"{put} {ALIYUN}"
     assert commands["one of two"] == "curl -sSI --max-time 5 https://x.example/simple"
-    assert commands["a bundle that is gone, by a variable"] == "unset PIP_CERT"
-    assert commands["a bundle that is gone, by a file"] == "python -m pip config --user unset global.cert"
-    bundle = "python -m pip config --user set global.cert /etc/ssl/certs/ca-certificates.crt"
-    assert commands["an unknown authority"] == bundle
 
 
 def test_the_mirror_that_fails_is_not_proposed() -> None:
     case = Case("", (probes(probed(ALIYUN, outcome="refused")), written(user=index(ALIYUN))), UNREACHABLE)
     (finding,) = case.hold(FILE)
     assert finding.command is not None and "aliyun" not in finding.command
-
-
-def test_red_hat_keeps_its_bundle_elsewhere() -> None:
-    case = Case("", (probes(probed(outcome="tls", verify_code=19)), Host(distribution="rocky")), {"pip-ssl": "error"})
-    assert "/etc/pki/" in str(case.hold(FILE)[0].command)
 
 
 @pytest.mark.parametrize(
