@@ -46,7 +46,7 @@ CUDA_HOME_MISSING = Problem(
         ),
         "wrong": Situation(
             title=Text("{variable}={value} holds no nvcc", "{variable}={value} 中没有 nvcc"),
-            seen=Text("{variable}={value}", "{variable}={value}"),
+            seen=Text("there is no {value}/bin/nvcc", "{value}/bin/nvcc 不存在"),
             command="unset {variable}",
         ),
     },

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 NEEDED, STRTAB, SONAME, RPATH, RUNPATH = 1, 5, 14, 15, 29
 VERDEF, VERDEFNUM, VERNEED, VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
 PT_LOAD, PT_DYNAMIC = 1, 2
+# What reading a damaged file may raise.
+DAMAGED = (OSError, struct.error, ValueError, OverflowError, KeyError)
 MOST = 65536  # bytes of a table and entries of a chain; no library comes near
 
 
@@ -62,7 +64,7 @@ def read(path: str) -> "Optional[Library]":
         return None
     try:
         return _read(File(descriptor), path)
-    except (OSError, struct.error, ValueError, OverflowError):
+    except DAMAGED:
         return None
     finally:
         os.close(descriptor)
@@ -92,7 +94,7 @@ def _entries(dynamic_part: bytes) -> "List[Tuple[int, int]]":
 
 
 def dynamic(descriptor: int) -> "Tuple[File, Dict[int, int]]":
-    """An open ELF file and the values of its dynamic section by tag. Raises OSError, ValueError, struct.error."""
+    """An open ELF file and the values of its dynamic section by tag. Raises one of DAMAGED."""
     file = File(descriptor)
     values = dict(_entries(_headers(file)[1]))
     file.strings = file.offset(values.get(STRTAB, -1))

@@ -35,12 +35,9 @@ class Table(object):
             self.symbols = self.file.offset(values[SYMTAB])
             table = self.file.offset(values[GNU_HASH])
             head = struct.unpack("<IIII", self.file.at(table, 16))
-        except (KeyError, struct.error, OSError) as error:
+        except elf.DAMAGED as error:
             self.close()
             raise ValueError(str(error))
-        except ValueError:
-            self.close()
-            raise
         self.buckets, self.first, self.words, self.shift = head
         self.bloom = table + 16
         self.bucket_table = self.bloom + 8 * self.words
@@ -118,7 +115,7 @@ class Torch(object):
         beside = _beside(path)
         try:
             found = [name for name in wanted[:MOST_LOOKED_UP] if not self._known(name, beside)]
-        except (struct.error, OSError, ValueError):
+        except elf.DAMAGED:
             return []
         finally:
             for table in beside:
@@ -141,7 +138,7 @@ class Torch(object):
             return None
         try:
             return table.undefined()
-        except (OSError, struct.error, ValueError):
+        except elf.DAMAGED:
             return None
         finally:
             table.close()
