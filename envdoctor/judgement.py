@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from envdoctor import engine
 from envdoctor.errors import UsageError
@@ -62,6 +63,19 @@ def facts_of(file: TopicFile) -> set[type]:
     return {need.fact for function in functions for need in engine.needs(function)}
 
 
+def _told_apart(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
+    """The snapshots with a name of its own for each node: two hosts may give themselves the same one."""
+    told: list[Snapshot] = []
+    for snapshot in snapshots:
+        node = snapshot.node
+        names = [other.node.name for other in snapshots]
+        name = f"{node.name} ({node.address})" if names.count(node.name) > 1 and node.address else node.name
+        taken = {other.node.name for other in told}
+        number = next(n for n in range(1, len(snapshots) + 2) if (name if n == 1 else f"{name} #{n}") not in taken)
+        told.append(replace(snapshot, node=replace(node, name=name if number == 1 else f"{name} #{number}")))
+    return told
+
+
 def judge(
     snapshots: Sequence[Snapshot],
     loaded: Loaded,
@@ -83,7 +97,8 @@ def judge(
     files, checks = chosen(loaded, names)
     if only is not None:
         checks = tuple(check for check in checks if check.topic in {file.topic.name for file in only})
-    node_facts = {snapshot.node.address or snapshot.node.name: snapshot.facts for snapshot in snapshots}
+    snapshots = _told_apart(snapshots)
+    node_facts = {snapshot.node.name: snapshot.facts for snapshot in snapshots}
     outcomes: list[Outcome] = engine.run(checks, node_facts)
     first = next(iter(node_facts.values()), {})
     return Report(

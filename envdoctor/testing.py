@@ -21,6 +21,9 @@ from pathlib import Path
 from envdoctor import engine, facts, load
 from envdoctor.model import Check, Finding, Language, Missing, Outcome, Problem, Text, TopicFile
 
+# Node name -> the facts of that node.
+Nodes = Mapping[str, tuple[object, ...]]
+
 
 def topic_file(path: Path | str) -> TopicFile:
     """Load one check file. Raises AssertionError with the reason if it does not load."""
@@ -35,17 +38,21 @@ def facts_by_type(given: tuple[object, ...]) -> dict[type, object]:
     return {facts.kind(fact.fact) if isinstance(fact, Missing) else type(fact): fact for fact in given}
 
 
-def outcomes(checks: tuple[Check, ...], *given: object) -> list[Outcome]:
-    """What becomes of the checks on one node with these facts. Raises AssertionError if one of them crashes."""
-    told = engine.run(checks, {"here": facts_by_type(given)})
+def outcomes(checks: tuple[Check, ...], *given: object, nodes: Nodes | None = None) -> list[Outcome]:
+    """What becomes of the checks on one node with these facts, or on several `nodes`.
+
+    Raises:
+        AssertionError: one of them crashes.
+    """
+    told = engine.run(checks, {name: facts_by_type(own) for name, own in (nodes or {"here": given}).items()})
     crashed = [f"{outcome.check.name}: {outcome.traceback}" for outcome in told if outcome.status == "crashed"]
     assert not crashed, "\n".join(crashed)
     return told
 
 
-def findings(checks: tuple[Check, ...], *given: object) -> tuple[Finding, ...]:
-    """The findings of the checks on one node with these facts, causes first, every sentence of them tried."""
-    found = engine.fold(outcomes(checks, *given))
+def findings(checks: tuple[Check, ...], *given: object, nodes: Nodes | None = None) -> tuple[Finding, ...]:
+    """The findings of the checks on one node or several, causes first, every sentence of them tried."""
+    found = engine.fold(outcomes(checks, *given, nodes=nodes))
     for finding in found:
         speak(finding)
     return found
@@ -85,11 +92,13 @@ class Case:
         about: the situation, in words.
         facts: fact objects, or `Missing` where a fact could not be had.
         expect: code -> severity. Nothing else may be found.
+        nodes: for checks over several nodes, name -> facts of each; `facts` stays empty then.
     """
 
     about: str
-    facts: tuple[object, ...]
+    facts: tuple[object, ...] = ()
     expect: Mapping[str, str] = field(default_factory=dict)
+    nodes: Nodes = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.about
@@ -100,7 +109,7 @@ class Case:
         Raises:
             AssertionError: other findings than expected, a crash, or a sentence that cannot be said.
         """
-        found = findings(topic_file(path).checks, *self.facts)
+        found = findings(topic_file(path).checks, *self.facts, nodes=self.nodes)
         seen = {finding.code: finding.severity.value for finding in found}
         assert seen == dict(self.expect), f"{self.about}: found {seen}, expected {dict(self.expect)}"
         return found
@@ -110,4 +119,4 @@ class Case:
         if problem.code in self.expect:
             return False
         able = tuple(check for check in file.checks if problem in check.problems)
-        return any(outcome.status == "ran" for outcome in outcomes(able, *self.facts))
+        return any(outcome.status == "ran" for outcome in outcomes(able, *self.facts, nodes=self.nodes))

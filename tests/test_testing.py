@@ -58,3 +58,9 @@ def test_a_file_that_does_not_load_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text("import nothing_such")
     with pytest.raises(AssertionError, match=r"bad.py does not load: ModuleNotFoundError"):
         topic_file(tmp_path / "bad.py")
+
+
+def test_a_case_may_describe_several_nodes(path: Path) -> None:
+    nodes = {"a": (Host(cpus=3),), "b": (Host(cpus=2),), "c": (Host(cpus=3),)}
+    (finding,) = Case("two of three", expect={"odd-cpus": "note"}, nodes=nodes).hold(path)
+    assert finding.nodes == ("a", "c")

@@ -1,0 +1,46 @@
+"""envdoctor/judgement.py"""
+
+from __future__ import annotations
+
+import pytest
+
+from envdoctor import judgement, load
+from envdoctor.errors import UsageError
+from envdoctor.facts.host import Host
+from envdoctor.facts.limits import Limits, SharedMemory
+from envdoctor.model import Node
+from envdoctor.snapshot import Snapshot
+
+LOADED = load.load([load.bundled()])
+
+
+def small(name: str, address: str = "") -> Snapshot:
+    sections: dict[str, object] = {"limits": Limits(shm=SharedMemory(1 << 20, 1 << 20)), "host": Host(name=name)}
+    return Snapshot(Node(name, address), "2026-11-20T12:00:00Z", "envdoctor 0.1.0", sections)
+
+
+def test_nodes_of_one_name_are_told_apart() -> None:
+    report = judgement.judge([small("node"), small("node"), small("node", "10.0.0.3"), small("other")], LOADED, ["shm"])
+    assert [node.name for node in report.nodes] == ["node", "node #2", "node (10.0.0.3)", "other"]
+    (finding,) = [finding for finding in report.findings if finding.code == "shm-too-small"]
+    assert finding.nodes == ("node", "node #2", "node (10.0.0.3)", "other")
+
+
+def test_names_choose_topics_checks_and_codes() -> None:
+    files, checks = judgement.chosen(LOADED, ["shm"])
+    assert {file.topic.name for file in files} == {"shm"}
+    assert judgement.chosen(LOADED, ["shm-too-small"])[1]
+    assert judgement.chosen(LOADED, []) == (LOADED.files, LOADED.checks)
+    assert judgement.chosen(LOADED, ["shm", "shm-too-small"])[1] == checks
+
+
+def test_a_wrong_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'driver-too-old'"):
+        judgement.chosen(LOADED, ["driver-to-old"])
+    with pytest.raises(UsageError, match=r"neither a topic nor a code; `envdoctor list`"):
+        judgement.chosen(LOADED, ["zzzzzz"])
+
+
+def test_the_facts_of_a_file_are_those_of_its_checks_and_summary() -> None:
+    file = next(file for file in LOADED.files if file.path.endswith("shm.py"))
+    assert Limits in judgement.facts_of(file)
