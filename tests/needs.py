@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
@@ -25,6 +26,14 @@ def root() -> None:
     """The test makes namespaces, users or mounts."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         _lacks("needs root")
+
+
+def namespaces() -> None:
+    """The test makes namespaces and mounts, which root may not do in most containers."""
+    root()
+    tried = subprocess.run([program("unshare", "util-linux"), "--mount", "--pid", "--fork", "--cgroup", "true"])
+    if tried.returncode:
+        _lacks("needs the right to make namespaces (CAP_SYS_ADMIN)")
 
 
 def program(name: str, package: str = "") -> str:

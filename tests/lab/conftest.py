@@ -14,8 +14,8 @@ from tests.lab.stage import Stage, build_environment, build_libraries
 
 @pytest.fixture(scope="session")
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    needs.root()
-    for program, package in (("gcc", "gcc"), ("ldconfig", "libc-bin"), ("unshare", "util-linux")):
+    needs.namespaces()
+    for program, package in (("gcc", "gcc"), ("ldconfig", "libc-bin"), ("setpriv", "util-linux")):
         needs.program(program, package)
     return build_libraries(tmp_path_factory.mktemp("libraries"))
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
@@ -40,13 +38,6 @@ def look(stage: Stage, user: bool = False, limit_s: float = 30.0) -> Seen:
     found = [decode.fact(name, answer["values"][name]) for name in ("driver", "gpu", "pci", "kernel-log")]
     assert [type(fact) for fact in found] == [Driver, Gpus, PciDevices, KernelLog], found
     return Seen(*found)  # type: ignore[arg-type]
-
-
-def other_python(version: str) -> str:
-    """An interpreter of this version, pyenv's or the system's."""
-    found = sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python"))
-    place = str(found[-1]) if found else shutil.which(f"python{version}")
-    return place or needs.program(f"python{version}")
 
 
 def test_a_healthy_machine(stage: Setup) -> None:
@@ -130,7 +121,7 @@ def test_memory_errors(stage: Setup) -> None:
 @pytest.mark.parametrize("version", ["3.6", "3.8", "3.13"])
 def test_other_pythons_see_the_same(stage: Setup, version: str) -> None:
     """Calls that hand NVML a wrong pointer may work in one Python and crash another."""
-    python = other_python(version)
+    python = needs.python(version)
     facts = stage(MACHINES["ecc"]).facts("gpu", python=python)["values"]["gpu"]
     gpus = decode.fact("gpu", facts)
     assert isinstance(gpus, Gpus) and gpus.source == "nvml"
