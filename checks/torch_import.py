@@ -164,10 +164,10 @@ IMPORT_UNFINISHED = Problem(
     severity=Severity.NOTE,
     title=Text("`import torch` had not finished when the time was up", "时间用完时 `import torch` 仍未完成"),
     why=Text(
-        "it was still at work, so nothing is known of it; the first import from a network file system takes minutes",
-        "当时仍在运行,结果未知;首次从网络文件系统导入可能需要几分钟",
+        "whether it hangs or is slow is not known: the first import from a network file system may take minutes",
+        "尚不清楚是卡住还是缓慢:首次从网络文件系统导入可能需要几分钟",
     ),
-    seen=Text("at work at {place}", "正在执行:{place}"),
+    seen=Text("when the time was up it stood at {place}", "时间用完时停在:{place}"),
     command="envdoctor check --timeout 300",
     confirm="time {python} -c 'import torch'",
 )
