@@ -13,6 +13,7 @@ def test_cases(case: Case) -> None:
 
 from __future__ import annotations
 
+import functools
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,13 @@ Nodes = Mapping[str, tuple[object, ...]]
 def topic_file(path: Path | str) -> TopicFile:
     """Load one check file. Raises AssertionError with the reason if it does not load."""
     path = Path(path)
+    state = path.stat()
+    return _loaded(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _loaded(path: Path, mtime_ns: int, size: int) -> TopicFile:
+    """The file in this state. A folder takes as long to load as a hundred cases take to judge."""
     loaded = load.load([path.parent])
     assert str(path) not in loaded.broken, f"{path.name} does not load: {loaded.broken[str(path)]}"
     return next(file for file in loaded.files if file.path == str(path))
