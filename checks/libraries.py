@@ -121,11 +121,11 @@ def _set_in(libraries: Libraries, folder: str, host: Host | None) -> str | None:
     return found or (f"module {module}" if module else None)
 
 
-def _foreign(libraries: Libraries) -> list[tuple[LoadedLibrary, bool | None]]:
+def _foreign(libraries: Libraries, torch: TorchInstall) -> list[tuple[LoadedLibrary, bool | None]]:
     """CUDA libraries that come from elsewhere than torch's own copy; whether they are older, None if not known."""
     found = []
     for library in libraries.loads:
-        own = libraries.own(library.soname)
+        own = libraries.own(library.soname, torch)
         if own is None or library.real == own.real or library.family in ("libcuda", "libnccl", "libstdc++"):
             continue
         if same(library.version, own.version) is not True:
@@ -146,12 +146,12 @@ def library_path_pollution(
     soname is compatible by NVIDIA's promise for a major version.
     """
     folders: dict[tuple[str, str], list[tuple[LoadedLibrary, bool | None]]] = {}
-    for library, is_older in _foreign(libraries):
+    for library, is_older in _foreign(libraries, torch):
         folders.setdefault((os.path.dirname(library.path), library.through), []).append((library, is_older))
     for (folder, through), found in folders.items():
         found.sort(key=lambda each: (each[1] is not True, each[1] is not None))
         library, is_older = found[0]
-        own = libraries.own(library.soname)
+        own = libraries.own(library.soname, torch)
         evidence: dict[str, Scalar] = {
             "soname": library.soname,
             "folder": folder,
@@ -179,11 +179,10 @@ def mapped_from_elsewhere(
     mapped: MappedLibraries, libraries: Libraries, torch: TorchInstall, host: Host | None
 ) -> Iterable[Finding]:
     """What a process holds after the import, where working it out from the files did not foresee it."""
-    foreseen = {library.real for library, _ in _foreign(libraries)}
+    foreseen = {library.real for library, _ in _foreign(libraries, torch)}
     for library in mapped.libraries:
-        own = libraries.own(os.path.basename(library.path)) or next(
-            (c for c in libraries.copies if c.family == library.family and c.place in ("wheel", "torch")), None
-        )
+        known = next((c.soname for c in libraries.copies if c.family == library.family), "")
+        own = libraries.own(os.path.basename(library.path), torch) or libraries.own(known, torch)
         if own is None or library.family in ("libcuda", "libnccl", "libstdc++"):
             continue
         if library.path in (own.real, own.path) or library.path in foreseen:
@@ -230,7 +229,7 @@ def wheel_absent(
     """Packages that torch pins and that are not there. Where their libraries are found elsewhere, that is fragile."""
     absent = [p for p in packages.pins(torch) if p.name.startswith("nvidia-") and packages.get(p.name) is None]
     absent = [pin for pin in absent if "-nccl-" not in pin.name]
-    if not absent or not torch.folder:
+    if not absent or not torch.folder or not torch.cuda:
         return
     elsewhere = libraries is not None and bool(libraries.loads) and not _not_found(libraries)
     found = CUDA_LIBRARY_MISSING.found(
@@ -256,7 +255,7 @@ def _not_found(libraries: Libraries) -> list[tuple[str, str]]:
     return [
         (library.soname, library.wanted_by)
         for library in libraries.absent
-        if library.soname.startswith(OF_CUDA) and libraries.own(library.soname) is None
+        if library.soname.startswith(OF_CUDA) and libraries.copy_in(library.soname, "wheel", "torch") is None
     ]
 
 
@@ -312,7 +311,7 @@ def line(libraries: Libraries, torch: TorchInstall) -> tuple[Text, Mapping[str, 
     loads = [library for library in libraries.loads if library.family not in ("libstdc++", "libcuda")]
     if not loads:
         return None if torch.cuda else (Text("this torch loads none", "该 torch 不加载 CUDA 动态库"), {})
-    own = sum(1 for lib in loads if (copy := libraries.own(lib.soname)) and copy.real == lib.real)
+    own = sum(1 for lib in loads if (copy := libraries.own(lib.soname, torch)) and copy.real == lib.real)
     return Text("{own} of {loads} from torch's own packages", "{loads} 个中 {own} 个来自 torch 自带的软件包"), {
         "own": own,
         "loads": len(loads),

@@ -109,7 +109,7 @@ def nccl_library_conflict(
     python: Python | None,
 ) -> Iterable[Finding]:
     """What is mapped after the import; without that, what ld.so would find. A newer one is worth knowing only."""
-    own = libraries.own("libnccl.so.2")
+    own = libraries.own("libnccl.so.2", torch)
     if own is None:
         return
     wheel = _wheel(packages, torch)
@@ -157,7 +157,7 @@ def nccl_library_missing(
     python: Python | None,
 ) -> Iterable[Finding]:
     """The pinned package absent, its file gone, or a libnccl that torch asks for and nobody finds."""
-    if not torch.folder or (isinstance(imported, TorchImport) and not imported.error):
+    if not torch.folder or not torch.cuda or (isinstance(imported, TorchImport) and not imported.error):
         return
     told = torch.version or torch.release
     pin = next((pin for pin in packages.pins(torch) if pin.name.startswith("nvidia-nccl-")), None)
@@ -176,7 +176,7 @@ def nccl_library_missing(
         version = pin.version if pin and pin.name == owner else installed.version if installed else None
         found = NCCL_LIBRARY_MISSING.found("payload", wheel=owner, pin=version, path=gone.path, torch=told)
         yield found.at(severity).mended_by(for_python(found.command, python, torch))
-    elif absent and libraries and libraries.own(absent.soname) is None:
+    elif absent and libraries and libraries.copy_in(absent.soname, "wheel", "torch") is None:
         found = NCCL_LIBRARY_MISSING.found(wanted_by=absent.wanted_by, torch=told)
         yield found.mended_by(for_python(found.command, python, torch))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from envdoctor.facts.torch import TorchInstall
 from envdoctor.knowledge.versions import numbers
 
 
@@ -155,13 +156,17 @@ class Libraries:
     binaries: tuple[Binary, ...] = ()
     standard: tuple[StandardLibrary, ...] = ()
 
-    def own(self, soname: str) -> LibraryCopy | None:
-        """The copy that belongs to torch: of NVIDIA's wheel, of torch's folder, else of the conda environment."""
-        for places in (("wheel", "torch"), ("conda",)):
-            for copy in self.copies:
-                if copy.soname == soname and copy.place in places:
-                    return copy
-        return None
+    def own(self, soname: str, torch: TorchInstall) -> LibraryCopy | None:
+        """The copy that belongs to torch: in torch's folder, in a wheel if torch requires wheels, in conda if it is
+        conda's. A torch built against the system's libraries (NVIDIA's containers) has none, whatever wheels lie about.
+        """
+        places = ("wheel", "torch") if torch.pins else ("torch",)
+        found = self.copy_in(soname, *places)
+        return found or (self.copy_in(soname, "conda") if torch.installer == "conda" else None)
+
+    def copy_in(self, soname: str, *places: str) -> LibraryCopy | None:
+        """The first copy of a library in these places."""
+        return next((copy for copy in self.copies if copy.soname == soname and copy.place in places), None)
 
     def of(self, family: str) -> tuple[LoadedLibrary, ...]:
         return tuple(library for library in self.loads if library.family == family)

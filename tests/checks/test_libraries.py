@@ -140,6 +140,15 @@ CASES = [
         ),
     ),
     Case(
+        "NVIDIA's container: torch built against the system, a wheel lies about",
+        (
+            found_in("/usr/local/cuda/lib64", "12.1.105", "ldconfig"),
+            TorchInstall(folder="/t", version="2.8.0a0+5228986c39.nv25.6", cuda="12.9"),
+            PACKAGES,
+            NOT_IMPORTED,
+        ),
+    ),
+    Case(
         "mapped from elsewhere, unforeseen",
         (
             MappedLibraries((MappedLibrary("libnvJitLink", "/opt/old/libnvJitLink.so.12.1.105", "12.1.105"),)),
@@ -215,6 +224,10 @@ CASES = [
         "not installed, yet the system has the library",
         (TORCH, Packages(1, INSTALLED[:1]), HEALTHY, NOT_IMPORTED),
         {"cuda-library-missing": "warning"},
+    ),
+    Case(
+        "pins that hold on another platform only",
+        (TorchInstall(folder="/t", version="2.5.1", pins=TORCH.pins), Packages(), NOT_IMPORTED),
     ),
     Case(
         "only metadata of torch is left",

@@ -89,6 +89,16 @@ CASES = [
         "the same version elsewhere",
         (loads("/opt/libnccl.so.2", "2.27.3", "ldconfig"), TORCH, PACKAGES, NOT_IMPORTED, NOT_MAPPED),
     ),
+    Case(
+        "NVIDIA's container, where vllm brought a wheel",
+        (
+            loads("/usr/lib/libnccl.so.2", "2.18.3", "ldconfig"),
+            TorchInstall(folder="/t", version="2.8.0a0+5228986c39.nv25.6", cuda="12.9"),
+            PACKAGES,
+            NOT_IMPORTED,
+            NOT_MAPPED,
+        ),
+    ),
     Case("a torch without a copy of its own", (Libraries(), TORCH, PACKAGES, IMPORTED, mapped(SYSTEM, "2.18.3"))),
     Case(
         "the package is not installed",

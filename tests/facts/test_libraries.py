@@ -8,7 +8,7 @@ from envdoctor.facts.libraries import Libraries, LibraryCopy, older, same
 from envdoctor.facts.packages import Distribution, fits, for_python
 from envdoctor.facts.python import Python
 from envdoctor.facts.toolkit import CudaToolkit, Toolkit
-from envdoctor.facts.torch import TorchInstall
+from envdoctor.facts.torch import Pin, TorchInstall
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,18 @@ def test_what_fits_a_pin(version: str, pin: str, answer: bool) -> None:
     assert fits(version, pin) is answer
 
 
-def test_the_wheels_copy_goes_before_condas() -> None:
+def test_which_copy_is_torchs_own() -> None:
     conda = LibraryCopy("libcudart", "libcudart.so.12", "/c/lib/libcudart.so.12", place="conda")
-    own = LibraryCopy("libcudart", "libcudart.so.12", "/s/nvidia/lib/libcudart.so.12", place="wheel")
+    wheel = LibraryCopy("libcudart", "libcudart.so.12", "/s/nvidia/lib/libcudart.so.12", place="wheel")
+    inside = LibraryCopy("libcudart", "libcudart.so.12", "/s/torch/lib/libcudart.so.12", place="torch")
     system = LibraryCopy("libnccl", "libnccl.so.2", "/usr/lib/libnccl.so.2", place="ldconfig")
-    found = Libraries(copies=(conda, own, system))
-    assert found.own("libcudart.so.12") is own
-    assert Libraries(copies=(conda,)).own("libcudart.so.12") is conda
-    assert found.own("libnccl.so.2") is None
+    from_wheels = TorchInstall(installer="pip", pins=(Pin("nvidia-cuda-runtime-cu12", "12.6.77"),))
+    found = Libraries(copies=(conda, wheel, inside, system))
+    assert found.own("libcudart.so.12", from_wheels) is wheel
+    assert found.own("libcudart.so.12", TorchInstall()) is inside
+    assert Libraries(copies=(conda, wheel)).own("libcudart.so.12", TorchInstall(installer="conda")) is conda
+    assert Libraries(copies=(conda, wheel)).own("libcudart.so.12", TorchInstall(installer="pip")) is None
+    assert found.own("libnccl.so.2", from_wheels) is None
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,7 @@ def test_all_from_the_wheels(torch: Torch) -> None:
     assert (jit.path, jit.version, jit.through) == (str(torch.jit), "12.6.85", "runpath")
     (sparse,) = found.of("libcusparse")
     assert (sparse.version, sparse.through) == ("12.5.4.2", "rpath")
-    own = found.own("libnvJitLink.so.12")
+    own = found.copy_in("libnvJitLink.so.12", "wheel")
     assert own and own.real == jit.real and own.place == "wheel"
     assert found.absent == () and found.library_path == () and found.preload == ()
 
@@ -297,7 +297,7 @@ def test_a_conda_environment_is_known_by_its_records(torch: Torch) -> None:
     (prefix / "conda-meta").mkdir()
     shared(prefix / "lib" / "libcudart.so.12.4.127", soname="libcudart.so.12")
     (prefix / "lib" / "libcudart.so.12").symlink_to("libcudart.so.12.4.127")
-    own = torch.seen().own("libcudart.so.12")
+    own = torch.seen().copy_in("libcudart.so.12", "conda")
     assert own and (own.place, own.version) == ("conda", "12.4.127")
 
 
@@ -305,7 +305,7 @@ def test_where_another_python_stands_in_nothing_is_followed(torch: Torch) -> Non
     answer = examine(sys.executable, Request(limit_s=20, only=("libraries",)), stands_for=torch.venv.python)
     found = decode.fact("libraries", answer.values["libraries"])
     assert isinstance(found, Libraries)
-    assert found.of("libcusparse") == () and found.own("libcusparse.so.12")
+    assert found.of("libcusparse") == () and found.copy_in("libcusparse.so.12", "wheel")
 
 
 def test_the_real_torch_needs_what_its_wheel_says() -> None:
