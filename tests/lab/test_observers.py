@@ -195,6 +195,31 @@ def test_nvml_hangs(stage: Setup) -> None:
     assert seen.gpu.source == "proc" and "does not return" in seen.gpu.source_error and seen.gpu.count == 2
 
 
+def test_wsl(stage: Setup) -> None:
+    """No kernel module, no NVIDIA device on the bus: NVML names the release."""
+    seen = look(stage(MACHINES["wsl"]))
+    assert (seen.driver.kernel_release, seen.driver.libcuda_origin) == ("", "wsl")
+    assert (seen.driver.release, seen.driver.release_source) == ("580.65.06", "nvmlSystemGetDriverVersion")
+    assert seen.driver.device_nodes == ("dxg",) and seen.driver.libcuda_release == ""
+    assert seen.pci.nvidia_gpus == () and seen.gpu.count == 1
+
+
+def test_forward_compatibility(stage: Setup) -> None:
+    seen = look(stage(MACHINES["compat"]))
+    assert (seen.driver.libcuda_origin, seen.driver.libcuda_release) == ("compat", "560.35.05")
+    assert (seen.driver.library_release, seen.driver.kernel_release) == ("535.104.05", "535.104.05")
+    assert seen.driver.libcuda_others == ("/usr/lib/nvidia/libcuda.so.1",)
+    assert seen.driver.cuda_init_name == "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE"
+
+
+def test_nouveau(stage: Setup) -> None:
+    answer = stage(MACHINES["nouveau"]).facts("driver", "gpu", "pci")
+    driver, pci = (decode.fact(name, answer["values"][name]) for name in ("driver", "pci"))
+    assert isinstance(driver, Driver) and driver.nouveau and driver.release == "" and driver.libcuda == ""
+    assert isinstance(pci, PciDevices) and [device.driver for device in pci.nvidia_gpus] == ["nouveau"]
+    assert answer["missing"]["gpu"][0] == "not-here"
+
+
 def test_little_time(stage: Setup) -> None:
     """Too little to tell a hang from a slow driver: what is known comes all the same, and what is not is said."""
     began = time.monotonic()
