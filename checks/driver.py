@@ -11,6 +11,7 @@ from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.host import Host
+from envdoctor.facts.kernel_log import KernelLog
 from envdoctor.facts.pci import PciDevices
 from envdoctor.facts.torch import TorchCuda, TorchInstall
 from envdoctor.knowledge.cuda_init import explain
@@ -96,8 +97,10 @@ DRIVER_MISSING = Problem(
                 "NVIDIA 内核模块已安装但没有加载,且 Secure Boot 已启用",
             ),
             seen=Text(
-                "/sys/module/nvidia: absent; nvidia.ko is there for {modules}; UEFI variable SecureBoot = 1",
-                "/sys/module/nvidia 不存在;有 nvidia.ko 的内核:{modules};UEFI 变量 SecureBoot = 1",
+                "/sys/module/nvidia: absent; nvidia.ko is there for {modules}; UEFI SecureBoot: {secure_boot}\n"
+                "kernel log: {said}",
+                "/sys/module/nvidia 不存在;有 nvidia.ko 的内核:{modules};UEFI SecureBoot:{secure_boot}\n"
+                "内核日志:{said}",
             ),
             command="sudo modprobe nvidia",
             help=Text(
@@ -301,12 +304,15 @@ def driver_fits(
     install: TorchInstall | None,
     environment: Environment | None,
     host: Host | None,
+    log: KernelLog | None,
 ) -> Iterable[Finding]:
     """The lowest rung of knowledge/cuda_init.py that is broken, where it is one of the driver's."""
+    rejected = [entry.text for entry in (log.entries if log else ()) if entry.kind == "module-rejected"]
     cause = explain(evidence(driver, gpus, pci, torch, install, environment, host))
     for problem in (DRIVER_MISSING, DRIVER_LIBRARY_MISMATCH, CUDA_COMPAT_MISMATCH, WSL_DRIVER):
         if problem.code == cause.code:
-            yield problem.found(cause.situation, **cause.values)
+            situation = "secure-boot" if rejected and cause.situation == "not-loaded" else cause.situation
+            yield problem.found(situation, **cause.values, said=rejected[0] if rejected else None)
 
 
 @check(DRIVER_HANGS)

@@ -11,6 +11,7 @@ from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.host import Host
+from envdoctor.facts.kernel_log import KernelLog
 from envdoctor.facts.pci import PciDevices
 from envdoctor.facts.torch import TorchCuda, TorchInstall
 from envdoctor.knowledge.cuda_init import explain
@@ -186,8 +187,8 @@ GPU_NOT_VISIBLE = Problem(
                 "NVIDIA 驱动已加载,但 {gpus} 块 GPU 都未能启动",
             ),
             seen=Text(
-                "PCI: {pci}, bound to: {bound}; kernel module {driver} lists no GPU",
-                "PCI:{pci},绑定的驱动:{bound};内核模块 {driver} 没有列出任何 GPU",
+                "PCI: {pci}, bound to: {bound}; kernel module {driver} lists no GPU\nkernel log: {said}",
+                "PCI:{pci},绑定的驱动:{bound};内核模块 {driver} 没有列出任何 GPU\n内核日志:{said}",
             ),
             command="sudo dmesg | grep -i nvrm | tail -20",
             help=Text(
@@ -210,12 +211,16 @@ def gpu_is_given(
     install: TorchInstall | None,
     environment: Environment | None,
     host: Host | None,
+    log: KernelLog | None,
 ) -> Iterable[Finding]:
     """The lowest rung of knowledge/cuda_init.py that is broken, where it is about access."""
+    refusals = [
+        entry.text for entry in (log.entries if log else ()) if entry.kind in ("unsupported-gpu", "init-failed")
+    ]
     cause = explain(evidence(driver, gpus, pci, torch, install, environment, host))
     for problem in (GPU_NOT_IN_CONTAINER, GPU_NOT_ALLOCATED, GPU_NOT_VISIBLE):
         if problem.code == cause.code:
-            found = problem.found(cause.situation, **cause.values)
+            found = problem.found(cause.situation, **cause.values, said=refusals[0] if refusals else None)
             # A CPU build is no sign that a GPU is wanted here.
             wanted = install is None or install.cuda or problem is GPU_NOT_VISIBLE
             yield found if wanted else found.at(Severity.NOTE)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from envdoctor.facts.driver import Driver
+from envdoctor.facts.kernel_log import KernelLog, KernelMessage
 from envdoctor.facts.pci import PciDevices
 from envdoctor.model import Missing
 from envdoctor.testing import Case, topic_file
@@ -42,6 +43,7 @@ MISMATCH = {"driver-library-mismatch": "error"}
 HANGS = {"driver-hangs": "error"}
 COMPAT = {"cuda-compat-mismatch": "error"}
 OLD = "570.86.10"
+REJECTED = KernelLog(entries=(KernelMessage("module-rejected", text="Key was rejected"),))
 WSL_LIBCUDA = "/usr/lib/wsl/lib/libcuda.so.1"
 UNTRIED = driver(1, cuda_init=None, cuda_devices=None)
 IN_COMPAT = {"libcuda": "/usr/local/cuda/compat/libcuda.so.1", "libcuda_origin": "compat"}
@@ -68,6 +70,9 @@ CASES = [
          swap(CPU_MACHINE, Driver(library_release=RELEASE, nvml_error=9), Missing("pci", "denied")), MISSING),
     Case("driver packages on a machine without a GPU",
          swap(CPU_MACHINE, Driver(library_release=RELEASE, nvml_error=9))),
+    Case("rejected, the kernel says",
+         bare(Driver(module_kernels=(KERNEL,)), REJECTED),
+         MISSING),
     Case("a container on a host without a driver", bare(host=DOCKER), MISSING),
     Case("the GPU belongs to a virtual machine", bare(of="vfio-pci")),
     Case("the module without libcuda",
@@ -132,6 +137,7 @@ def test_case(case: Case) -> None:
         ("installed, not loaded", "not-loaded", "sudo modprobe nvidia"),
         ("built for the kernel of yesterday", "other-kernel", "dkms autoinstall"),
         ("refused by secure boot", "secure-boot", "sudo modprobe nvidia"),
+        ("rejected, the kernel says", "secure-boot", "sudo modprobe nvidia"),
         ("a container on a host without a driver", "host", "on the host"),
         ("the module without libcuda", "library", "ldconfig -p"),
         ("a libcuda that does not open", "unreadable", "ldd /usr/lib/libcuda.so.1"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from envdoctor.facts.driver import Driver
+from envdoctor.facts.kernel_log import KernelLog, KernelMessage
 from envdoctor.facts.pci import PciDevices
 from envdoctor.testing import Case, topic_file
 from tests import CHECKS
@@ -137,6 +138,13 @@ def test_case(case: Case) -> None:
 def test_the_command_fits_the_situation(about: str, situation: str | None, command: str | None) -> None:
     (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
     assert (finding.situation, finding.command) == (situation, command)
+
+
+def test_the_kernel_says_why_a_gpu_did_not_start() -> None:
+    refused = KernelLog(entries=(KernelMessage("init-failed", text="NVRM: RmInitAdapter failed!"),))
+    facts = swap(WORKSTATION, fails(100, 0), gpus(), refused)
+    (finding,) = Case("RmInitAdapter", facts, INVISIBLE).hold(FILE)
+    assert finding.evidence["said"] == "NVRM: RmInitAdapter failed!"
 
 
 def test_summary() -> None:
