@@ -21,7 +21,7 @@ COMPILED = re.compile(
     r"|causal-conv1d|auto-gptq|detectron2|deepspeed|torch-tensorrt|fbgemm-gpu|torchtext|torchcodec|mmcv)$"
 )
 # FlashAttention-2 has kernels for Ampere and newer only: README of Dao-AILab/flash-attention.
-NEEDS_CAPABILITY = {"flash-attn": (8, 0), "flash-attn-3": (9, 0)}
+NEEDS_CAPABILITY = {"flash-attn": (8, 0)}
 # Wheels of PyTorch use the C++11 ABI from 2.7 on and did not up to 2.5; of 2.6 some did: RELEASE.md of pytorch/pytorch.
 OLD_ABI_UNTIL, NEW_ABI_FROM = (2, 5), (2, 7)
 

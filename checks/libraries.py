@@ -43,8 +43,8 @@ LIBRARY_PATH_POLLUTION = Problem(
         "path": Situation(
             command="unset LD_LIBRARY_PATH",
             help=Text(
-                "a torch from wheels needs no LD_LIBRARY_PATH; take the folder out where it is set: {set_in}",
-                "wheel 安装的 torch 不需要 LD_LIBRARY_PATH;请在设置处去掉该目录:{set_in}",
+                "a torch from wheels needs no LD_LIBRARY_PATH; take the folder out where it is set ({set_in})",
+                "wheel 安装的 torch 不需要 LD_LIBRARY_PATH;请在设置处({set_in})去掉该目录",
             ),
         ),
         "preload": Situation(
@@ -70,8 +70,8 @@ LIBRARY_PATH_POLLUTION = Problem(
             seen=Text("{path}, found through {through}", "{path},经由 {through} 找到"),
             command="unset LD_LIBRARY_PATH",
             help=Text(
-                "take the folder `stubs` out of LD_LIBRARY_PATH where it is set: {set_in}",
-                "请在设置 LD_LIBRARY_PATH 处去掉 `stubs` 目录:{set_in}",
+                "take the folder `stubs` out of LD_LIBRARY_PATH where it is set ({set_in})",
+                "请在设置 LD_LIBRARY_PATH 处({set_in})去掉 `stubs` 目录",
             ),
         ),
     },

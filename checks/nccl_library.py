@@ -36,8 +36,8 @@ NCCL_LIBRARY_CONFLICT = Problem(
         "path": Situation(
             command="unset LD_LIBRARY_PATH",
             help=Text(
-                "take the folder out of LD_LIBRARY_PATH where it is set: {set_in}",
-                "请在设置 LD_LIBRARY_PATH 处去掉该目录:{set_in}",
+                "take the folder out of LD_LIBRARY_PATH where it is set ({set_in})",
+                "请在设置 LD_LIBRARY_PATH 处({set_in})去掉该目录",
             ),
         ),
         "preload": Situation(command="unset LD_PRELOAD"),
