@@ -15,7 +15,7 @@ from envdoctor.facts.socket_choice import Choice, gloo_choice, nccl_choice
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Scalar
 
-TOPIC = Topic("addressing", 205, Text("interface names and address families", "接口名称与地址族"))
+TOPIC = Topic("network", 205, Text("interface names and address families", "接口名称与地址族"))
 
 NCCL_PAGE = "https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html"
 

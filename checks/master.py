@@ -15,7 +15,7 @@ from envdoctor.facts.names import HostNames, NameResolution, is_loopback, torchr
 from envdoctor.facts.rendezvous import RendezvousReach, Target
 from envdoctor.model import Scalar
 
-TOPIC = Topic("master", 242, Text("reaching the rendezvous endpoint", "会合端点是否可达"))
+TOPIC = Topic("rendezvous", 242, Text("reaching the rendezvous endpoint", "会合端点是否可达"))
 
 MASTER_UNREACHABLE = Problem(
     code="master-unreachable",

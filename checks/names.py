@@ -14,7 +14,9 @@ from envdoctor.facts.launch import launches, node_count, several_nodes
 from envdoctor.facts.names import HostNames, NameResolution, Resolution, is_loopback, numeric_address
 from envdoctor.model import Scalar
 
-TOPIC = Topic("names", 244, Text("the names of this machine and of the rendezvous hosts", "本机名与会合主机名的解析"))
+TOPIC = Topic(
+    "rendezvous", 244, Text("the names of this machine and of the rendezvous hosts", "本机名与会合主机名的解析")
+)
 
 HOSTNAME_LOOPBACK = Problem(
     code="hostname-loopback",
@@ -202,7 +204,7 @@ def hostname_loopback(
             yield _with_address(HOSTNAME_LOOPBACK.found("torchrun", **evidence))
         elif environment.get("GLOO_SOCKET_IFNAME") is None:
             yield _with_address(HOSTNAME_LOOPBACK.found(**evidence))
-    elif asked is not None and not {"names", "hostname-loopback"}.isdisjoint(asked.topics):
+    elif asked is not None and not {"rendezvous", "hostname-loopback"}.isdisjoint(asked.topics):
         yield _with_address(HOSTNAME_LOOPBACK.found(**evidence)).at(Severity.NOTE)
 
 

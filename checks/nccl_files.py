@@ -9,7 +9,7 @@ from envdoctor.facts.environment import Environment
 from envdoctor.facts.nccl import NcclSettings, lost, view
 from envdoctor.facts.torch import TorchInstall
 
-TOPIC = Topic("nccl-files", 212, Text("NCCL's configuration files and plugins", "NCCL 配置文件与插件"))
+TOPIC = Topic("nccl", 212, Text("NCCL's configuration files and plugins", "NCCL 配置文件与插件"))
 
 ENV_PAGE = "https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html"
 # NCCL's own transports; any other name in NCCL_NET must come from a plugin.

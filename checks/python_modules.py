@@ -11,7 +11,7 @@ from envdoctor.facts.autopsy import ImportAutopsy
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchImport
 
-TOPIC = Topic("python-modules", 61, Text("files that hide modules torch imports", "遮住 torch 所需模块的文件"))
+TOPIC = Topic("python", 61, Text("files that hide modules torch imports", "遮住 torch 所需模块的文件"))
 
 SHADOWED = Problem(
     code="python-module-shadowed",

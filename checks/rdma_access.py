@@ -14,7 +14,7 @@ from envdoctor.facts.rdma import Rdma
 from envdoctor.facts.several_nodes import scale
 from envdoctor.model import Scalar
 
-TOPIC = Topic("rdma-access", 222, Text("access to RDMA hardware and GPUDirect", "RDMA 硬件访问与 GPUDirect"))
+TOPIC = Topic("rdma", 222, Text("access to RDMA hardware and GPUDirect", "RDMA 硬件访问与 GPUDirect"))
 
 TROUBLESHOOTING = "https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html"
 # DMA-BUF for RDMA came with Linux 5.12, and NVIDIA offers it with the open kernel modules only.

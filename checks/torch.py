@@ -10,12 +10,12 @@ from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topi
 from envdoctor.facts.asked import Asked
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
+from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.host import Host
 from envdoctor.facts.launch import launches
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchCopy, TorchImport, TorchInstall
-from envdoctor.knowledge.installing import install_command
-from envdoctor.knowledge.verdict import machine_of, which_torch
+from envdoctor.knowledge.prescription import prescribe
 from envdoctor.model import Scalar
 
 TOPIC = Topic(
@@ -205,6 +205,7 @@ def torch_missing(
     python: Python | None,
     host: Host | None,
     driver: Driver | None,
+    gpus: Gpus | None,
     environment: Environment | None,
     asked: Asked | None,
 ) -> Iterable[Finding]:
@@ -217,12 +218,11 @@ def torch_missing(
         return
     shown_by = training_shown_by(asked, environment)
     where = python.executable if python else "python"
-    fit = which_torch(machine_of(host, python, driver)).proposal
-    command = install_command(fit, where, system=host.system, machine=host.machine) if fit and host else None
+    fit = prescribe(host, python, driver, gpus, environment) if host else None
     yield TORCH_MISSING.found(
         "meant" if shown_by else None,
         python=where, version=python.version if python else None, shown_by=shown_by,
-    ).mended_by(command or f"{_pip(python)} install torch")  # fmt: skip
+    ).mended_by((fit.command if fit else None) or f"{_pip(python)} install torch")  # fmt: skip
 
 
 @check(TORCH_LEFTOVER)

@@ -16,7 +16,7 @@ from envdoctor.facts.torch import TorchInstall
 from envdoctor.knowledge.prescription import prescribe
 from envdoctor.model import Scalar
 
-TOPIC = Topic("torch-build", 74, Text("which build of torch is installed", "安装的是哪种 torch"))
+TOPIC = Topic("torch", 74, Text("which build of torch is installed", "安装的是哪种 torch"))
 
 AMD = "0x1002"
 

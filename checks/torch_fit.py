@@ -21,7 +21,7 @@ from envdoctor.knowledge.verdict import capability_of
 from envdoctor.knowledge.versions import minor, numbers
 from envdoctor.model import Scalar
 
-TOPIC = Topic("torch-fit", 70, Text("torch against the driver", "torch 与驱动是否匹配"))
+TOPIC = Topic("torch", 70, Text("torch against the driver", "torch 与驱动是否匹配"))
 
 COMPATIBILITY = "https://docs.nvidia.com/deploy/cuda-compatibility/"
 # cudaErrorInsufficientDriver (driver_types.h), and how torch words it (c10/cuda/CUDAFunctions.cpp): the number is

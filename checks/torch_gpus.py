@@ -20,7 +20,7 @@ from envdoctor.knowledge.verdict import Machine, capability_of
 from envdoctor.knowledge.versions import at_least, numbers
 from envdoctor.model import Scalar
 
-TOPIC = Topic("torch-gpus", 72, Text("torch against the GPUs", "torch 与 GPU 是否匹配"))
+TOPIC = Topic("torch", 72, Text("torch against the GPUs", "torch 与 GPU 是否匹配"))
 
 _SEEN = Text(
     "GPU {index}: {gpu}, compute capability {capability} ({gpu_source})\ntorch {torch} holds {codes} ({codes_source})",

@@ -12,7 +12,7 @@ from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchImport, TorchInstall
 from envdoctor.model import Scalar
 
-TOPIC = Topic("torch-import", 66, Text("the import of torch", "torch 的导入"))
+TOPIC = Topic("torch", 66, Text("the import of torch", "torch 的导入"))
 
 # What may make an import fail, the likeliest and the most certain first.
 CAUSES = (

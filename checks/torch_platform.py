@@ -19,7 +19,7 @@ from envdoctor.knowledge.verdict import Machine, machine_of, span_text, which_to
 from envdoctor.knowledge.versions import minor
 from envdoctor.model import Missing, Scalar, Why
 
-TOPIC = Topic("torch-platform", 68, Text("a torch for this Python and platform", "适用于此 Python 与平台的 torch"))
+TOPIC = Topic("torch", 68, Text("a torch for this Python and platform", "适用于此 Python 与平台的 torch"))
 
 # Feature releases that a Python may lag behind before it is worth a note.
 LAGS = 3

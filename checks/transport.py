@@ -15,7 +15,7 @@ from envdoctor.facts.socket_choice import nccl_choice
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Scalar
 
-TOPIC = Topic("transport", 215, Text("what carries the data between nodes", "节点间数据的传输方式"))
+TOPIC = Topic("network", 215, Text("what carries the data between nodes", "节点间数据的传输方式"))
 
 # NCCL opens more than one socket per connection on the NICs of AWS and Google only (src/transport/net_socket.cc).
 TUNED_BY_NCCL = ("0x1d0f", "0x1ae0")

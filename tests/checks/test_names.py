@@ -61,7 +61,7 @@ CASES = [
     Case("an address is no name of digits", (CLOUD, answers(GOOD), env(MASTER_ADDR="10.0.0.1"))),
     Case(
         "asked for names on a single machine",
-        (DEBIAN, OFFLINE, SHELL, Asked(topics=("names",))),
+        (DEBIAN, OFFLINE, SHELL, Asked(topics=("rendezvous",))),
         {"hostname-loopback": "note"},
     ),
     Case("two nodes", (DEBIAN, answers(own("127.0.1.1")), TWO_NODES), {"hostname-loopback": "warning"}),
