@@ -34,6 +34,8 @@ KEY_PATH = re.compile(r"(?:/[\w.@+-]+)*/(?:\.ssh/[\w.@+-]+|[\w.@+-]+\.(?:pem|key
 COMMON_USERS = frozenset(
     {"root", "user", "users", "ubuntu", "admin", "test", "home", "debian", "centos", "ec2-user", "opc", "nobody"}
 )
+# Fields of facts that hold somebody's login name: who holds a GPU, a port, a file.
+USER_FIELDS = frozenset({"user", "owner"})
 
 
 class Redactor:
@@ -48,7 +50,8 @@ class Redactor:
     def __init__(self, key: bytes | None = None, home: str = "", user: str = "") -> None:
         self._key = key or secrets.token_bytes(32)
         self._home = home.rstrip("/") if len(home) > 4 else ""
-        self._user = user if len(user) >= 3 and user not in COMMON_USERS else ""
+        self._users: set[str] = set()
+        self._learn_user(user)
         self._secrets: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
 
@@ -62,8 +65,23 @@ class Redactor:
         return f"***{hmac.new(self._key, value.encode('utf-8', 'surrogateescape'), hashlib.sha256).hexdigest()[:8]}***"
 
     def learn(self, value: Any) -> None:
-        """Remember the credentials inside a fact, so that they are replaced wherever else they turn up."""
+        """Remember the credentials and user names inside a fact: they are replaced wherever else they turn up."""
         self._walk(value, self._learn_text)
+        self._walk_users(value)
+
+    def _walk_users(self, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                if key in USER_FIELDS and isinstance(item, str):
+                    self._learn_user(item)
+                self._walk_users(item)
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                self._walk_users(item)
+
+    def _learn_user(self, user: str) -> None:
+        if len(user) >= 3 and user not in COMMON_USERS:
+            self._users.add(user)
 
     def _learn_text(self, text: str) -> None:
         if "://" in text and "@" in text:
@@ -102,8 +120,9 @@ class Redactor:
         text = KEY_PATH.sub(lambda match: self.token(match[0]), text)
         if self._home:
             text = re.sub(rf"{re.escape(self._home)}(?=[/\s\"':,;)]|$)", "~", text)
-        if self._user:
-            text = re.sub(rf"(?<![\w-]){re.escape(self._user)}(?![\w-])", self.token(self._user), text)
+        for user in self._users:
+            if user in text:
+                text = re.sub(rf"(?<![\w-]){re.escape(user)}(?![\w-])", self.token(user), text)
         return text
 
     def _once(self, value: str) -> str:

@@ -79,6 +79,13 @@ def test_home_user_and_key_paths() -> None:
     assert redactor(home="/", user="root").text("/root of root") == "/root of root"
 
 
+def test_user_names_in_facts_are_learnt() -> None:
+    one = redactor()
+    one.learn({"gpu": {"gpus": [{"processes": [{"pid": 7, "user": "carol"}, {"user": "root"}]}]}})
+    assert "carol" not in one.text("process 7 of carol holds 30 GB")
+    assert one.text("root and caroline") == "root and caroline"
+
+
 def test_values_are_walked_with_their_keys() -> None:
     hidden = redactor().value(
         {"https://a:s3cr3tword@x": ["HF_TOKEN=s3cr3tword", 3, None, True, ("password=s3cr3tword",)]}
