@@ -34,8 +34,8 @@ KEY_PATH = re.compile(r"(?:/[\w.@+-]+)*/(?:\.ssh/[\w.@+-]+|[\w.@+-]+\.(?:pem|key
 COMMON_USERS = frozenset(
     {"root", "user", "users", "ubuntu", "admin", "test", "home", "debian", "centos", "ec2-user", "opc", "nobody"}
 )
-# Fields of facts that hold somebody's login name: who holds a GPU, a port, a file.
-USER_FIELDS = frozenset({"user", "owner"})
+# Fields of facts that hold somebody's login name: who holds a GPU or a port.
+USER_FIELDS = frozenset({"user"})
 
 
 class Redactor:
