@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import ensurepip
 import json
 import os
 import re
@@ -23,44 +22,7 @@ from envdoctor import decode
 from envdoctor.facts.pip import PipConfig
 from envdoctor.patient import ini, pip_config
 from tests import ROOT, needs
-
-PATIENT = ROOT / "envdoctor" / "patient"
-ORACLE = Path(__file__).with_name("pip_oracle.py")
-
-
-def wheels() -> list[str]:
-    """The pip of this environment, the one Python brings, and those in the folder ENVDOCTOR_PIP_WHEELS names."""
-    bundled = sorted((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
-    further = sorted(Path(folder).glob("pip-*.whl")) if (folder := os.environ.get("ENVDOCTOR_PIP_WHEELS")) else []
-    return ["", *(str(path) for path in bundled + further)]
-
-
-class Pip:
-    """A pip that stays at hand in a process of its own."""
-
-    def __init__(self, wheel: str) -> None:
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))}
-        if wheel:
-            environ["PYTHONPATH"] = wheel
-        argv = [sys.executable, "-B", str(ORACLE), str(PATIENT)]
-        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ, text=True)
-        self.version = self._answer()["version"]
-
-    def _answer(self) -> Any:
-        assert self.process.stdout is not None
-        return json.loads(self.process.stdout.readline())
-
-    def ask(self, environ: dict[str, str], prefix: Path) -> Any:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"environ": environ, "prefix": str(prefix)}) + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def close(self) -> None:
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            pipe.close()
-        self.process.wait(10)
+from tests.patient.real_pip import Pip, Tree, wheels
 
 
 @pytest.fixture(scope="module", params=wheels(), ids=lambda wheel: Path(wheel).name.split("-py")[0] or "installed")
@@ -75,35 +37,6 @@ def own_pip() -> Iterator[Pip]:
     found = Pip("")
     yield found
     found.close()
-
-
-class Tree:
-    """The folders in which pip looks, all in one place."""
-
-    def __init__(self, top: Path) -> None:
-        self.files = {
-            "xdg": top / "xdg/pip/pip.conf",
-            "xdg2": top / "xdg2/pip/pip.conf",
-            "legacy": top / "home/.pip/pip.conf",
-            "user": top / "home/.config/pip/pip.conf",
-            "site": top / "venv/pip.conf",
-            "extra": top / "extra.conf",
-        }
-        for path in self.files.values():
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self.prefix = top / "venv"
-        self.environ = {
-            "HOME": str(top / "home"),
-            "XDG_CONFIG_DIRS": f"{top / 'xdg'}:{top / 'xdg2'}",
-            "PATH": os.environ["PATH"],
-            "LC_ALL": "C.UTF-8",
-        }
-
-    def write(self, contents: dict[str, bytes]) -> None:
-        for name, path in self.files.items():
-            path.unlink(missing_ok=True)
-            if name in contents:
-                path.write_bytes(contents[name])
 
 
 @pytest.fixture
@@ -194,6 +127,46 @@ def test_reads_what_pip_reads(
         ), (told, answer["ours"])
     else:
         assert answer["ours"] == answer["pip"]
+
+
+FILE_RULES = [
+    # PIP_CONFIG_FILE names a file that is a global one already: from 25.2 on that raises nothing.
+    ({"xdg": "https://xdg.example", "site": "https://site.example"}, "xdg"),
+    ({"xdg": "https://xdg.example", "xdg2": "https://xdg2.example"}, "xdg"),
+    # An empty value hides a weaker one, but not in 25.2 and 25.3.
+    ({"xdg": "https://xdg.example", "site": ""}, None),
+    ({"user": "https://user.example", "extra": ""}, "extra"),
+]
+
+
+@pytest.mark.parametrize(("indexes", "chosen"), FILE_RULES)
+def test_rules_that_changed_between_versions(pip: Pip, tree: Tree, indexes: dict[str, str], chosen: str | None) -> None:
+    tree.write({name: f"[global]\nindex-url = {url}\n".encode() for name, url in indexes.items()})
+    environ = {**tree.environ, "PIP_CONFIG_FILE": str(tree.files[chosen])} if chosen else tree.environ
+    answer = pip.ask(environ, tree.prefix)
+    assert answer["ours"] == answer["pip"]
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [((24, 0), "xdg"), ((25, 2), "site"), ((26, 3), "site"), ((), "site")],
+)
+def test_the_rank_of_a_file_named_twice_depends_on_the_version(version: tuple[int, ...], expected: str) -> None:
+    """As the real versions do, which not every machine has at hand."""
+    xdg = {"key": "index-url", "value": "xdg", "section": "global", "file": "/xdg"}
+    site = {"key": "index-url", "value": "site", "section": "global", "file": "/site"}
+    assert dict(pip_config.candidates([xdg, site, xdg], "install", version))["index-url"] == (
+        2 if expected == "xdg" else 1
+    )
+
+
+@pytest.mark.parametrize(("version", "expected"), [((24, 0), None), ((25, 2), 0), ((25, 3), 0), ((26, 0), None)])
+def test_whether_an_empty_value_hides_a_weaker_one_depends_on_the_version(
+    version: tuple[int, ...], expected: int | None
+) -> None:
+    weak = {"key": "index-url", "value": "weak", "section": "global", "file": "/weak"}
+    empty = {"key": "index-url", "value": "", "section": "global", "file": "/empty"}
+    assert dict(pip_config.candidates([weak, empty], "install", version)).get("index-url") == expected
 
 
 def reading_of(tree: Tree, own_pip: Pip, **variables: str) -> PipConfig:

@@ -15,7 +15,9 @@ from envdoctor import decode
 from envdoctor.facts.pip import PipEffective
 from envdoctor.patient import pip_config, pip_effective
 from envdoctor.patient.sections import Ask, NotHere
-from tests.patient.test_pip_config import A, Tree
+from tests.patient.real_pip import Tree
+
+A = b"[global]\nindex-url = https://a.example/simple\n"
 
 
 @pytest.fixture
