@@ -8,7 +8,7 @@ from envdoctor import Finding, Problem, Severity, Text, Topic, check
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
 
-TOPIC = Topic("cuda-env", 60, Text("CUDA variables left from debugging", "调试遗留的 CUDA 环境变量"))
+TOPIC = Topic("devices", 60, Text("CUDA variables left from debugging", "调试遗留的 CUDA 环境变量"))
 
 # Switches that are off at 0 (CUDA programming guide, "CUDA Environment Variables"; torch's documentation for the last).
 SWITCHES = (

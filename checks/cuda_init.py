@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check
 from envdoctor.facts.cuda_evidence import evidence
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
@@ -13,9 +13,8 @@ from envdoctor.facts.host import Host
 from envdoctor.facts.pci import PciDevices
 from envdoctor.facts.torch import TorchCuda, TorchInstall
 from envdoctor.knowledge.cuda_init import explain
-from envdoctor.model import Scalar
 
-TOPIC = Topic("cuda-init", 15, Text("CUDA's initialisation", "CUDA 初始化"))
+TOPIC = Topic("driver", 15, Text("CUDA's initialisation", "CUDA 初始化"))
 
 CUDA_INIT_FAILED_UNKNOWN = Problem(
     code="cuda-init-failed-unknown",
@@ -107,10 +106,3 @@ def cuda_initialises(
     cause = explain(evidence(driver, gpus, pci, torch, install, environment, host))
     if cause.code == CUDA_INIT_FAILED_UNKNOWN.code:
         yield CUDA_INIT_FAILED_UNKNOWN.found(cause.situation, **cause.values)
-
-
-@summary
-def line(driver: Driver) -> tuple[Text, Mapping[str, Scalar]] | None:
-    if driver.cuda_init != 0 or driver.cuda_devices is None:
-        return None
-    return Text("{count} devices", "{count} 个设备"), {"count": driver.cuda_devices}

@@ -11,7 +11,7 @@ from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
 
-TOPIC = Topic("geforce-p2p", 55, Text("peer-to-peer access between GeForce GPUs", "GeForce GPU 之间的 P2P 访问"))
+TOPIC = Topic("nvlink", 55, Text("peer-to-peer access between GeForce GPUs", "GeForce GPU 之间的 P2P 访问"))
 
 # accelerate refuses to start on such machines (accelerate/utils/environment.py, check_cuda_p2p_ib_support); the
 # workstation cards "RTX 4000" and "RTX 4000 Ada" are others.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check
 from envdoctor.facts import gpu_state
 from envdoctor.facts.cuda_evidence import Evidence, evidence
 from envdoctor.facts.driver import Driver
@@ -14,9 +14,8 @@ from envdoctor.facts.host import Host
 from envdoctor.facts.pci import PciDevices
 from envdoctor.facts.torch import TorchCuda, TorchInstall
 from envdoctor.knowledge.cuda_init import OUT_OF_MEMORY, explain
-from envdoctor.model import Scalar
 
-TOPIC = Topic("gpu-busy", 35, Text("other users of the GPUs", "GPU 是否被占用"))
+TOPIC = Topic("gpu", 25, Text("other users of the GPUs", "GPU 是否被占用"))
 
 # Below this, memory is held by desktops and drivers. AMD's Primus calls a GPU busy from 2 GiB on
 # (primus/tools/preflight, node_smoke).
@@ -150,11 +149,3 @@ def _holders(gpus: Iterable[Gpu]) -> str:
         for process in _strangers(gpu)
     ]
     return "; ".join(said[:8]) + ("; ..." if len(said) > 8 else "") if said else "-"
-
-
-@summary
-def line(gpus: Gpus) -> tuple[Text, Mapping[str, Scalar]] | None:
-    used = [gpu.memory_used_bytes for gpu in gpus.gpus if gpu.memory_used_bytes is not None]
-    if not used:
-        return None
-    return Text("{used:.1f} GB in use", "已用 {used:.1f} GB"), {"used": sum(used) / 1e9}

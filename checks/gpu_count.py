@@ -17,7 +17,7 @@ from envdoctor.facts.torch import TorchCuda, TorchInstall
 from envdoctor.knowledge.cuda_init import explain
 from envdoctor.model import Scalar
 
-TOPIC = Topic("gpu-count", 22, Text("all GPUs are there", "GPU 数量是否齐全"))
+TOPIC = Topic("gpu", 22, Text("all GPUs are there", "GPU 数量是否齐全"))
 
 GPU_FELL_OFF_BUS = Problem(
     code="gpu-fell-off-bus",

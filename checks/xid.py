@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
 from envdoctor.facts import gpu_state
 from envdoctor.facts.gpu import Gpu, Gpus
 from envdoctor.facts.kernel_log import KernelLog, KernelMessage
@@ -12,7 +12,7 @@ from envdoctor.facts.pci import PciDevices
 from envdoctor.knowledge import xid
 from envdoctor.model import Scalar
 
-TOPIC = Topic("xid", 42, Text("GPU errors in the kernel's log", "内核日志中的 GPU 错误"))
+TOPIC = Topic("gpu-health", 42, Text("GPU errors in the kernel's log", "内核日志中的 GPU 错误"))
 
 # Azure's node health check looks back two hours (azurehpc-health-checks, azure_gpu_xid.nhc).
 RECENT_S = 2 * 3600
@@ -192,12 +192,3 @@ def age(seconds: float | None) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-@summary
-def line(log: KernelLog) -> tuple[Text, Mapping[str, Scalar]] | None:
-    errors = sum(entry.count for entry in log.entries if entry.kind in ("xid", "sxid"))
-    values: dict[str, Scalar] = {"errors": errors, "age": age(log.reaches_back_s)}
-    return Text(
-        "{errors} in the kernel's log, which reaches back {age}", "内核日志(最近 {age})中有 {errors} 条"
-    ), values

@@ -6,7 +6,7 @@ import pytest
 
 from envdoctor.facts.driver import Driver
 from envdoctor.model import Missing
-from envdoctor.testing import Case, topic_file
+from envdoctor.testing import Case
 from tests import CHECKS
 from tests.checks.gpu_machines import (
     CPU_CONTAINER,
@@ -91,11 +91,3 @@ def test_says_what_was_seen(about: str, situation: str | None, command: str, evi
     (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
     assert finding.situation == situation and command in (finding.command or "")
     assert {name: finding.evidence[name] for name in evidence} == evidence
-
-
-def test_summary() -> None:
-    summary = topic_file(FILE).summary
-    assert summary is not None
-    said = summary.line(driver(8))
-    assert said is not None and said[0].say("en", said[1]) == "8 devices"
-    assert summary.line(fails(999)) is None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from envdoctor.facts.gpu import Gpu, GpuProcess
-from envdoctor.testing import Case, topic_file
+from envdoctor.testing import Case
 from tests import CHECKS
 from tests.checks.gpu_machines import (
     CPU_CONTAINER,
@@ -92,15 +92,3 @@ def test_holders_are_named_and_the_list_is_short() -> None:
     assert str(many.evidence["holders"]).count("pid 4242") == 8
     (unseen,) = found["memory in use and nobody to be seen"]
     assert unseen.situation == "unseen" and unseen.evidence["holders"] == "-"
-
-
-def said(*facts: object) -> str | None:
-    summary = topic_file(FILE).summary
-    assert summary is not None
-    line = summary.line(*facts)
-    return line[0].say("en", line[1]) if line else None
-
-
-def test_summary() -> None:
-    assert said(gpus(held(0, TRAINING))) == "75.2 GB in use"
-    assert said(gpus(h100(memory_used_bytes=None))) is None

@@ -106,14 +106,3 @@ def test_every_row_has_words_an_action_and_a_place() -> None:
     assert len(situations) == len(list(situations)) == len(numbers) + 1
     with pytest.raises(KeyError):
         situations["nonsense"]
-
-
-def said(*facts: object) -> str | None:
-    summary = topic_file(FILE).summary
-    assert summary is not None
-    line = summary.line(*facts)
-    return line[0].say("en", line[1]) if line else None
-
-
-def test_summary() -> None:
-    assert said(log(entry(13), entry(119))) == "2 in the kernel's log, which reaches back 10 d"
