@@ -25,7 +25,7 @@ CONDA_CHANNEL_UNREACHABLE = Problem(
         "one dead channel ends every `conda install`: CondaHTTPError",
         "只要有一个频道失效,所有 `conda install` 都会以 CondaHTTPError 结束",
     ),
-    seen=Text("{url}/noarch/repodata.json: {outcome}\n{place}", "{url}/noarch/repodata.json:{outcome}\n{place}"),
+    seen=Text("{url}/noarch/repodata.json: {outcome}\n{place}", "访问 {url}/noarch/repodata.json:{outcome}\n{place}"),
     confirm="curl -sSI --max-time 5 {url}/noarch/repodata.json",
     refs=(SETTINGS,),
     situations={

@@ -27,7 +27,7 @@ PIP_CONFIG_BROKEN = Problem(
     severity=Severity.ERROR,
     title=Text("pip cannot read {file}: every pip command fails", "pip 无法读取 {file}:所有 pip 命令都会失败"),
     why=Text("no package can be installed, listed or removed", "无法安装、列出或卸载任何软件包"),
-    seen=Text("{file}:{line}: {text}", "{file}:{line}:{text}"),
+    seen=Text("{file}:{line}: {text}", "{file} 第 {line} 行:{text}"),
     confirm="python -m pip config list",
     refs=(RULES,),
     situations={
@@ -76,7 +76,7 @@ PIP_CONFIG_BROKEN = Problem(
                 "pip may not read {file} and leaves it out without a word", "pip 无权读取 {file},且不作任何提示地忽略它"
             ),
             why=Text("its settings have no effect for this user", "其中的设置对当前用户无效"),
-            seen=Text("{file}: {text}", "{file}:{text}"),
+            seen=Text("{file}: {text}", "文件 {file}:{text}"),
             command="sudo chmod a+r {path}",
         ),
         "refused": Situation(

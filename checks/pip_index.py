@@ -53,16 +53,16 @@ PIP_INDEX_UNREACHABLE = Problem(
     why=Text(
         "pip installs nothing from there, and waits long before it says so", "pip 无法从该处安装,且要等待很久才会报错"
     ),
-    seen=Text("{url}: {outcome}, {detail}", "{url}:{outcome},{detail}"),
+    seen=Text("{url}: {outcome}, {detail}", "访问 {url}:{outcome},{detail}"),
     confirm="curl -sSI --max-time 5 {url}",
     situations={
         "no-name": Situation(
             title=Text("the name of the package index {host} does not resolve", "软件包索引的主机名 {host} 无法解析"),
-            seen=Text("{url}: {detail} (getaddrinfo)", "{url}:{detail}(getaddrinfo)"),
+            seen=Text("{url}: {detail} (getaddrinfo)", "解析 {url} 的主机名:{detail}(getaddrinfo)"),
         ),
         "intranet": Situation(
             title=Text("{host} exists inside {cloud} only", "{host} 只在 {cloud} 内网中存在"),
-            seen=Text("{url}: {outcome}, {detail}", "{url}:{outcome},{detail}"),
+            seen=Text("{url}: {outcome}, {detail}", "访问 {url}:{outcome},{detail}"),
         ),
         "timeout": Situation(
             title=Text("the package index {host} does not answer within 3 s", "软件包索引 {host} 在 3 秒内没有应答"),
@@ -70,7 +70,7 @@ PIP_INDEX_UNREACHABLE = Problem(
         ),
         "status": Situation(
             title=Text("the package index {host} answers with HTTP {status}", "软件包索引 {host} 返回 HTTP {status}"),
-            seen=Text("{url}: HTTP {status}", "{url}:HTTP {status}"),
+            seen=Text("{url}: HTTP {status}", "{url} 返回 HTTP {status}"),
         ),
         "portal": Situation(
             title=Text("{host} answers with a page that is no package index", "{host} 返回的页面不是软件包索引"),
@@ -114,7 +114,12 @@ def pip_index_unreachable(
         mirror = mirrors.pypi_mirror(probe.url)
         if mirror and mirror.status == "dead":
             continue  # pip-mirror-dead says so, with more certainty
-        mended = finding.mended_by(instead(probe, config, python) or f"curl -sSI --max-time 5 {shlex.quote(probe.url)}")
+        # Another mirror helps where this one fails, not where the machine has no name server or no route at all.
+        if probe.outcome == "no-route" or probe.detail.startswith("Temporary failure"):
+            command: str | None = f"getent hosts {shlex.quote(host_of(probe.url))} && ip route"
+        else:
+            command = instead(probe, config, python)
+        mended = finding.mended_by(command or f"curl -sSI --max-time 5 {shlex.quote(probe.url)}")
         yield mended if none_left and wanted and not in_job else mended.at(Severity.WARNING)
 
 

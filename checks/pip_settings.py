@@ -66,7 +66,7 @@ PIP_CONFIG_SHADOWED = Problem(
         "switched-off": Situation(
             title=Text("PIP_CONFIG_FILE keeps pip from reading {place}", "PIP_CONFIG_FILE 使 pip 不再读取 {place}"),
             why=Text("its settings have no effect in this environment", "其中的设置在当前环境中无效"),
-            seen=Text("PIP_CONFIG_FILE={value}", "PIP_CONFIG_FILE={value}"),
+            seen=Text("PIP_CONFIG_FILE={value}", "环境变量 PIP_CONFIG_FILE={value}"),
             command="unset PIP_CONFIG_FILE",
         ),
     },
@@ -177,7 +177,7 @@ PIP_EXTERNALLY_MANAGED = Problem(
         '`pip install` ends with "externally-managed-environment"; packages belong into an environment of their own',
         '`pip install` 会以 "externally-managed-environment" 失败;软件包应装入独立的环境',
     ),
-    seen=Text("{marker}", "{marker}"),
+    seen=Text("{marker} exists", "存在 {marker}"),
     command="{python} -m venv ~/.venvs/train && . ~/.venvs/train/bin/activate",
     refs=("https://peps.python.org/pep-0668/",),
 )

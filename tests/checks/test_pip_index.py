@@ -130,6 +130,7 @@ def test_another_mirror_is_proposed() -> None:
     put = "python -m pip config --user set global.index-url"
     assert commands["a firewall against pip"] == f"{put} {ALIYUN}"
     assert commands["a cloud's inner host from outside"] == f"{put} {ALIYUN}"
+    assert commands["no index chosen, torch to be installed"] == "getent hosts pypi.tuna.tsinghua.edu.cn && ip route"
     assert commands["one of two"] == "curl -sSI --max-time 5 https://x.example/simple"
 
 
