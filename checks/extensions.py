@@ -13,7 +13,7 @@ from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.knowledge.versions import numbers
 
-TOPIC = Topic("extensions", 84, Text("compiled extensions of torch", "torch 的编译扩展"))
+TOPIC = Topic("packages", 84, Text("compiled extensions of torch", "torch 的编译扩展"))
 
 # Distributions whose wheels hold code compiled against one release of torch's C++ interface.
 COMPILED = re.compile(

@@ -12,7 +12,7 @@ from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchImport, TorchInstall
 from envdoctor.model import Missing, Scalar
 
-TOPIC = Topic("nccl-library", 86, Text("the NCCL library that torch loads", "torch 加载的 NCCL 动态库"))
+TOPIC = Topic("libraries", 86, Text("the NCCL library that torch loads", "torch 加载的 NCCL 动态库"))
 
 NCCL_LIBRARY_CONFLICT = Problem(
     code="nccl-library-conflict",

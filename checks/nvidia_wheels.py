@@ -11,7 +11,7 @@ from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Scalar
 
-TOPIC = Topic("nvidia-wheels", 82, Text("NVIDIA's wheels beside torch", "torch 所用的 NVIDIA 软件包"))
+TOPIC = Topic("packages", 82, Text("NVIDIA's wheels beside torch", "torch 所用的 NVIDIA 软件包"))
 
 NVIDIA_WHEEL_CONFLICT = Problem(
     code="nvidia-wheel-conflict",

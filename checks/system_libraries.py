@@ -12,7 +12,7 @@ from envdoctor.facts.python import Python
 from envdoctor.knowledge.versions import numbers
 from envdoctor.model import Scalar
 
-TOPIC = Topic("system-libraries", 87, Text("glibc and libstdc++", "glibc 与 libstdc++"))
+TOPIC = Topic("libraries", 87, Text("glibc and libstdc++", "glibc 与 libstdc++"))
 
 GLIBC_TOO_OLD = Problem(
     code="glibc-too-old",

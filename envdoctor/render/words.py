@@ -31,6 +31,9 @@ def why_missing(missing: Missing, language: Language, redactor: Redactor) -> str
     said = reason.say(language) if reason else missing.reason
     lines = [line for line in missing.detail.splitlines() if line.strip()]
     detail = lines[0].strip()[:160] if lines else ""
+    # What is absent is named by the detail; "rdma: not on this machine" before it would say it twice.
+    if missing.reason == "not-here" and detail:
+        return clean(redactor.text(detail))
     whole = f"{missing.fact}: {said}" + (f" ({detail})" if detail else "")
     return clean(redactor.text(whole))
 

@@ -29,6 +29,10 @@ RECORDS: list[dict[str, Any]] = [
     {"fact": "limits", "value": {"shm": {"size_bytes": 67108864, "free_bytes": 60000000}}},
     {"fact": "host", "value": {"name": "gpu-a01", "container": "docker"}},
     {"missing": "rdma", "reason": "not-here", "detail": ""},
+    {"missing": "gpu", "reason": "not-here", "detail": ""},
+    {"missing": "pci", "reason": "not-here", "detail": ""},
+    {"missing": "torch-install", "reason": "not-here", "detail": ""},
+    {"fact": "environment", "value": {}},
     {"fact": "python", "value": {"version": "3.11.7"}},
 ]
 
@@ -45,7 +49,7 @@ def test_lines_appear_once_they_are_certain_and_are_part_of_the_whole(capsys: py
     first = capsys.readouterr().out
     assert first.startswith("envdoctor")
     assert "gpu-a01" in first and "3.11.7" in first
-    assert re.search(r"^! shm", first, re.M)
+    assert re.search(r"^! shm +0.1 GB", first, re.M)
     assert rooms == [1]
     shm = SharedMemory(67108864, 60000000)
     sections: dict[str, object] = {
