@@ -98,7 +98,7 @@ def pip_config_shadowed(config: PipConfig, python: Python | None) -> Iterable[Fi
             "winner_place": winner.place if winner else None,
             "lost": " ".join(found.lost) or None,
         }
-        if found.how == "section":
+        if found.how == "section" and winner is None:
             command = f"{name_of(python)} -m pip config --user set global.{found.option} {shlex.quote(value.value)}"
         elif found.how == "empty" or winner is None:
             command = f"unset {value.variable}"
@@ -106,7 +106,8 @@ def pip_config_shadowed(config: PipConfig, python: Python | None) -> Iterable[Fi
             both = dict.fromkeys((*winner.items, *value.items))
             command = put(config, winner, found.option, " ".join(both), name_of(python))
         else:
-            command = unset(config, winner if found.how != "level" else value, name_of(python))
+            gone = value if found.how in ("level", "section") else winner
+            command = unset(config, gone, name_of(python))
         finding = PIP_CONFIG_SHADOWED.found(found.how, **evidence).mended_by(command)
         severity = _badness(found)
         yield finding.at(severity) if severity else finding

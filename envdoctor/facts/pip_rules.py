@@ -130,7 +130,9 @@ def unset(config: PipConfig, value: PipValue, python: str) -> str:
     file = config.file(value.file)
     sudo = "" if file is None or file.own else "sudo "
     of_level = [file.path for file in config.files if file.level == value.level]
-    if value.level == "env" or value.file != of_level[-1] or config.config_file_variable:
+    # `pip config` makes its argument lower-case and finds no section in capitals.
+    capitals = value.section != value.section.lower()
+    if capitals or value.level == "env" or value.file != of_level[-1] or config.config_file_variable:
         lines = f"{value.line},{value.last_line}" if value.last_line > value.line else str(value.line)
         return f"{sudo}sed -i {lines}d {shlex.quote(value.file)}"
     return f"{sudo}{python} -m pip config --{value.level} unset {value.section}.{value.key}"

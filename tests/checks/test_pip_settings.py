@@ -45,6 +45,9 @@ CASES = [
         NOTED,
     ),
     Case("a section in capitals", (written(user="[Global]\nindex-url = " + A),), SHADOWED),
+    Case(
+        "a section in capitals beside a good one", (written(user=index(A, "[Global]", "index-url = " + B)),), SHADOWED
+    ),
     Case("an empty variable", (written(user=index(A), variables={"PIP_INDEX_URL": ""}),), NOTED),
     Case(
         "PIP_CONFIG_FILE switches the user's file off",
@@ -116,6 +119,7 @@ def test_commands_undo_what_wins() -> None:
         "python -m pip config --user set global.extra-index-url 'https://y.example https://x.example'"
     )
     assert commands["a section in capitals"] == f"python -m pip config --user set global.index-url {A}"
+    assert commands["a section in capitals beside a good one"] == "sed -i 4d /home/ada/.config/pip/pip.conf"
     assert commands["PIP_CONFIG_FILE switches the user's file off"] == "unset PIP_CONFIG_FILE"
     assert commands["a password all can read"] == "chmod 600 /home/ada/.config/pip/pip.conf"
 
