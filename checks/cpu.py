@@ -54,7 +54,7 @@ CLOCKSOURCE_SLOW = Problem(
         "the kernel gave up on the TSC and its log says why; newer firmware often helps",
         "内核弃用了 TSC,内核日志中有原因;升级固件通常有效",
     ),
-    command="dmesg | grep -i -E 'tsc|clocksource'",
+    look="dmesg | grep -i -E 'tsc|clocksource'",
     confirm="cat /sys/devices/system/clocksource/clocksource0/current_clocksource",
     hardware="unconfirmed",
 )

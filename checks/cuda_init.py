@@ -25,7 +25,7 @@ CUDA_INIT_FAILED_UNKNOWN = Problem(
         "torch.cuda.is_available() 为 False:训练只能用 CPU,或在第一次 .cuda() 时报错退出",
     ),
     seen=Text("{call} returned {error} {name}", "{call} 返回 {error} {name}"),
-    command="sudo dmesg | grep -iE 'nvrm|xid' | tail -20",
+    look="sudo dmesg | grep -iE 'nvrm|xid' | tail -20",
     help=Text(
         "nothing observed settles the cause; the kernel's log decides: look for NVRM and Xid lines",
         "已有观测不足以确定原因;请看内核日志中的 NVRM 与 Xid 行",
@@ -54,7 +54,7 @@ CUDA_INIT_FAILED_UNKNOWN = Problem(
                 "CUDA says that the system is not yet initialised (802), on GPUs without a fabric",
                 "CUDA 报告系统尚未初始化(802),但这些 GPU 没有 NVLink fabric",
             ),
-            command="nvidia-smi conf-compute -f; nvidia-smi -q | grep -A3 Fabric",
+            look="nvidia-smi conf-compute -f; nvidia-smi -q | grep -A3 Fabric",
             help=Text(
                 "either confidential computing has not been set ready (sudo nvidia-smi conf-compute -srs 1), or a "
                 "virtual machine is still starting: the first command tells which",
@@ -82,7 +82,7 @@ CUDA_INIT_FAILED_UNKNOWN = Problem(
         "torch": Situation(
             title=Text("the driver initialises CUDA, torch does not", "驱动可以初始化 CUDA,但 torch 初始化失败"),
             seen=Text("cuInit succeeds and finds GPUs; {call}: {name}", "cuInit 成功且能找到 GPU;{call}:{name}"),
-            command="env -u LD_LIBRARY_PATH python -c 'import torch; torch.cuda.init()'",
+            look="env -u LD_LIBRARY_PATH python -c 'import torch; torch.cuda.init()'",
             help=Text(
                 "if that works, a library on LD_LIBRARY_PATH is in the way; if not, torch's own message decides",
                 "若成功,说明 LD_LIBRARY_PATH 中的库造成干扰;否则以 torch 自身的报错为准",

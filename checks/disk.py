@@ -36,7 +36,7 @@ DISK_FULL = Problem(
         "{path}({use}):{size_gb:.1f} GB 中剩余 {free_gb:.2f} GB(statvfs),{mount} 上的 {file_system}",
     ),
     help=Text("what is largest there is listed by the command", "下列命令会列出其中占用最多的目录"),
-    command="du -xh --max-depth=2 {quoted} 2>/dev/null | sort -h | tail -20",
+    look="du -xh --max-depth=2 {quoted} 2>/dev/null | sort -h | tail -20",
     confirm="df -h . ~ /tmp",
     situations={
         "inodes": Situation(
@@ -49,7 +49,7 @@ DISK_FULL = Problem(
                 "{path} ({use}): {free_files} of {files} inodes free (statvfs)",
                 "{path}({use}):{files} 个 inode 中剩余 {free_files} 个(statvfs)",
             ),
-            command="df -i {quoted}",
+            look="df -i {quoted}",
             help=Text(
                 "many small files are there: caches, logs, unpacked data sets",
                 "其中有大量小文件:缓存、日志或解压后的数据集",
@@ -115,7 +115,7 @@ FILESYSTEM_HANGS = Problem(
         "is its server reachable from this node? A look may hang as well",
         "请确认本节点能否到达其服务器;查看该目录的命令也可能挂起",
     ),
-    command="timeout -s KILL 5 stat -f {quoted}",
+    look="timeout -s KILL 5 stat -f {quoted}",
     confirm="timeout -s KILL 5 stat -f ~",
 )
 

@@ -141,7 +141,7 @@ DRIVER_MISSING = Problem(
         "unreadable": Situation(
             title=Text("libcuda.so.1 is there and cannot be opened", "libcuda.so.1 存在但无法打开"),
             seen=Text("dlopen says: {text}", "dlopen 报错:{text}"),
-            command="ldd {libcuda}; ls -lL {libcuda}",
+            look="ldd {libcuda}; ls -lL {libcuda}",
         ),
     },
 )
@@ -199,7 +199,7 @@ CUDA_COMPAT_MISMATCH = Problem(
         "{call}: error {error}; libcuda: {libcuda} ({libcuda_release}); kernel module: {kernel}; GPU: {gpu}",
         "{call}:错误 {error};libcuda:{libcuda}({libcuda_release});内核模块:{kernel};GPU:{gpu}",
     ),
-    command="ls /etc/ld.so.conf.d/*compat*; ldconfig -p | grep libcuda.so",
+    look="ls /etc/ld.so.conf.d/*compat*; ldconfig -p | grep libcuda.so",
     help=Text(
         "take the compat directory out of the loader's path (LD_LIBRARY_PATH, /etc/ld.so.conf.d, then ldconfig) so "
         "that the driver's own libcuda is found; cuda-compat works on data centre GPUs only and not with every driver",
@@ -232,7 +232,7 @@ DRIVER_HANGS = Problem(
         "训练会卡死在第一次 CUDA 调用,进程甚至可能无法被杀死",
     ),
     seen=Text("{call}: {where}", "{call} 停在:{where}"),
-    command="sudo dmesg | grep -iE 'nvrm|xid' | tail -20",
+    look="sudo dmesg | grep -iE 'nvrm|xid' | tail -20",
     help=Text(
         "a driver that hangs is freed by a GPU reset at best and by a reboot for sure: drain the node first",
         "驱动卡死时,重置 GPU 可能有效,重启一定有效:请先把节点排空(drain)",
@@ -278,7 +278,7 @@ WSL_DRIVER = Problem(
                 "WSL 内安装的 Linux 驱动 libcuda 遮住了来自 Windows 的 libcuda",
             ),
             seen=Text("the loader takes {libcuda}; {text}", "加载器选中 {libcuda};{text}"),
-            command="dpkg -S {libcuda}",
+            look="dpkg -S {libcuda}",
             help=Text(
                 "remove the package it names and the other NVIDIA driver packages of this WSL system, then sudo "
                 "ldconfig; the driver belongs in Windows only",

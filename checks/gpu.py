@@ -61,7 +61,7 @@ GPU_NOT_IN_CONTAINER = Problem(
             ),
         ),
         "kubernetes": Situation(
-            command="kubectl describe node | grep -A8 Allocatable | grep nvidia.com/gpu",
+            look="kubectl describe node | grep -A8 Allocatable | grep nvidia.com/gpu",
             help=Text(
                 "ask for GPUs in the pod: resources.limits `nvidia.com/gpu: 1` (and runtimeClassName: nvidia where the "
                 "cluster wants it); the command shows whether the device plugin offers any",
@@ -157,7 +157,7 @@ GPU_NOT_VISIBLE = Problem(
     title=Text("this user may not open the GPU's device files", "当前用户无权打开 GPU 设备文件"),
     why=NO_GPU,
     seen=Text("not permitted: {nodes}; {call}: error {error}", "无权限:{nodes};{call}:错误 {error}"),
-    command="ls -l /dev/nvidia*; id",
+    look="ls -l /dev/nvidia*; id",
     help=Text(
         "the driver makes these files for everyone (mode 666) unless NVreg_DeviceFileMode or NVreg_DeviceFileGID in "
         "/etc/modprobe.d say otherwise: join the group that owns them, sudo usermod -aG GROUP $USER, and log in again",
@@ -190,7 +190,7 @@ GPU_NOT_VISIBLE = Problem(
                 "PCI: {pci}, bound to: {bound}; kernel module {driver} lists no GPU\nkernel log: {said}",
                 "PCI:{pci},绑定的驱动:{bound};内核模块 {driver} 没有列出任何 GPU\n内核日志:{said}",
             ),
-            command="sudo dmesg | grep -i nvrm | tail -20",
+            look="sudo dmesg | grep -i nvrm | tail -20",
             help=Text(
                 "the kernel's log says why: a GPU this release does not support or that needs the open kernel module, "
                 "RmInitAdapter failed (power, riser, firmware), or another driver that holds the device",

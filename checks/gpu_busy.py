@@ -33,7 +33,7 @@ GPU_BUSY = Problem(
         "在这些 GPU 上训练会提前显存不足,或速度大幅下降",
     ),
     seen=Text("NVML, processes: {holders}", "NVML,占用进程:{holders}"),
-    command="ps -o pid,user,lstart,args -p {pids}",
+    look="ps -o pid,user,lstart,args -p {pids}",
     help=Text(
         "take other GPUs, wait, or end the process if it is a leftover of your own",
         "换用其他 GPU、等待,或结束自己遗留的进程",
@@ -53,7 +53,7 @@ GPU_BUSY = Problem(
                 "NVML: memory in use, no process of this container or user holds it",
                 "NVML:显存被占用,但在本容器或当前用户下看不到占用进程",
             ),
-            command="nvidia-smi --query-compute-apps=pid,used_memory --format=csv    # on the host, as root",
+            look="nvidia-smi --query-compute-apps=pid,used_memory --format=csv    # on the host, as root",
         ),
         "full": Situation(
             severity=Severity.ERROR,
@@ -65,7 +65,7 @@ GPU_BUSY = Problem(
                 "{call}: error 2; GPU memory in use: {used_gb:.0f} of {total_gb:.0f} GB; processes: {holders}",
                 "{call}:错误 2;显存已用 {used_gb:.0f} / {total_gb:.0f} GB;进程:{holders}",
             ),
-            command="nvidia-smi; ulimit -v",
+            look="nvidia-smi; ulimit -v",
             help=Text(
                 "GPU memory full: end the leftover processes. GPU memory free: a limit on host memory is too small for "
                 "the address space that CUDA reserves (ulimit -v must be unlimited)",
@@ -76,7 +76,7 @@ GPU_BUSY = Problem(
             severity=Severity.ERROR,
             title=Text("every GPU is busy or unavailable (error 46)", "所有 GPU 都处于忙碌或不可用状态(错误 46)"),
             seen=Text("{call}: error 46; processes: {holders}", "{call}:错误 46;进程:{holders}"),
-            command="nvidia-smi -q -d COMPUTE | grep 'Compute Mode'",
+            look="nvidia-smi -q -d COMPUTE | grep 'Compute Mode'",
             help=Text(
                 "under Exclusive_Process one process holds a GPU alone: end it, or sudo nvidia-smi -c DEFAULT",
                 "Exclusive_Process 模式下一块 GPU 只容许一个进程:结束该进程,或 sudo nvidia-smi -c DEFAULT",

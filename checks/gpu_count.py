@@ -54,7 +54,7 @@ GPU_COUNT_MISMATCH = Problem(
         "PCI: {pci} GPUs; NVML: {nvml}; missing: {missing} (bound to: {bound})",
         "PCI:{pci} 块;NVML:{nvml} 块;缺少:{missing}(绑定的驱动:{bound})",
     ),
-    command="sudo dmesg | grep -i nvrm | tail -20",
+    look="sudo dmesg | grep -i nvrm | tail -20",
     help=Text(
         "RmInitAdapter failed in that log: power-cycle the machine, then suspect power, riser or the GPU",
         "若日志中有 RmInitAdapter failed:断电重新上电;仍不行则检查供电、转接卡或 GPU 本身",

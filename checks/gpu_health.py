@@ -61,7 +61,7 @@ GPU_ECC = Problem(
         "failed": Situation(
             title=Text("GPU {gpus}: remapping a memory row has failed", "GPU {gpus}:显存行重映射失败"),
             why=Text("there are no spare rows left for faulty memory", "已没有备用行可以替换故障显存"),
-            command="nvidia-smi -q -d ROW_REMAPPER -i {ids}",
+            look="nvidia-smi -q -d ROW_REMAPPER -i {ids}",
             help=Text("take the GPU out of service and have it replaced", "停用该 GPU 并联系更换"),
         ),
         "sram": Situation(
@@ -69,7 +69,7 @@ GPU_ECC = Problem(
                 "GPU {gpus}: uncorrectable SRAM errors are above NVIDIA's threshold",
                 "GPU {gpus}:SRAM 不可纠正错误超过 NVIDIA 阈值",
             ),
-            command="nvidia-smi -q -d ECC -i {ids}",
+            look="nvidia-smi -q -d ECC -i {ids}",
             help=Text("take the GPU out of service and have it replaced", "停用该 GPU 并联系更换"),
         ),
         "retired": Situation(
@@ -78,7 +78,7 @@ GPU_ECC = Problem(
                 "NVML, GPU {gpus}: retired pages {retired}, waiting for a reboot: {pending}",
                 "NVML,GPU {gpus}:已停用页 {retired},等待重启生效:{pending}",
             ),
-            command="nvidia-smi -q -d PAGE_RETIREMENT -i {ids}",
+            look="nvidia-smi -q -d PAGE_RETIREMENT -i {ids}",
             help=Text(
                 "at most 64 pages can be retired; NVIDIA replaces a GPU at that limit",
                 "最多停用 64 页;达到上限时 NVIDIA 予以更换",
@@ -103,7 +103,7 @@ GPU_ECC = Problem(
                 "GPU {gpus}:因不可纠正错误已重映射 {rows} 行显存",
             ),
             why=Text("the memory wears out: spare rows are finite", "显存在老化:备用行数量有限"),
-            command="nvidia-smi -q -d ROW_REMAPPER -i {ids}",
+            look="nvidia-smi -q -d ROW_REMAPPER -i {ids}",
         ),
     },
 )
@@ -133,7 +133,7 @@ GPU_NEEDS_RECOVERY = Problem(
         "drain-p2p": Situation(
             severity=Severity.WARNING,
             why=Text("new jobs must not use its peer-to-peer paths", "新作业不应再使用它的 P2P 通路"),
-            command="nvidia-smi nvlink -s -i {ids}",
+            look="nvidia-smi nvlink -s -i {ids}",
             help=Text(
                 "jobs on this one GPU may go on; reset it when the jobs that use its NVLinks have ended",
                 "只用这一块 GPU 的作业可继续;使用其 NVLink 的作业结束后再重置",
@@ -141,7 +141,7 @@ GPU_NEEDS_RECOVERY = Problem(
         ),
         "silent": Situation(
             title=Text("GPU {gpus} does not answer the driver", "GPU {gpus} 对驱动没有响应"),
-            command="sudo dmesg | grep -iE 'nvrm|xid' | tail -20",
+            look="sudo dmesg | grep -iE 'nvrm|xid' | tail -20",
             help=Text(
                 "the kernel's log says why; a GPU reset, else a reboot, brings it back or shows a fault",
                 "内核日志会说明原因;重置 GPU 或重启可恢复,否则即为硬件故障",
@@ -162,7 +162,7 @@ GPU_THROTTLED = Problem(
         "NVML, GPU {gpus}: {reasons}; {temperature} °C, slows down at {slowdown} °C; load {load} %",
         "NVML,GPU {gpus}:{reasons};{temperature} °C,降频温度 {slowdown} °C;负载 {load} %",
     ),
-    command="nvidia-smi -q -d PERFORMANCE,TEMPERATURE,POWER -i {ids}",
+    look="nvidia-smi -q -d PERFORMANCE,TEMPERATURE,POWER -i {ids}",
     help=Text(
         "thermal: air flow, fans, room; power-brake and hw-slowdown: power supply, cables, or the rack's power cap",
         "thermal:检查风道、风扇、机房温度;power-brake 与 hw-slowdown:检查电源、供电线或机柜功率上限",
@@ -186,7 +186,7 @@ GPU_PCIE_DEGRADED = Problem(
         "{source}, GPU {gpus}: x{width} of x{width_max}, generation {generation} of {generation_max}, load {load} %",
         "{source},GPU {gpus}:x{width}(最大 x{width_max}),第 {generation} 代(最大 {generation_max}),负载 {load} %",
     ),
-    command="sudo lspci -vv -d 10de: | grep -e NVIDIA -e LnkCap: -e LnkSta:",
+    look="sudo lspci -vv -d 10de: | grep -e NVIDIA -e LnkCap: -e LnkSta:",
     help=Text(
         "reseat the card or its riser and clean the contacts; look at slot and bifurcation settings in the firmware",
         "重新插拔 GPU 或转接卡并清洁金手指;检查固件中插槽与拆分(bifurcation)设置",

@@ -48,7 +48,7 @@ LAUNCH_ENV_MISSING = Problem(
                 "set it to one whole number; a launcher does it",
                 "请将其设为一个整数;通常由启动器设置",
             ),
-            command="env | grep ^{variable}=",
+            look="env | grep ^{variable}=",
         ),
     },
 )

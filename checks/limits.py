@@ -125,7 +125,7 @@ HOST_OUT_OF_MEMORY = Problem(
         "ask for more memory (docker --memory, resources.limits.memory, sbatch --mem), or fewer DataLoader workers",
         "请申请更多内存(docker --memory、resources.limits.memory、sbatch --mem),或减少 DataLoader 进程数",
     ),
-    command="cat {quoted}",
+    look="cat {quoted}",
     confirm="dmesg -T | grep -i 'killed process'",
     situations={
         "log": Situation(
@@ -134,7 +134,7 @@ HOST_OUT_OF_MEMORY = Problem(
                 "{minutes:.0f} 分钟前,内核因内存不足杀死了 {process}",
             ),
             seen=Text("{source}: {text}", "内核日志({source}):{text}"),
-            command="dmesg -T | grep -i 'killed process'",
+            look="dmesg -T | grep -i 'killed process'",
             help=Text(
                 "fewer DataLoader workers, a smaller batch on the host, or no pin_memory",
                 "请减少 DataLoader 进程数、减小主机端批次,或关闭 pin_memory",

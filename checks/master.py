@@ -33,7 +33,7 @@ MASTER_UNREACHABLE = Problem(
         "the address is wrong, or the machine is down or behind a firewall that drops everything",
         "地址有误,或该机器已关机,或防火墙丢弃了全部数据包",
     ),
-    command="ping -c 3 {address}",
+    look="ping -c 3 {address}",
     confirm="nc -vz -w 3 MASTER_ADDR MASTER_PORT",
     caused_by=("master-addr-malformed", "hostname-misresolved"),
     situations={
@@ -43,7 +43,7 @@ MASTER_UNREACHABLE = Problem(
                 "{source}={host} is {address}; connecting to port {port}: {outcome}",
                 "{source}={host},地址 {address};连接端口 {port}:{outcome}",
             ),
-            command="ip route get {address}",
+            look="ip route get {address}",
         ),
         "refused": Situation(
             title=Text("{host} refuses connections to port {port}", "{host} 拒绝连接端口 {port}"),
@@ -59,7 +59,7 @@ MASTER_UNREACHABLE = Problem(
                 "is rank 0 running on that machine, with this port?",
                 "请确认 rank 0 是否已在该机器上以此端口运行",
             ),
-            command="nc -vz -w 3 {quoted} {port}",
+            look="nc -vz -w 3 {quoted} {port}",
         ),
         "loopback": Situation(
             title=Text(
@@ -182,7 +182,7 @@ ETCD_UNREACHABLE = Problem(
         "torchrun needs no etcd: --rdzv-backend=c10d serves the same purpose",
         "torchrun 并不需要 etcd:--rdzv-backend=c10d 作用相同",
     ),
-    command="curl -m 3 http://{quoted}:{port}/version",
+    look="curl -m 3 http://{quoted}:{port}/version",
     confirm="curl -m 3 http://HOST:2379/version",
 )
 

@@ -67,7 +67,7 @@ HOSTNAME_LOOPBACK = Problem(
                 "give {name} the address that this node reaches, in /etc/hosts or in the name server",
                 "请在 /etc/hosts 或域名服务器中为 {name} 写入本节点可达的地址",
             ),
-            command="grep -n {quoted} /etc/hosts",
+            look="grep -n {quoted} /etc/hosts",
             severity=Severity.ERROR,
         ),
     },
@@ -86,7 +86,7 @@ HOSTNAME_UNRESOLVABLE = Problem(
         "use the address in place of the name, or add the name to /etc/hosts on every node",
         "请直接使用 IP 地址,或在每个节点的 /etc/hosts 中添加该名称",
     ),
-    command="getent ahosts {quoted}",
+    look="getent ahosts {quoted}",
     confirm="getent ahosts HOST",
     caused_by=("master-addr-malformed",),
     situations={
@@ -115,7 +115,7 @@ HOSTNAME_UNRESOLVABLE = Problem(
                 "getaddrinfo({name}): no answer within 3 s",
                 "getaddrinfo({name}):3 秒内无应答",
             ),
-            command="cat /etc/resolv.conf",
+            look="cat /etc/resolv.conf",
         ),
     },
 )

@@ -25,7 +25,7 @@ NCCL_NET_PLUGIN_BROKEN = Problem(
         "NCCL 会改用内置传输:在依赖该插件的网络上会很慢;若其他节点装有插件,则会挂起",
     ),
     seen=Text("NCCL_NET_PLUGIN: {asked}\n{error}", "NCCL_NET_PLUGIN:{asked}\n加载错误:{error}"),
-    command="ldconfig -p | grep libnccl-net",
+    look="ldconfig -p | grep libnccl-net",
     help=Text(
         "install the plugin on every node and let the loader find it, or set NCCL_NET_PLUGIN=none on every node",
         "在每个节点安装该插件并确保动态加载器能找到,或在所有节点设置 NCCL_NET_PLUGIN=none",
@@ -52,7 +52,7 @@ NCCL_CONF_UNREADABLE = Problem(
     title=Text("NCCL cannot read its configuration file {path}", "NCCL 无法读取配置文件 {path}"),
     why=Text("NCCL says nothing and goes on without these settings", "NCCL 不作提示,直接忽略其中的设置"),
     seen=Text("{path}: {error}", "读取 {path}:{error}"),
-    command="ls -l {path}",
+    look="ls -l {path}",
     refs=(ENV_PAGE,),
     situations={
         "absent": Situation(
@@ -69,7 +69,7 @@ NCCL_CONF_UNREADABLE = Problem(
                 "NCCL 配置文件 {path} 所在的文件系统没有响应",
             ),
             why=Text("every rank hangs when NCCL starts", "NCCL 启动时每个 rank 都会挂起"),
-            command="df $(dirname {path})",
+            look="df $(dirname {path})",
             severity=Severity.ERROR,
         ),
     },

@@ -53,7 +53,7 @@ NVLINK_DOWN = Problem(
     situations={
         "bridge": Situation(
             severity=Severity.WARNING,
-            command="nvidia-smi nvlink -s",
+            look="nvidia-smi nvlink -s",
             help=Text(
                 "these cards are joined by a bridge: switch off and seat it again",
                 "这些卡通过 NVLink 桥连接:关机后重新安装桥接器",
@@ -75,7 +75,7 @@ NVLINK_DOWN = Problem(
             severity=Severity.WARNING,
             title=Text("GPU {gpus}: the NVLink fabric reports {health}", "GPU {gpus}:NVLink 互连报告 {health}"),
             seen=Text("NVML, fabric health: {health}", "NVML,fabric 健康状态:{health}"),
-            command="nvidia-smi -q | grep -A12 Fabric",
+            look="nvidia-smi -q | grep -A12 Fabric",
             help=Text(
                 "ask whoever runs the fabric manager (or NVLink switch system) of this machine",
                 "请联系该机器 fabric manager(或 NVLink 交换系统)的管理员",
@@ -136,11 +136,11 @@ FABRIC_MANAGER_DOWN = Problem(
                 "the NVSwitch fabric registered the GPUs with an error: {status}",
                 "NVSwitch 互连注册 GPU 时出错:{status}",
             ),
-            command="sudo journalctl -u nvidia-fabricmanager | tail -40",
+            look="sudo journalctl -u nvidia-fabricmanager | tail -40",
         ),
         "outside": Situation(
             title=Text("the NVSwitch fabric of this machine's host is not set up", "宿主机的 NVSwitch 互连未就绪"),
-            command="nvidia-smi -q | grep -A3 Fabric",
+            look="nvidia-smi -q | grep -A3 Fabric",
             help=Text(
                 "the fabric manager runs on the host (or with the cloud provider), not in this container or virtual "
                 "machine: it must be started there, before this one",

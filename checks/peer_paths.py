@@ -48,7 +48,7 @@ P2P_ACS_IOMMU = Problem(
                 "/sys/bus/pci/devices/{gpu}/iommu_group/type: {type}\n/proc/cmdline: {options}",
                 "/sys/bus/pci/devices/{gpu}/iommu_group/type:{type}\n/proc/cmdline 中的选项:{options}",
             ),
-            command="grep -o 'iommu=[a-z]*' /proc/cmdline",
+            look="grep -o 'iommu=[a-z]*' /proc/cmdline",
             help=Text(
                 "add iommu=pt to the kernel's command line, update the boot loader, reboot",
                 "在内核命令行中加入 iommu=pt,更新引导程序并重启",

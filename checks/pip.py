@@ -86,7 +86,7 @@ PIP_CONFIG_BROKEN = Problem(
         "pip-says": Situation(
             title=Text("pip cannot use its configuration", "pip 无法使用其配置"),
             seen=Text("pip says: {text}", "pip 的原话:{text}"),
-            command="python -m pip config debug",
+            look="python -m pip config debug",
         ),
         "comment": Situation(
             title=Text("a comment has become part of `{option}`", "注释成了 `{option}` 的一部分"),

@@ -48,12 +48,12 @@ PIP_SSL = Problem(
         ),
         "expired": Situation(
             title=Text("the certificate of {host} is not valid today", "{host} 的证书今天无效"),
-            command="date",
+            look="date",
             help=Text("either it has expired, or this machine's clock is wrong", "要么证书已过期,要么本机时钟有误"),
         ),
         "name": Situation(
             title=Text("the certificate of {host} is for another name", "{host} 的证书属于另一个名称"),
-            command="openssl s_client -connect {host}:443 -servername {host} </dev/null",
+            look="openssl s_client -connect {host}:443 -servername {host} </dev/null",
             help=Text("a portal or a wrong address answers in its place", "应答的可能是认证门户或错误的地址"),
         ),
         "bundle": Situation(
@@ -119,7 +119,7 @@ PIP_PROXY = Problem(
     title=Text("the proxy pip goes through does not work", "pip 所用的代理不可用"),
     why=Text("no index can be reached through it", "无法通过它访问任何索引"),
     seen=Text("{proxy} for {url}: {detail}", "{proxy} 用于 {url}:{detail}"),
-    command="env -u http_proxy -u https_proxy -u HTTPS_PROXY -u ALL_PROXY python -m pip index versions torch",
+    look="env -u http_proxy -u https_proxy -u HTTPS_PROXY -u ALL_PROXY python -m pip index versions torch",
     help=Text(
         "this tries without the proxy; where it is needed, correct its address",
         "此命令不经代理尝试;若确需代理,请更正其地址",

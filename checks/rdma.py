@@ -31,7 +31,7 @@ IB_PORT_DOWN = Problem(
         "{port}: state {state}, physical state {physical}, {link_layer}; {active} other ports are active",
         "{port}:state {state},phys_state {physical},{link_layer};其他活动端口 {active} 个",
     ),
-    command="ibstat {device} {number}",
+    look="ibstat {device} {number}",
     help=Text("look at the cable, the transceiver and the switch port", "检查线缆、光模块与交换机端口"),
     confirm="cat /sys/class/infiniband/{device}/ports/{number}/state",
     hardware="unconfirmed",
@@ -48,7 +48,7 @@ IB_PORT_DOWN = Problem(
                 "RDMA port {port} waits for a subnet manager ({state})",
                 "RDMA 端口 {port} 正在等待子网管理器({state})",
             ),
-            command="sminfo -C {device} -P {number}",
+            look="sminfo -C {device} -P {number}",
             help=Text(
                 "the cable is fine; start opensm on one machine, or the subnet manager of the switch",
                 "线缆正常;请在某台机器上启动 opensm,或启用交换机的子网管理器",
@@ -66,7 +66,7 @@ IB_RATE_DEGRADED = Problem(
     ),
     why=Text("the slowest rail sets the pace of every collective", "每次集合通信都受制于最慢的 rail"),
     seen=Text("{port}: {text}, board {board}", "{port}:{text},板卡 {board}"),
-    command="mlxlink -d {device} -p {number}",
+    look="mlxlink -d {device} -p {number}",
     help=Text(
         "a bad lane, cable or transceiver, or a speed set by hand on one end", "通道、线缆或光模块故障,或某一端手动限速"
     ),

@@ -31,7 +31,7 @@ IB_DEVICE_INACCESSIBLE = Problem(
     seen=Text(
         "{device} is in /sys/class/infiniband; {node}: {error}", "/sys/class/infiniband 中有 {device};{node}:{error}"
     ),
-    command="ls -l /dev/infiniband",
+    look="ls -l /dev/infiniband",
     help=Text("load ib_uverbs, or correct the permissions of {node}", "加载 ib_uverbs 模块,或修正 {node} 的权限"),
     confirm="ibv_devinfo",
     hardware="unconfirmed",
@@ -45,7 +45,7 @@ IB_DEVICE_INACCESSIBLE = Problem(
             ),
         ),
         "kubernetes": Situation(
-            command="kubectl describe node | grep -i rdma",
+            look="kubectl describe node | grep -i rdma",
             help=Text(
                 "ask for the RDMA device plugin's resource (such as rdma/hca) in the pod's limits, with IPC_LOCK",
                 "在 Pod 的 limits 中申请 RDMA 设备插件的资源(如 rdma/hca),并添加 IPC_LOCK 能力",

@@ -62,7 +62,7 @@ SHELL_PATH_STALE = Problem(
     ),
     seen=Text("{file}:{line}: {name}={value}", "{file} 第 {line} 行:{name}={value}"),
     help=Text("correct or delete the line", "请更正或删除该行"),
-    command="sed -n '{line}p' {quoted_file}",
+    look="sed -n '{line}p' {quoted_file}",
     confirm="ls -d FOLDER",
 )
 

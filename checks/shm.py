@@ -70,7 +70,7 @@ SHM_TOO_SMALL = Problem(
             ),
         ),
         "container": Situation(
-            command="findmnt /dev/shm",
+            look="findmnt /dev/shm",
             help=Text(
                 "set by whoever starts the container: ask for 16 GB on /dev/shm",
                 "由启动容器的一方决定:请申请 16 GB 的 /dev/shm",
@@ -92,7 +92,7 @@ SHM_TOO_SMALL = Problem(
                 "/dev/shm is full: {free_mb:.0f} MB of {size_mb:.0f} MB are free",
                 "/dev/shm 已满:{size_mb:.0f} MB 中仅剩 {free_mb:.0f} MB",
             ),
-            command="fuser -v /dev/shm/* ; ls -l /dev/shm",
+            look="fuser -v /dev/shm/* ; ls -l /dev/shm",
             help=Text(
                 "remove what ended jobs left ({left_over} segments of NCCL, torch or multiprocessing are there)",
                 "清除已结束作业的残留(现有 {left_over} 个 NCCL、torch 或 multiprocessing 段)",

@@ -46,14 +46,14 @@ SLOW_TCP_FALLBACK = Problem(
                 "NCCL's variables allow RDMA; its devices cannot be opened or are not selected",
                 "NCCL 变量允许使用 RDMA,但设备无法打开或未被选中",
             ),
-            command="ls -l /dev/infiniband; echo $NCCL_IB_HCA",
+            look="ls -l /dev/infiniband; echo $NCCL_IB_HCA",
         ),
         "plugin": Situation(
             title=Text(
                 "NCCL will use TCP: {device} needs a network plugin, and none is found",
                 "NCCL 将使用 TCP:{device} 需要网络插件,但未找到",
             ),
-            command="ldconfig -p | grep libnccl-net",
+            look="ldconfig -p | grep libnccl-net",
             help=Text(
                 "EFA is reached through aws-ofi-nccl (libnccl-net.so, or libnccl-net-ofi.so with "
                 "NCCL_NET_PLUGIN=ofi); its folder must be known to the loader",

@@ -22,6 +22,8 @@ ACTIONS = ("reboot", "power", "vm", "reset", "told", "link", "restart-app", "wat
 COMMANDS = {
     "reboot": "sudo reboot",
     "reset": "sudo nvidia-smi --gpu-reset -i {ids}",
+}
+LOOKS = {
     "told": "nvidia-smi -q -i {ids} | grep -i -A2 recovery",
     "link": "nvidia-smi nvlink -s -i {ids}; nvidia-smi nvlink -e -i {ids}",
 }
@@ -59,6 +61,7 @@ class _ByNumber(Mapping[str, Situation]):
         return Situation(
             title=Text(f"GPU {{gpus}} reports Xid {number}: {row.en}", f"GPU {{gpus}} 报告 Xid {number}:{row.zh}"),
             command=COMMANDS.get(row.action),
+            look=LOOKS.get(row.action),
             help=HELP[row.action],
         )
 
@@ -72,7 +75,7 @@ class _ByNumber(Mapping[str, Situation]):
 
 SXID = Situation(
     title=Text("NVSwitch {gpus} reports SXid {number}", "NVSwitch {gpus} 报告 SXid {number}"),
-    command="sudo systemctl status nvidia-fabricmanager; sudo tail -50 /var/log/fabricmanager.log",
+    look="sudo systemctl status nvidia-fabricmanager; sudo tail -50 /var/log/fabricmanager.log",
     help=Text(
         "a fatal SXid takes the GPUs behind the switch with it: reset all GPUs or reboot, then look at the links",
         "致命 SXid 会影响该交换芯片后的所有 GPU:重置全部 GPU 或重启,再检查链路",

@@ -61,8 +61,8 @@ class Situation:
     """One of several situations a code covers, with words of its own where they differ from the problem's.
 
     Attributes:
-        title, why, seen, help: replace the problem's where given.
-        command: the one command that mends it here; replaces the problem's.
+        title, why, seen, help, look: replace the problem's where given.
+        command: the one command that mends it here; replaces the problem's, and so does a `look` without a command.
         severity: the severity in this situation.
     """
 
@@ -71,6 +71,7 @@ class Situation:
     seen: Text | None = None
     help: Text | None = None
     command: str | None = None
+    look: str | None = None
     severity: Severity | None = None
 
 
@@ -85,7 +86,8 @@ class Problem:
         why: what follows for training.
         seen: the observed values and where they come from, one line each; without it the evidence is listed.
         help: what to do, where no single command does it, or what to know beside the command.
-        command: the one command to paste; holes take the evidence.
+        command: the one command that mends it, to paste; holes take the evidence.
+        look: where no command mends it, the one that shows what to decide by; holes take the evidence.
         confirm: how to see the bad state by hand.
         situations: further wordings by name, see `Situation`.
         caused_by: codes that may cause this one, the likeliest first.
@@ -102,6 +104,7 @@ class Problem:
     seen: Text | None = None
     help: Text | None = None
     command: str | None = None
+    look: str | None = None
     confirm: str | None = None
     situations: Mapping[str, Situation] = field(default_factory=dict)
     caused_by: tuple[str, ...] = ()
@@ -156,7 +159,8 @@ class Finding:
             why=own.why or problem.why,
             seen=own.seen or problem.seen,
             help=own.help or problem.help,
-            command=own.command or problem.command,
+            command=own.command or (None if own.look else problem.command),
+            look=own.look or problem.look,
             severity=own.severity or problem.severity,
         )
 
@@ -169,8 +173,15 @@ class Finding:
         """The one command that mends it, with the evidence filled in; None where no command does."""
         if self.command_given is not None:
             return self.command_given
-        template = self.words.command
-        return None if template is None else Text(template, template).say("en", self.evidence)
+        return self._filled(self.words.command)
+
+    @property
+    def look(self) -> str | None:
+        """The command that shows more, where none mends it."""
+        return None if self.command else self._filled(self.words.look)
+
+    def _filled(self, template: str | None) -> str | None:
+        return Text(template, template).say("en", self.evidence) if template else None
 
 
 class Why(str, enum.Enum):

@@ -74,7 +74,8 @@ def speak(finding: Finding) -> None:
     """
     words = finding.words
     command = Text(words.command, words.command) if words.command and finding.command_given is None else None
-    for text in (words.title, words.why, words.seen, words.help, command):
+    look = Text(words.look, words.look) if words.look and not finding.command else None
+    for text in (words.title, words.why, words.seen, words.help, command, look):
         if text is None:
             continue
         languages: tuple[Language, ...] = ("en", "zh")

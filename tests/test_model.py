@@ -48,3 +48,12 @@ def test_the_public_words_are_there_and_no_others() -> None:
         assert getattr(envdoctor, name) is not None
     with pytest.raises(AttributeError, match="no_such_word"):
         envdoctor.no_such_word  # noqa: B018
+
+
+def test_a_look_shows_more_where_no_command_mends() -> None:
+    iced = Situation(look="taste {goal}")
+    problem = Problem("x", Severity.NOTE, PROBLEM.why, PROBLEM.why, command="heat", situations={"iced": iced})
+    finding = problem.found("iced", goal=3)
+    assert (finding.command, finding.look) == (None, "taste 3")
+    assert (problem.found().command, problem.found().look) == ("heat", None)
+    assert finding.mended_by("drink").look is None

@@ -93,10 +93,11 @@ def render(problem: Problem, topic: str, as_json: bool, style: Style) -> str:
     for own in problem.situations.values():
         told = [named(text, language) for text in (own.title, own.help) if text]
         rows += [("when" if not number else "", line, "") for number, line in enumerate(told)]
-        if own.command:
-            rows.append(("fix" if told else "when", _command(own.command), "cyan"))
-    if problem.confirm:
-        rows.append(("look", problem.confirm, "cyan"))
+        label = "when" if not told else "fix" if own.command else "look"
+        if own.command or own.look:
+            rows.append((label, _command(own.command or own.look), "cyan"))
+    looks = dict.fromkeys(look for look in (_command(problem.look), problem.confirm) if look)
+    rows += [("look", look, "cyan") for look in looks]
     if problem.caused_by:
         rows.append(("cause", ", ".join(problem.caused_by), ""))
     if problem.hardware == "unconfirmed":

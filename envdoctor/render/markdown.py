@@ -45,6 +45,8 @@ def _block(finding: Finding, many: bool, style: Style, redactor: Redactor) -> li
         ]
     if help_text:
         lines += [_prose(help_text), ""]
+    if finding.look:
+        lines += ["```sh", clean(redactor.text(finding.look)).replace("```", "'''"), "```", ""]
     return lines
 
 

@@ -16,6 +16,7 @@ LABELS = {
     "seen": Text("seen", "观测"),
     "so": Text("so", "后果"),
     "fix": Text("fix", "修复"),
+    "look": Text("look", "查看"),
     "thus": Text("thus", "连带"),
     "more": Text("more", "详情"),
     "because": Text("because of", "起因"),
@@ -190,6 +191,8 @@ def _block(page: Page, chain: list[Finding], nodes: int, style: Style, redactor:
             rows.append(("", help_text, "dim"))
     elif help_text:
         rows.append(("fix", help_text, ""))
+    if finding.look:
+        rows.append(("look", clean(redactor.text(finding.look)), "cyan"))
     for number, consequence in enumerate(chain[1:]):
         said = sentence(consequence.words.title, consequence, language, redactor)
         rows.append(("thus" if not number else "", f"{said} [{consequence.code}]", ""))

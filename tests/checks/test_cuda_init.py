@@ -89,5 +89,5 @@ def test_case(case: Case) -> None:
 )
 def test_says_what_was_seen(about: str, situation: str | None, command: str, evidence: dict[str, object]) -> None:
     (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
-    assert finding.situation == situation and command in (finding.command or "")
+    assert finding.situation == situation and command in (finding.command or finding.look or "")
     assert {name: finding.evidence[name] for name in evidence} == evidence

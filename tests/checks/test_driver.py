@@ -152,8 +152,9 @@ def test_case(case: Case) -> None:
 def test_the_command_fits_the_situation(about: str, situation: str | None, command: str | None) -> None:
     (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
     assert finding.situation == situation
-    assert (command is None) == (finding.command is None)
-    assert command is None or command in (finding.command or "")
+    pasted = finding.command or finding.look
+    assert (command is None) == (pasted is None)
+    assert command is None or command in (pasted or "")
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def found(about: str) -> Finding:
 
 
 def test_the_port_is_named() -> None:
-    assert found("one rail of eight down").command == "ibstat mlx5_7 1"
+    assert found("one rail of eight down").look == "ibstat mlx5_7 1"
     assert found("no subnet manager").situation == "subnet-manager"
     assert len(next(case for case in CASES if case.about == "nothing up, two nodes").hold(FILE)) == 1
     slow = found("one rail at half rate").evidence
