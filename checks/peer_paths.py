@@ -10,7 +10,7 @@ from envdoctor.facts.host import Host
 from envdoctor.facts.peer_paths import PeerPaths
 from envdoctor.model import Scalar
 
-TOPIC = Topic("peer-paths", 225, Text("PCIe paths between GPUs", "GPU 之间的 PCIe 路径"))
+TOPIC = Topic("nvlink", 225, Text("PCIe paths between GPUs", "GPU 之间的 PCIe 路径"))
 
 P2P_ACS_IOMMU = Problem(
     code="p2p-acs-iommu",

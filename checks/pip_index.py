@@ -16,7 +16,7 @@ from envdoctor.knowledge import mirrors, torch_builds
 from envdoctor.knowledge.versions import numbers
 from envdoctor.model import Scalar
 
-TOPIC = Topic("pip-index", 310, Text("the package indexes pip asks", "pip 所访问的软件包索引"))
+TOPIC = Topic("pip", 310, Text("the package indexes pip asks", "pip 所访问的软件包索引"))
 # pip itself waits 15 s per try; an index this slow at its first page makes every install crawl.
 SLOW_S = 2.0
 # A mirror that lacks a release this many days old is behind, not merely between two synchronisations.

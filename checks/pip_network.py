@@ -15,7 +15,7 @@ from envdoctor.facts.python import Python
 from envdoctor.model import Scalar
 
 TOPIC = Topic(
-    "pip-network", 308, Text("certificates and proxies between pip and its indexes", "pip 与索引之间的证书和代理")
+    "pip", 308, Text("certificates and proxies between pip and its indexes", "pip 与索引之间的证书和代理")
 )
 
 

@@ -14,7 +14,7 @@ from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Scalar
 
 TOPIC = Topic(
-    "pip-settings", 302, Text("pip settings without effect, and secrets in them", "不起作用的 pip 设置及其中的机密")
+    "pip", 302, Text("pip settings without effect, and secrets in them", "不起作用的 pip 设置及其中的机密")
 )
 RULES = "https://pip.pypa.io/en/stable/topics/configuration/"
 

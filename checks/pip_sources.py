@@ -16,7 +16,7 @@ from envdoctor.facts.torch import TorchInstall
 from envdoctor.knowledge import mirrors
 from envdoctor.model import Scalar
 
-TOPIC = Topic("pip-sources", 304, Text("the places packages come from", "软件包的来源"))
+TOPIC = Topic("pip", 304, Text("the places packages come from", "软件包的来源"))
 # PyTorch's folder of builds without CUDA, at the origin and at mirrors of it.
 CPU_INDEX = re.compile(r"/(?:whl|pytorch-wheels|torch-wheels)/cpu\b", re.I)
 

@@ -199,7 +199,7 @@ def conda_config(ask: "Ask") -> "Dict[str, Any]":
     paths = search_path(environ, root, environ.get("CONDA_PREFIX") or prefix)
     read = files(paths)
     if not (found or there or read or prefix):
-        raise NotHere("conda")
+        raise NotHere("there is no conda")
     settings = merged(read, environ)
     return {
         "programs": [{"name": name, "path": path} for name, path in found.items()],

@@ -115,7 +115,7 @@ def looked(wanted: "List[Tuple[str, str, str]]", limit_s: float) -> "Dict[str, D
                 group.append(path)
         running = [children.fork(functools.partial(look_at_all, group), limit_s) for group in groups.values()]
         begun = set()
-        for record in children.follow(running, time.time() + limit_s + 1.0):
+        for record in children.follow(running, time.monotonic() + limit_s + 1.0):
             begun.add(str(record.get("begin", "")))
             if "fact" in record:
                 answers[str(record["fact"])] = record["value"]
@@ -128,7 +128,7 @@ def looked(wanted: "List[Tuple[str, str, str]]", limit_s: float) -> "Dict[str, D
 
 def disks(ask: "Ask") -> "Dict[str, Any]":
     if not hasattr(os, "statvfs") or not hasattr(os, "fork"):
-        raise NotHere("this platform tells otherwise")
+        raise NotHere("this platform has no /proc/self/mountinfo")
     wanted = places()
     answers = looked(wanted, LIMIT_S)
     all_mounts = mounts()

@@ -56,17 +56,17 @@ def kind_of_page(kind: str, page: str) -> str:
 
 def probe_index(url: str, how: "Dict[str, Any]") -> "Dict[str, Any]":
     """One index: torch's page as pip asks for it, again with another name where it is refused."""
-    until = time.time() + LIMIT_S - 0.3
+    until = time.monotonic() + LIMIT_S - 0.3
     page_url = url.rstrip("/") + "/" + PACKAGE + "/"
     found = probe_http.fetch(page_url, how, how["user_agent"] or PLAIN_AGENT, ACCEPT, MOST, until)
     body = found.pop("body", "")
-    if found["status"] in (401, 403, 406, 429) and how["user_agent"] and time.time() < until:
+    if found["status"] in (401, 403, 406, 429) and how["user_agent"] and time.monotonic() < until:
         again = probe_http.fetch(page_url, how, PLAIN_AGENT, "text/html", 4096, until)
         found["status_plain"] = again["status"]
     if found["status"] == 200:
         found["page"] = kind_of_page(found.get("content_type", ""), body)
-        found["whole"] = found["bytes"] < MOST and time.time() < until
-        if not found["whole"] and time.time() < until:
+        found["whole"] = found["bytes"] < MOST and time.monotonic() < until
+        if not found["whole"] and time.monotonic() < until:
             # Releases are listed oldest first by most: the end of a long page is asked for by itself.
             tail = probe_http.fetch(
                 page_url, how, how["user_agent"] or PLAIN_AGENT, ACCEPT, TAIL, until, "bytes=-%d" % TAIL
@@ -80,7 +80,7 @@ def probe_index(url: str, how: "Dict[str, Any]") -> "Dict[str, Any]":
 
 def probe_channel(url: str, how: "Dict[str, Any]") -> "Dict[str, Any]":
     """One conda channel: the first bytes of its list of packages for every platform."""
-    until = time.time() + LIMIT_S - 0.3
+    until = time.monotonic() + LIMIT_S - 0.3
     found = probe_http.fetch(url.rstrip("/") + "/noarch/repodata.json", how, PLAIN_AGENT, "*/*", 256, until)
     found.pop("body", "")
     return found
@@ -157,7 +157,7 @@ def probe_all(asked: "List[Dict[str, Any]]", how: "Dict[str, Any]") -> "List[Dic
         reason, detail = children.outcome(child)
         failed[by_child[child.pid]["url"]] = "timeout" if reason in ("slow", "hung") else detail
 
-    for record in children.follow(running, time.time() + LIMIT_S, ended):
+    for record in children.follow(running, time.monotonic() + LIMIT_S, ended):
         if "fact" in record:
             answers[str(record["fact"])] = record["value"]
     probes = []
@@ -178,5 +178,5 @@ def index_probes(ask: "Ask") -> "Dict[str, Any]":
     if not asked:
         raise NotHere("no index or channel over http is known")
     if not hasattr(os, "fork"):
-        raise NotHere("a way to probe in a child on this platform")
+        raise NotHere("this platform offers no way to probe in a child")
     return {"probes": probe_all(asked, settings(facts))}

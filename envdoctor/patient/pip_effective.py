@@ -109,10 +109,10 @@ def ask_pip(python: str, limit_s: float, environ: "Optional[Dict[str, str]]" = N
 
 def pip_effective(ask: "Ask") -> "Dict[str, Any]":
     if ask.stands_for:
-        raise NotHere("pip of %s, which does not run" % ask.stands_for)
+        raise NotHere("%s does not run, nor does its pip" % ask.stands_for)
     config = ask.facts.get("pip-config") or pip_config.pip_config(ask)
     if not config["pip_version"]:
-        raise NotHere("pip in this Python")
+        raise NotHere("this Python has no pip")
     found = ask_pip(sys.executable, 8.0)
     if "error" in found:
         return {

@@ -155,7 +155,7 @@ def uv_config(ask: "Ask") -> "Dict[str, Any]":
         found += indexes_of(path, level)
     locked = lock(folder)
     if not (program or files or found or locked):
-        raise NotHere("uv")
+        raise NotHere("there is no uv")
     return {
         "program": program,
         "files": [{"path": path, "level": level} for level, path in files],

@@ -162,7 +162,9 @@ def _topic_state(
         return "none", said or told
     if skipped and style.verbosity < 1:
         left = Text("{n} not checked", "{n} 项未检查").say(style.language, {"n": len(skipped)})
-        said = f"{said} ({left})" if said else left
+        reason = next((outcome.missing for outcome in skipped if outcome.missing), None)
+        why = f": {why_missing(reason, style.language, redactor)}" if reason else ""
+        said = f"{said} ({left})" if said else f"{left}{why}"
     return (worst.value if worst else "fine"), said
 
 
