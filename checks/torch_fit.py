@@ -133,7 +133,7 @@ DRIVER_TOO_OLD = Problem(
 
 DRIVER_NO_PTX_JIT = Problem(
     code="driver-no-ptx-jit",
-    severity=Severity.WARNING,
+    severity=Severity.NOTE,
     title=Text(
         "driver {driver} cannot compile PTX of CUDA {cuda}, for which torch {torch} is built",
         "驱动 {driver} 无法编译 CUDA {cuda} 的 PTX,而 torch {torch} 是为该 CUDA 编译的",
@@ -274,7 +274,11 @@ def driver_no_ptx_jit(
     environment: Environment | None,
     packages: Packages | None,
 ) -> Iterable[Finding]:
-    """The driver runs the build by minor-version compatibility only."""
+    """The driver runs the build by minor-version compatibility only.
+
+    Many machines run that way in good health: torch's wheels hold machine code for each GPU, and Triton makes its own
+    with the ptxas it brings. Worth a note, unless there is nothing but PTX for a GPU.
+    """
     told = prescribe(host, python, driver, gpus, environment, torch, packages)
     on_windows = told.machine.windows_driver
     if cuda_driver.reach(torch.cuda, driver.release, driver.cuda_level, on_windows) != "minor":

@@ -165,5 +165,6 @@ def for_python(command: str | None, python: Python | None, torch: TorchInstall |
         return command
     own = shlex.quote(python.executable)
     if torch is not None and torch.installer == "uv":
-        return re.sub(r"(^|&& )pip (install|uninstall)(?: -y)?", rf"\1uv pip \2 --python {own}", command)
-    return re.sub(r"(^|&& )pip ", rf"\1{own} -m pip ", command)
+        uv = r"(^|&& )pip (install|uninstall)(?: -y)?"
+        return re.sub(uv, lambda found: f"{found[1]}uv pip {found[2]} --python {own}", command)
+    return re.sub(r"(^|&& )pip ", lambda found: f"{found[1]}{own} -m pip ", command)

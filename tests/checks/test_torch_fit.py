@@ -15,7 +15,7 @@ from tests import CHECKS
 from tests.checks.torch_machines import LINUX, NO_DRIVER, NO_GPUS, NO_TORCH, driver, gpus, python, torch
 
 FILE = CHECKS / "torch_fit.py"
-TOO_OLD, NO_JIT = {"driver-too-old": "error"}, {"driver-no-ptx-jit": "warning"}
+TOO_OLD, NO_JIT = {"driver-too-old": "error"}, {"driver-no-ptx-jit": "note"}
 INDEX = "--index-url https://download.pytorch.org/whl"
 PIP = "/opt/envs/train/bin/python -m pip install"
 

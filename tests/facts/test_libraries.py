@@ -77,5 +77,7 @@ def test_commands_are_made_for_the_python_under_examination() -> None:
     assert for_python(command, here, TorchInstall(installer="uv")) == (
         "uv pip uninstall --python '/my env/bin/python' a && uv pip install --python '/my env/bin/python' --no-deps b"
     )
+    windows = Python(r"C:\train\Scripts\python.exe")
+    assert for_python("pip install torch", windows) == r"'C:\train\Scripts\python.exe' -m pip install torch"
     assert for_python(command, None) == command and for_python(None, here) is None
     assert for_python("unset LD_LIBRARY_PATH", here) == "unset LD_LIBRARY_PATH"
