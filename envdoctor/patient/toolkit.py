@@ -132,7 +132,11 @@ def toolkit(ask: "Ask") -> "Dict[str, Any]":
     import sysconfig
 
     home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH") or ""
-    headers = sysconfig.get_paths().get("include", "")
+    try:
+        headers = sysconfig.get_paths().get("include", "")
+    except (ImportError, KeyError):
+        # Builds without their _sysconfigdata module exist (stripped images): the place is unknown then.
+        headers = ""
     return {
         "cuda_home": home,
         "cuda_home_source": ("CUDA_HOME" if os.environ.get("CUDA_HOME") else "CUDA_PATH") if home else "",
