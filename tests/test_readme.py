@@ -56,3 +56,15 @@ def test_every_option_it_names_exists() -> None:
             assert option in known | {"--help", "--version", "--python", "--install-completion"}, (
                 f"{option} in {line!r}"
             )
+
+
+def test_its_check_of_ones_own_works(tmp_path: Path) -> None:
+    from envdoctor.facts.disks import Disks, Place
+    from envdoctor.testing import Case
+
+    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
+    own = tmp_path / "scratch.py"
+    own.write_text(code, encoding="utf-8")
+    (finding,) = Case("no scratch", (Disks((Place(mount_point="/"),)),), {"no-scratch": "error"}).hold(own)
+    assert finding.command == "sudo mount /scratch"
+    Case("scratch", (Disks((Place(mount_point="/scratch"),)),)).hold(own)
