@@ -24,8 +24,11 @@ NAMES = (
     "MASTER_PORT",
     "RANK",
     "WORLD_SIZE",
+    "LC_ALL",
+    "LC_MESSAGES",
+    "LANG",
+    "XDG_CONFIG_HOME",
 )
-NAMES += ("LC_ALL", "LC_MESSAGES", "LANG", "XDG_CONFIG_HOME")
 
 
 @pytest.fixture(autouse=True)

@@ -192,7 +192,7 @@ def test_summaries() -> None:
     def file(name: str, own: object) -> TopicFile:
         return TopicFile(Topic(name), (), (), own, "")  # type: ignore[arg-type]
 
-    files = (file("apples", None), file("apples", line), file("pears", None))
+    files = (file("apples", None), file("apples", line), file("apples", line), file("pears", None))
     first, second = summarise(files, {Apples: Apples(2)})
     assert first.text is not None and first.text.say("zh", first.values) == "3 个苹果"
     assert second.text is None

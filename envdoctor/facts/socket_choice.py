@@ -62,7 +62,7 @@ def listing(value: str, most: int = MOST) -> Listing:
     value = value[1:] if excludes else value
     exact = value.startswith("=")
     value = value[1:] if exact else value
-    entries = []
+    entries: list[Entry] = []
     for word in value.split(",") if value else []:
         name, _, rest = word.partition(":")
         port = rest.partition(":")[0]

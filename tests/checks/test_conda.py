@@ -52,6 +52,11 @@ CASES = [
         {"conda-channel-unreachable": "warning"},
     ),
     Case(
+        "the second of two channels is gone",
+        (DEFAULTS, asked(MAIN.replace("main", "r"), outcome="answered", status=404)),
+        {"conda-channel-unreachable": "error"},
+    ),
+    Case(
         "a channel of the alias out of reach",
         (CondaConfig(channels=("x",)), asked(MAIN, outcome="timeout")),
         {"conda-channel-unreachable": "warning"},

@@ -63,11 +63,11 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     def examine(*sections: Section, limit_s: float = 20.0, **request: Any) -> dict[str, dict[str, Any]]:
         monkeypatch.setattr(patient, "SECTIONS", sections)
         records: list[dict[str, Any]] = []
-        ask = Ask({**request, "until": time.time() + limit_s})
+        ask = Ask({**request, "until": time.monotonic() + limit_s})
         patient.Examination(ask, request, records.append).run()
         told = [record for record in records if "begin" not in record]
         assert len(told) == len({record.get("fact", record.get("missing")) for record in told}), "one answer each"
-        return {record.get("fact", record.get("missing")): record for record in told}
+        return {str(record.get("fact", record.get("missing"))): record for record in told}
 
     return examine
 
@@ -105,6 +105,45 @@ def test_the_rest_of_a_group_goes_on_after_a_hang(run: Any) -> None:
     assert time.monotonic() - began < 6
 
 
+def test_a_hang_leaves_time_for_the_rest_of_its_group(run: Any) -> None:
+    told = run(section("a", "hangs"), section("b", "fine"), section("c", "fine"), limit_s=5.0)
+    assert told["a"]["reason"] == "hung"
+    assert "fact" in told["b"] and "fact" in told["c"]
+
+
+def test_many_hangs_in_one_group_do_not_add_up(run: Any) -> None:
+    began = time.monotonic()
+    told = run(*(section(name, "hangs", limit_s=50) for name in "abcdef"), limit_s=1.0)
+    assert time.monotonic() - began < 2
+    assert {record["reason"] for record in told.values()} == {"slow"}
+    assert told["f"]["detail"] == "no time was left"
+
+
+def test_without_processes_to_be_had_each_section_says_so(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    before = len(os.listdir("/dev/fd"))
+    monkeypatch.setattr(os, "fork", refuse)
+    told = run(section("a", "fine", "one"), section("b", "fine", "two", after="a"))
+    assert "no process could be started: BlockingIOError" in told["a"]["detail"]
+    assert told["b"]["reason"] == "failed"
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_group_that_finds_no_process_waits_for_another_to_end(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, answers = os.fork, [True, False]
+
+    def sometimes() -> int:
+        if answers and not answers.pop(0):
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return fork()
+
+    monkeypatch.setattr(os, "fork", sometimes)
+    told = run(section("a", "fine", "one"), section("b", "fine", "two"))
+    assert "fact" in told["a"] and "fact" in told["b"]
+
+
 def test_the_total_limit_bounds_everything(run: Any) -> None:
     began = time.monotonic()
     told = run(section("a", "hangs", "one", limit_s=50), section("b", "hangs", "two", limit_s=50), limit_s=1.0)
@@ -132,7 +171,7 @@ def test_what_is_not_asked_for_is_left_out_with_the_reason(run: Any) -> None:
 
 
 def test_linux_only_sections_say_so_elsewhere(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patient.sys, "platform", "darwin")
+    monkeypatch.setattr("sys.platform", "darwin")
     assert run(section("a", "fine", linux=True))["a"]["reason"] == "not-supported"
 
 
@@ -161,6 +200,39 @@ def test_without_fork_every_section_still_gets_an_answer(platform: str) -> None:
     assert records[-1]["done"] is True
     failed = {record["missing"]: record["detail"] for record in records if record.get("reason") == "failed"}
     assert not failed
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_when_the_doctor_is_killed_nothing_is_left_behind() -> None:
+    """The patient notices that nobody reads its answer, and ends what it has started."""
+    mark = f"envdoctor-{os.getpid()}-{time.monotonic_ns()}"
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-c", START.format(folder=str(PATIENT)).replace(
+            "main(sys.argv[1])",
+            "from envdoctor_patient import host\nhost.host = lambda ask: __import__('time').sleep(60)\n"
+            "main(sys.argv[1])",
+        ), json.dumps({"limit_s": 60, "only": ["host"], "port": 0, "pynvml": mark})],
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert b"begin" in process.stdout.readline()
+    assert len(named(mark)) == 2  # itself and its child
+    process.stdout.close()
+    assert process.wait(5) == 130
+    assert named(mark) == []
+
+
+def named(mark: str) -> list[str]:
+    """The living processes whose command line holds `mark`."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as line, open(f"/proc/{pid}/stat") as stat:
+                if mark.encode() in line.read() and ") Z" not in stat.read():
+                    found.append(pid)
+        except OSError:
+            continue
+    return found
 
 
 def test_every_section_has_a_fact_and_every_fact_a_section() -> None:
