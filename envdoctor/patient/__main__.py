@@ -3,16 +3,17 @@
 import importlib
 import json
 import os
+import select
 import signal
 import sys
 import time
 
-from . import children, wire
+from . import children, processes, wire
 from .sections import SECTIONS, Ask, Denied, NotHere
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Set
+    from typing import Any, Callable, Dict, List, Optional, Set
 
     from .sections import Section
 
@@ -38,12 +39,12 @@ def fresh_code(module: str, request: "Dict[str, Any]") -> str:
 
 def answer(section: "Section", ask: "Ask", send: "Send") -> None:
     """Run one section here and send its record."""
-    began = time.time()
+    began = time.monotonic()
     send({"begin": section.name})
     try:
         module, _, function = section.where.partition(":")
         value = getattr(importlib.import_module("." + module, __package__), function)(ask)
-        send({"fact": section.name, "value": value, "seconds": round(time.time() - began, 6)})
+        send({"fact": section.name, "value": value, "seconds": round(time.monotonic() - began, 6)})
     except NotHere as error:
         send({"missing": section.name, "reason": "not-here", "detail": str(error)})
     except Denied as error:
@@ -96,19 +97,41 @@ class Examination(object):
 
     def start_ready(self) -> None:
         """Start every group whose predecessor has ended."""
-        for group in list(self.waiting):
-            if not group[0].after or group[0].after in self.settled:
-                self.waiting.remove(group)
-                self.start(group)
+        started = True
+        while started:
+            started = False
+            for group in list(self.waiting):
+                ready = not group[0].after or group[0].after in self.settled
+                if ready and self.start(group):
+                    self.waiting.remove(group)
+                    started = True
 
-    def start(self, group: "List[Section]") -> None:
-        limit_s = max(0.2, min(sum(section.limit_s for section in group), self.ask.until - time.time()))
-        if group[0].fresh:
-            child = self.fresh(group, limit_s)
-        else:
-            child = children.fork(lambda send: self.answer_all(group, send), limit_s)
+    def start(self, group: "List[Section]") -> bool:
+        """Start a group, or say why it cannot be; False where it has to wait until another has ended."""
+        left_s = self.ask.until - time.monotonic()
+        if left_s <= 0:
+            for section in group:
+                self.leave_out(section, "slow", "no time was left")
+            return True
+        limit_s = max(0.2, min(sum(section.limit_s for section in group), left_s))
+        try:
+            if group[0].fresh:
+                child = self.fresh(group, limit_s)
+            else:
+                child = children.fork(lambda send: self.answer_all(group, send), limit_s)
+        except OSError as error:
+            # No process or no descriptor is to be had: what another group leaves may do.
+            if not self.running:
+                for section in group:
+                    self.leave_out(section, "failed", "no process could be started: " + children.describe(error))
+            return not self.running
+        if len(group) > 1 and not group[0].fresh:
+            # One that hangs must leave time for the rest of its group.
+            longest_s = max(section.limit_s for section in group)
+            child.patience_s = min(longest_s, max(children.STILL_S, left_s * 0.6))
         self.running.append(child)
         self.groups[child.pid] = group
+        return True
 
     def answer_all(self, group: "List[Section]", send: "Send") -> None:
         for section in group:
@@ -150,9 +173,10 @@ class Examination(object):
                 self.waiting.append(rest)
         self.start_ready()
 
-    def run(self) -> None:
+    def run(self, listened: "Optional[Callable[[], bool]]" = None) -> None:
+        """Run all sections, for as long as somebody listens."""
         self.start_ready()
-        for record in children.follow(self.running, self.ask.until, self.ended):
+        for record in children.follow(self.running, self.ask.until, self.ended, listened):
             self.note(record)
 
     def run_here(self) -> None:
@@ -161,19 +185,28 @@ class Examination(object):
             for section in group:
                 if section.fresh:
                     self.leave_out(section, "not-supported", "not read on this platform")
-                elif time.time() > self.ask.until:
+                elif time.monotonic() > self.ask.until:
                     self.leave_out(section, "slow", "no time was left")
                 else:
                     answer(section, self.ask, self.note)
 
     def stop(self) -> None:
-        for child in self.running:
-            child.kill()
+        """Kill all that runs, at once."""
+        table = processes.table()
+        for child in list(self.running):
+            child.kill(table)
+
+
+def listened(out: int) -> bool:
+    """Whether the doctor still reads what is written to descriptor `out`: it may have been killed."""
+    poll = select.poll()
+    poll.register(out, 0)
+    return not any(events & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, events in poll.poll(0))
 
 
 def main(argument: str) -> None:
     """Examine this machine and this Python. `argument` is the request, a JSON object; see `sections.Ask`."""
-    began = time.time()
+    began = time.monotonic()
     request = json.loads(argument)
     request["until"] = began + float(request.get("limit_s") or 60.0)
     cookie = str(request.get("cookie") or "").encode("ascii")
@@ -195,10 +228,18 @@ def main(argument: str) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, stopped)
-        examination.run()
+        try:
+            examination.run(lambda: listened(out))
+        except BrokenPipeError:
+            os._exit(130)  # after `finally`: nobody reads the answer any longer
+        finally:
+            unheard = bool(examination.running)
+            examination.stop()
+        if unheard:
+            os._exit(130)
     else:
         examination.run_here()
-    send({"done": True, "seconds": round(time.time() - began, 6)})
+    send({"done": True, "seconds": round(time.monotonic() - began, 6)})
     sys.stdout.flush()
     os._exit(0)
 

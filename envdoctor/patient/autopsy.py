@@ -84,7 +84,7 @@ def import_autopsy(ask: "Ask") -> "Dict[str, Any]":
     reason = failed(ask)
     if not reason:
         raise NotHere("the import of torch did not fail")
-    limit_s = min(LIMIT_S, ask.until - time.time() - 0.5)
+    limit_s = min(LIMIT_S, ask.until - time.monotonic() - 0.5)
     if limit_s < 1.0:
         raise NotHere("no time was left to try the import again")
     from .__main__ import fresh_code
@@ -104,7 +104,7 @@ def import_autopsy(ask: "Ask") -> "Dict[str, Any]":
     def ended(child: "children.Child") -> None:
         told[child.pid] = by_child[child.pid].told(child)
 
-    for _ in children.follow(running, time.time() + limit_s, ended):
+    for _ in children.follow(running, time.monotonic() + limit_s, ended):
         pass
     return {"trials": [told[pid] for pid in by_child if pid in told]}
 

@@ -34,7 +34,7 @@ class Child(object):
         self.pid = pid
         self.records = records  # descriptor of its record pipe
         self.noise_pipe = noise  # descriptor of its stdout and stderr
-        self.limit_at = limit_at  # time.time() at which it is stopped
+        self.limit_at = limit_at  # time.monotonic() at which it is stopped
         self.lines = wire.Lines()
         self.noise = b""
         self.printed_into = ""  # key of its facts that takes what it printed before them, the last lines of it
@@ -52,7 +52,7 @@ class Child(object):
         self.family: "Set[int]" = set()  # its descendants, as last seen
         self.executed = False  # a program of its own, not a fork of this one
         self.counters: "Tuple[int, ...]" = ()
-        self.moved_at = time.time()
+        self.moved_at = time.monotonic()
 
     def descriptors(self) -> "List[int]":
         return [descriptor for descriptor in (self.records, self.noise_pipe) if descriptor >= 0]
@@ -136,7 +136,11 @@ class Child(object):
         now = processes.counters(self.family | {self.pid}, table)
         if now != self.counters:
             self.counters = now
-            self.moved_at = time.time()
+            self.moved_at = time.monotonic()
+
+    def still_s(self, now: float) -> float:
+        """Seconds for which it has not moved, as far as it was seen; 0 where /proc does not tell."""
+        return now - self.moved_at if self.counters else 0.0
 
     def signal_all(self, number: int) -> None:
         """Signal its process group and, once it is being stopped, its descendants in other groups."""
@@ -151,9 +155,9 @@ class Child(object):
             except OSError:
                 pass
 
-    def kill(self) -> None:
+    def kill(self, table: "Dict[int, Process]") -> None:
         """Kill it and all that descends from it, at once."""
-        self.watch(processes.table())
+        self.watch(table)
         self.stopped = self.stopped or "slow"
         self.signal_all(signal.SIGKILL)
 
@@ -163,10 +167,10 @@ class Child(object):
         A signal that makes Python print its stack, TERM, KILL. One that outlives KILL sleeps in the kernel (D state):
         it is named by its wait channel and nobody waits for it any longer.
         """
-        now = time.time()
+        now = time.monotonic()
         if not self.stopped:
             self.watch(processes.table())
-            self.stopped = "hung" if self.counters and now - self.moved_at >= STILL_S else "slow"
+            self.stopped = "hung" if self.still_s(now) >= STILL_S else "slow"
             self.stopped_at = now
             self.slept_in = processes.wait_channel(self.pid) if self.stopped == "hung" else ""
         if self.look():
@@ -189,12 +193,27 @@ class Child(object):
         return False
 
 
-def _pipes() -> "Tuple[int, int, int, int]":
-    records, records_in = os.pipe()
-    noise, noise_in = os.pipe()
-    for descriptor in (records, noise):
-        os.set_blocking(descriptor, False)
-    return records, records_in, noise, noise_in
+def _fork() -> "Tuple[int, int, int, int, int]":
+    """Fork with a pipe for records and one for noise: process id, both reading ends, both writing ends.
+
+    Raises OSError, with nothing left open, where no process or no descriptor is to be had.
+    """
+    opened: "List[int]" = []
+    try:
+        for _ in range(2):
+            opened += os.pipe()
+        records, records_in, noise, noise_in = opened
+        for descriptor in (records, noise):
+            os.set_blocking(descriptor, False)
+        pid = os.fork()
+    except OSError:
+        for descriptor in opened:
+            os.close(descriptor)
+        raise
+    if pid:
+        os.close(records_in)
+        os.close(noise_in)
+    return pid, records, noise, records_in, noise_in
 
 
 def _at_home(records_in: int, noise_in: int, limit_s: float) -> None:
@@ -223,12 +242,9 @@ def arm(records: int) -> None:
 
 def fork(run: "Callable[[Callable[[wire.Record], None]], None]", limit_s: float) -> "Child":
     """Run `run(send)` in a forked child."""
-    records, records_in, noise, noise_in = _pipes()
-    pid = os.fork()
+    pid, records, noise, records_in, noise_in = _fork()
     if pid:
-        os.close(records_in)
-        os.close(noise_in)
-        return Child(pid, records, noise, time.time() + limit_s)
+        return Child(pid, records, noise, time.monotonic() + limit_s)
     status = 1
     try:
         _at_home(records_in, noise_in, limit_s)
@@ -254,12 +270,9 @@ def no_core_file() -> None:
 
 def execute(argv: "List[str]", limit_s: float, env: "Optional[Dict[str, str]]" = None) -> "Child":
     """Run a program that writes its records to descriptor 3."""
-    records, records_in, noise, noise_in = _pipes()
-    pid = os.fork()
+    pid, records, noise, records_in, noise_in = _fork()
     if pid:
-        os.close(records_in)
-        os.close(noise_in)
-        child = Child(pid, records, noise, time.time() + limit_s)
+        child = Child(pid, records, noise, time.monotonic() + limit_s)
         child.executed = True
         return child
     try:
@@ -294,9 +307,12 @@ def ask(function: "Callable[..., Any]", limit_s: float, *arguments: "Any") -> "T
         except Exception as error:
             send({"missing": "answer", "reason": "failed", "detail": describe(error)})
 
-    child = fork(run, limit_s)
+    try:
+        child = fork(run, limit_s)
+    except OSError as error:
+        return "failed", "no process could be started: " + describe(error)
     answer: "List[wire.Record]" = []
-    for record in follow([child], time.time() + limit_s):
+    for record in follow([child], time.monotonic() + limit_s):
         answer.append(record)
     if answer and "fact" in answer[-1]:
         return "ok", answer[-1]["value"]
@@ -336,14 +352,16 @@ def follow(
     children: "List[Child]",
     until: float,
     ended: "Optional[Callable[[Child], None]]" = None,
+    listened: "Optional[Callable[[], bool]]" = None,
 ) -> "Any":
     """Yield the children's records as they come until all have ended or were stopped.
 
-    `children` may grow meanwhile: `ended(child)` is called for each that ends and may append new ones.
+    `children` may grow meanwhile: `ended(child)` is called for each that ends and may append new ones. Once
+    `listened()` is false it returns, whatever still runs.
     """
-    looked_at = time.time() - LOOK_S / 2
-    while children:
-        now = time.time()
+    looked_at = time.monotonic() - LOOK_S / 2
+    while children and (listened is None or listened()):
+        now = time.monotonic()
         by_descriptor = {descriptor: child for child in children for descriptor in child.descriptors()}
         hurry = any(child.stopped or not child.descriptors() for child in children)
         ready = select.select(list(by_descriptor), [], [], 0.003 if hurry else 0.05)[0]
@@ -362,7 +380,7 @@ def follow(
                 ended_now = child.stop()
             elif child.look():
                 ended_now = True
-            elif now >= min(child.limit_at, until) or now - child.moved_at >= child.patience_s:
+            elif now >= min(child.limit_at, until) or child.still_s(now) >= child.patience_s:
                 ended_now = child.stop()
             else:
                 ended_now = False

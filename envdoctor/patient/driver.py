@@ -78,7 +78,7 @@ def together(
         ) -> None:
             function(send, *arguments)
 
-        child = children.fork(call, max(0.2, until - time.time()))
+        child = children.fork(call, max(0.2, until - time.monotonic()))
         child.patience_s = STILL_S
         child.begun = name
         started.append(child)
@@ -119,7 +119,7 @@ def fabric_manager(until: float) -> "Dict[str, Any]":
     elif not reading.exists("/.dockerenv") and not reading.exists("/run/.containerenv") and is_first_namespace():
         found["fabric_manager"] = "absent"
     if program and not reading.ROOT:
-        said = reading.run([program, "--version"], max(0.2, min(2.0, until - time.time())))
+        said = reading.run([program, "--version"], max(0.2, min(2.0, until - time.monotonic())))
         told = re.search(r"\d{3,}\.\d+(?:\.\d+)*", said.out + said.err)
         found["fabric_manager_release"] = told.group() if told else ""
     return found
@@ -144,7 +144,7 @@ def driver(ask: "Ask") -> "Dict[str, Any]":
     if not facts["kernel_release"]:
         facts.update(not_loaded())
     facts.update(libcuda=libcuda, libcuda_others=libraries[CUDA][1:], libnvml=libnvml)
-    until = min(time.time() + CALL_S, ask.until - 1.5 if ask.until else time.time() + CALL_S)
+    until = min(time.monotonic() + CALL_S, ask.until - 1.5 if ask.until else time.monotonic() + CALL_S)
     calls: "List[Tuple[str, Callable[..., None], Tuple[Any, ...]]]" = []
     if libcuda:
         calls.append(("cuInit", cuda, (CUDA,)))

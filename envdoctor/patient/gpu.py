@@ -89,7 +89,7 @@ def through_nvml(path: str, until: float) -> "Tuple[int, List[Dict[str, Any]]]":
     found: "Dict[int, Dict[str, Any]]" = {}
     count = 0
     for _ in range(MOST_TRIES):
-        child = children.fork(lambda send: tell(send, path, found), max(0.2, until - time.time()))
+        child = children.fork(lambda send: tell(send, path, found), max(0.2, until - time.monotonic()))
         child.patience_s = STILL_S
         for record in children.follow([child], until):
             name, value = record.get("fact"), record.get("value")
@@ -106,7 +106,7 @@ def through_nvml(path: str, until: float) -> "Tuple[int, List[Dict[str, Any]]]":
             raise NvmlFailed(None, (child.begun or "NVML") + " " + why)
         # The GPU it was at is left out, and a new reader takes the others.
         found[int(child.begun)] = {"index": int(child.begun), "error": why}
-        if time.time() > until - 0.5:
+        if time.monotonic() > until - 0.5:
             break
     for index in range(count):
         found.setdefault(index, {"index": index, "error": "was not reached in time"})
@@ -145,11 +145,11 @@ def from_proc() -> "List[Dict[str, Any]]":
 
 def from_nvidia_smi(limit_s: float) -> "List[Dict[str, Any]]":
     """The GPUs as nvidia-smi lists them; empty where it does not run."""
-    until = time.time() + limit_s
+    until = time.monotonic() + limit_s
     # An old nvidia-smi refuses the whole question for one column it does not know.
     for columns in (COLUMNS, COLUMNS[:4] + COLUMNS[5:7]):
         wanted = "--query-gpu=" + ",".join(query for query, _ in columns)
-        said = reading.run(["nvidia-smi", wanted, "--format=csv,noheader,nounits"], max(0.1, until - time.time()))
+        said = reading.run(["nvidia-smi", wanted, "--format=csv,noheader,nounits"], max(0.1, until - time.monotonic()))
         found = [row(line, columns) for line in said.out.splitlines() if line.count(",") == len(columns) - 1]
         found = [one for one in found if "index" in one]
         if found or said.failure:
@@ -227,7 +227,7 @@ def name_processes(gpus: "List[Dict[str, Any]]", limit_s: float) -> None:
 
 
 def gpu(ask: "Ask") -> "Dict[str, Any]":
-    until = min(time.time() + CALL_S, ask.until - 2.0 if ask.until else time.time() + CALL_S)
+    until = min(time.monotonic() + CALL_S, ask.until - 2.0 if ask.until else time.monotonic() + CALL_S)
     if not driver_libraries.candidates(LIBRARY)[LIBRARY]:
         known = from_proc()
         if not known:
@@ -240,14 +240,14 @@ def gpu(ask: "Ask") -> "Dict[str, Any]":
     except NvmlFailed as error:
         return otherwise(error, until)
     add_addresses(found)
-    name_processes(found, max(0.2, min(2.0, until - time.time())))
+    name_processes(found, max(0.2, min(2.0, until - time.monotonic())))
     return {"source": "nvml", "count": count, "gpus": found}
 
 
 def otherwise(error: "NvmlFailed", until: float) -> "Dict[str, Any]":
     """What is known of the GPUs where NVML does not tell. Raises NotHere, Denied or the error where nothing is."""
     if error.code == NO_BINDING:
-        known = from_nvidia_smi(min(10.0, max(0.2, until - time.time())))
+        known = from_nvidia_smi(min(10.0, max(0.2, until - time.monotonic())))
         if known:
             return {"source": "nvidia-smi", "source_error": str(error), "count": len(known), "gpus": known}
     # With the library itself at fault nvidia-smi, which stands on it, would fail or hang likewise.

@@ -70,10 +70,10 @@ def recognise(text: str) -> "Optional[Dict[str, Any]]":
 def kmsg() -> "Iterator[Message]":
     """The records of /dev/kmsg that are there now. Raises OSError where it may not be read."""
     descriptor = os.open(reading.rooted("/dev/kmsg"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    until = time.time() + MOST_SECONDS
+    until = time.monotonic() + MOST_SECONDS
     rest = b""
     try:
-        while time.time() < until:
+        while time.monotonic() < until:
             try:
                 # The kernel gives one record for each read.
                 data = os.read(descriptor, 8192)

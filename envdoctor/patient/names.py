@@ -125,9 +125,9 @@ def resolve_all(wanted: "List[str]", limit_s: float) -> "Dict[str, Dict[str, Any
     threads = [threading.Thread(target=resolve, args=(name,), daemon=True) for name in wanted]
     for thread in threads:
         thread.start()
-    until = time.time() + limit_s
+    until = time.monotonic() + limit_s
     for thread in threads:
-        thread.join(max(0.0, until - time.time()))
+        thread.join(max(0.0, until - time.monotonic()))
     return dict(told)
 
 

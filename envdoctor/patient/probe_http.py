@@ -74,7 +74,7 @@ def connect(host: str, port: int, until: float, found: "Dict[str, Any]") -> "Any
     """A TCP connection to the first address that answers; else None, with the outcome in `found`."""
     import socket
 
-    began = time.time()
+    began = time.monotonic()
     try:
         addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -83,20 +83,20 @@ def connect(host: str, port: int, until: float, found: "Dict[str, Any]") -> "Any
     except UnicodeError as error:
         found.update(outcome="no-name", detail=str(error))
         return None
-    found["resolve_s"] = round(time.time() - began, 4)
+    found["resolve_s"] = round(time.monotonic() - began, 4)
     found["address"] = addresses[0][4][0]
     last = None
-    began = time.time()
+    began = time.monotonic()
     # Without IPv6 the first address is refused at once; the others are tried as pip would.
     for family, kind, protocol, _, place in addresses[:4]:
-        left = until - time.time()
+        left = until - time.monotonic()
         if left <= 0.05:
             break
         connection = socket.socket(family, kind, protocol)
         connection.settimeout(left)
         try:
             connection.connect(place)
-            found["connect_s"] = round(time.time() - began, 4)
+            found["connect_s"] = round(time.monotonic() - began, 4)
             found["address"] = place[0]
             return connection
         except OSError as error:
@@ -156,7 +156,7 @@ def through_proxy(proxy: str, parts: "Split", until: float, found: "Dict[str, An
         parts.host, parts.port, parts.host, parts.port, authorization("Proxy-Authorization", at),
     )  # fmt: skip
     try:
-        connection.settimeout(max(0.05, until - time.time()))
+        connection.settimeout(max(0.05, until - time.monotonic()))
         connection.sendall(head.encode("latin-1"))
         said = _receive_head(connection).split(b"\r\n", 1)[0].decode("latin-1")
     except OSError as error:
@@ -200,7 +200,7 @@ def once(
     if connection is None:
         return found
     try:
-        connection.settimeout(max(0.05, until - time.time()))
+        connection.settimeout(max(0.05, until - time.monotonic()))
         if parts.scheme == "https":
             connection = secure(connection, parts, how, found)
             if connection is None:
@@ -221,7 +221,7 @@ def secure(connection: "Any", parts: "Split", how: "Dict[str, Any]", found: "Dic
     except ImportError as error:
         found.update(outcome="tls", detail=str(error))
         return None
-    began = time.time()
+    began = time.monotonic()
     try:
         context = context_for(parts.host, how)
     except (OSError, ValueError) as error:
@@ -237,7 +237,7 @@ def secure(connection: "Any", parts: "Split", how: "Dict[str, Any]", found: "Dic
     except (OSError, ValueError) as error:
         _tell(found, error)
         return None
-    found["tls_s"] = round(time.time() - began, 4)
+    found["tls_s"] = round(time.monotonic() - began, 4)
     found["tls"] = wrapped.version() or ""
     return wrapped
 
@@ -274,18 +274,18 @@ def exchange(
     if byte_range:
         lines.append("Range: " + byte_range)
     head = "\r\n".join(lines) + "\r\n" + extra + authorization("Authorization", parts) + "\r\n"
-    began = time.time()
+    began = time.monotonic()
     connection.sendall(head.encode("utf-8", "replace"))
     answer = http.client.HTTPResponse(connection, method="GET")
     try:
         answer.begin()
-        found["first_byte_s"] = round(time.time() - began, 4)
+        found["first_byte_s"] = round(time.monotonic() - began, 4)
         found["status"] = answer.status
         found["location"] = answer.getheader("Location") or ""
         found["content_type"] = (answer.getheader("Content-Type") or "")[:200]
         body: "List[bytes]" = []
         left = most
-        while left > 0 and time.time() < until:
+        while left > 0 and time.monotonic() < until:
             part = answer.read(min(left, 16384))
             if not part:
                 break
@@ -299,7 +299,7 @@ def exchange(
         found.update(outcome="answered" if found["status"] else "not-http", detail=str(error)[:200])
     finally:
         answer.close()
-    found["seconds"] = round(time.time() - began, 4)
+    found["seconds"] = round(time.monotonic() - began, 4)
 
 
 def fetch(
@@ -310,7 +310,7 @@ def fetch(
     Args:
         how: cert, client_cert, proxy, trusted_hosts as pip takes them.
         most: bytes of the body to read.
-        until: time.time() at which to give up.
+        until: time.monotonic() at which to give up.
 
     Returns:
         outcome: "answered", "no-name", "refused", "reset", "timeout", "no-route", "tls", "bad-bundle", "proxy",

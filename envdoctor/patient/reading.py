@@ -95,7 +95,7 @@ def run(argv: "List[str]", limit_s: float = 5.0, env: "Optional[Dict[str, str]]"
     Its helpers may outlive it and hold its pipes: the pipes are read without ever waiting for their end, and the
     whole process group is killed at the limit.
     """
-    started = time.time()
+    started = time.monotonic()
     try:
         process = subprocess.Popen(
             argv,
@@ -124,7 +124,7 @@ def run(argv: "List[str]", limit_s: float = 5.0, env: "Optional[Dict[str, str]]"
         os.set_blocking(descriptor, False)
     ended_at: "Optional[float]" = None
     while True:
-        now = time.time()
+        now = time.monotonic()
         if process.poll() is not None and ended_at is None:
             ended_at = now
         # After its end, what is still in the pipes is read for a moment and no longer.
@@ -148,8 +148,8 @@ def run(argv: "List[str]", limit_s: float = 5.0, env: "Optional[Dict[str, str]]"
             os.killpg(process.pid, signal.SIGKILL)
         except OSError:
             process.kill()
-        patience = time.time() + 0.2
-        while process.poll() is None and time.time() < patience:
+        patience = time.monotonic() + 0.2
+        while process.poll() is None and time.monotonic() < patience:
             time.sleep(0.005)
     process.stdout.close()
     process.stderr.close()

@@ -19,7 +19,7 @@ class Ask(object):
         port: the rendezvous port to look at, 0 for the usual one.
         pynvml: path of NVIDIA's Python binding for NVML, "" if there is none.
         stands_for: the Python meant, where it cannot run and another runs this instead; else "".
-        until: time.time() at which everything ends.
+        until: time.monotonic() at which everything ends.
         stands_for_failure: what the interpreter meant said when it did not start.
         facts: facts known so far, for sections that come after others.
         missing: facts that could not be had so far: why, and the detail.

@@ -54,7 +54,7 @@ def begin(section: str) -> None:
 
 
 def fact(section: str, value: "Dict[str, Any]", began: float) -> None:
-    send({"fact": section, "value": value, "seconds": round(time.time() - began, 6)})
+    send({"fact": section, "value": value, "seconds": round(time.monotonic() - began, 6)})
 
 
 def missing(section: str, reason: str, detail: str) -> None:
@@ -214,7 +214,7 @@ def cuda(torch: "Any") -> "Dict[str, Any]":
 
 def mapped_libraries() -> None:
     """Which shared libraries are loaded now."""
-    began = time.time()
+    began = time.monotonic()
     begin("mapped-libraries")
     path = sys.path
     sys.path = library_paths()
@@ -254,7 +254,7 @@ def examine(request: "Dict[str, Any]") -> None:
         del sys.path[0]
     # What comes of the import is seldom garbage; without the collector it is a fifth faster.
     gc.disable()
-    began = time.time()
+    began = time.monotonic()
     begin("torch-import")
     torch: "Any" = None
     try:
@@ -268,7 +268,7 @@ def examine(request: "Dict[str, Any]") -> None:
         told = described(torch)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too: whatever an import may raise
         told = failure(error)
-    told["seconds"] = round(time.time() - began, 3)
+    told["seconds"] = round(time.monotonic() - began, 3)
     told["strays"] = strays()
     sys.stderr.flush()
     fact("torch-import", told, began)
@@ -284,10 +284,10 @@ def examine(request: "Dict[str, Any]") -> None:
     elif not told["cuda"] and not told["hip"]:
         missing("torch-cuda", "not-here", "a CPU build")
     else:
-        began = time.time()
+        began = time.monotonic()
         begin("torch-cuda")
         try:
-            fact("torch-cuda", dict(cuda(torch), seconds=round(time.time() - began, 3)), began)
+            fact("torch-cuda", dict(cuda(torch), seconds=round(time.monotonic() - began, 3)), began)
         except BaseException as error:
             missing("torch-cuda", "failed", type(error).__name__ + ": " + str(error))
         # Once more: initialisation loads the driver's libraries. Said before as well, for it may hang or crash.

@@ -38,14 +38,19 @@ class Lines(object):
 
     def __init__(self, cookie: bytes = b"") -> None:
         self.cookie = cookie
-        self.rest = b""
+        self.rest = bytearray()
         self.noise = b""
 
     def feed(self, data: bytes) -> "List[Record]":
         """The records completed by `data`."""
-        *lines, self.rest = (self.rest + data).split(b"\n")
+        if b"\n" not in data:
+            self.rest += data
+            lines: "List[bytes]" = []
+        else:
+            *lines, rest = (bytes(self.rest) + data).split(b"\n")
+            self.rest = bytearray(rest)
         if len(self.rest) > LIMIT:
-            self.rest = b""
+            self.rest.clear()
         found = [self._record(line) for line in lines]
         return [record for record in found if record is not None]
 

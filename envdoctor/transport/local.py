@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -34,6 +34,8 @@ from envdoctor_patient.__main__ import main
 main(sys.argv[1])
 """
 FIRST_WORD_S = 10.0  # a Python that has not said a word by then does not start; seen on cold network file systems: 3 s
+TAIL = 16 * 1024  # bytes of its standard error that are kept
+PIECES = 64  # pieces of its output that wait to be looked at; more wait in the pipe
 GRACE_S = 0.6  # the patient ends itself at its limit; this much later it is ended
 
 
@@ -66,14 +68,24 @@ def _pynvml() -> str:
     return spec.origin or "" if spec else ""
 
 
-def _reader(pipe: IO[bytes], into: queue.Queue[bytes | None]) -> None:
+def _reader(pipe: IO[bytes], take: Callable[[bytes | None], None]) -> None:
     try:
         while data := os.read(pipe.fileno(), 1 << 16):
-            into.put(data)
+            take(data)
     except (OSError, ValueError):
         pass
     pipe.close()
-    into.put(None)
+    take(None)
+
+
+class _Tail:
+    """The end of what comes out of a pipe: a flood of it costs no memory."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def take(self, data: bytes | None) -> None:
+        self.data = (self.data + (data or b""))[-TAIL:]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -109,6 +121,25 @@ def _last_words(process: subprocess.Popen[bytes]) -> None:
             process.wait(0.2)
         except subprocess.TimeoutExpired:
             pass
+
+
+def _started(threads: list[threading.Thread]) -> bool:
+    try:
+        for thread in threads:
+            thread.start()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _leave(readers: list[threading.Thread], pieces: queue.Queue[bytes | None]) -> None:
+    # What nobody took keeps a reader from going on to the end of its pipe.
+    for _ in range(pieces.qsize()):
+        pieces.get()
+    for reader in readers:
+        # One of the patient's helpers may hold the pipe: the reader is left to itself then.
+        if reader.ident is not None:
+            reader.join(0.1)
 
 
 def examine(
@@ -148,16 +179,20 @@ def examine(
         answer.failure = f"{error.strerror or error}"
         return answer
     assert process.stdout is not None and process.stderr is not None
-    pieces: queue.Queue[bytes | None] = queue.Queue()
-    errors: queue.Queue[bytes | None] = queue.Queue()
+    pieces: queue.Queue[bytes | None] = queue.Queue(PIECES)
+    errors = _Tail()
     readers = [
         threading.Thread(target=_reader, args=each, daemon=True)
-        for each in ((process.stdout, pieces), (process.stderr, errors))
+        for each in ((process.stdout, pieces.put), (process.stderr, errors.take))
     ]
-    for reader in readers:
-        reader.start()
     lines = wire.Lines(cookie.encode())
+    silent = False
     try:
+        if not _started(readers):
+            process.stdout.close()
+            process.stderr.close()
+            answer.failure = "this process may start no threads (ulimit -u)"
+            return answer
         _collect(pieces, lines, answer, began, request.limit_s, first_word_s, on_record)
         waited_s = time.monotonic() - began
         silent = not answer.begun and not answer.missing and waited_s >= min(first_word_s, request.limit_s)
@@ -171,22 +206,12 @@ def examine(
                 pass
         if process.poll() is None:
             _end(process)
-        for reader in readers:
-            # One of its helpers may hold the pipe: the reader is left to itself then.
-            reader.join(0.1)
+        _leave(readers, pieces)
     if not answer.begun and not answer.complete and not answer.missing:
-        said = (lines.noise + b"".join(piece for piece in _taken(errors) if piece)).decode("utf-8", "replace").strip()
+        said = (lines.noise + errors.data).decode("utf-8", "replace").strip()
         told = [f"it did not say a word in {min(first_word_s, request.limit_s):g} s"] if silent else []
         answer.failure = "\n".join(told + [said[-2000:]] * bool(said)) or f"it ended with status {process.returncode}"
     return answer
-
-
-def _taken(pieces: queue.Queue[bytes | None]) -> Iterable[bytes | None]:
-    while True:
-        try:
-            yield pieces.get(timeout=0.05)
-        except queue.Empty:
-            return
 
 
 def _collect(
@@ -201,8 +226,11 @@ def _collect(
     while not answer.complete:
         heard = bool(answer.begun or answer.missing)
         until = began + (limit_s + GRACE_S if heard else min(limit_s, first_word_s))
+        left_s = until - time.monotonic()
+        if left_s <= 0:
+            return
         try:
-            piece = pieces.get(timeout=max(0.0, until - time.monotonic()))
+            piece = pieces.get(timeout=left_s)
         except queue.Empty:
             return
         if piece is None:

@@ -125,7 +125,7 @@ def test_a_helper_that_floods_the_pipes_is_not_waited_for() -> None:
 def test_several_children_are_stopped_side_by_side() -> None:
     running = [children.fork(lambda send: ignores_term(), 0.3) for _ in range(6)]
     began = time.monotonic()
-    assert list(children.follow(running, time.time() + 5)) == []
+    assert list(children.follow(running, time.monotonic() + 5)) == []
     assert time.monotonic() - began < 2
 
 
@@ -135,7 +135,7 @@ def test_helpers_in_sessions_of_their_own_end_with_it() -> None:
         send({"fact": "pid", "value": {"pid": helper.pid}})
         helper.wait()
 
-    told = list(children.follow([children.fork(starts, 1.0)], time.time() + 5))
+    told = list(children.follow([children.fork(starts, 1.0)], time.monotonic() + 5))
     pid = told[0]["value"]["pid"]
     for _ in range(100):
         # Its new parent may leave it a zombie for a moment.
@@ -152,7 +152,7 @@ def test_one_that_outlives_kill_is_named_and_left_behind(monkeypatch: pytest.Mon
     child = children.fork(lambda send: sleeps(), 0.2)
     pid = child.pid
     try:
-        assert list(children.follow([child], time.time() + 5)) == []
+        assert list(children.follow([child], time.monotonic() + 5)) == []
         assert children.outcome(child)[1].startswith("stuck in nvidia_ioctl")
     finally:
         os.kill(pid, signal.SIGKILL)
@@ -163,7 +163,7 @@ def test_patience_ends_before_the_limit() -> None:
     child = children.fork(lambda send: sleeps(), 60.0)
     child.patience_s = 3.2
     began = time.monotonic()
-    assert list(children.follow([child], time.time() + 60)) == []
+    assert list(children.follow([child], time.monotonic() + 60)) == []
     assert child.stopped == "hung"
     assert time.monotonic() - began < 8
 
@@ -174,7 +174,7 @@ def test_a_program_gets_the_records_as_descriptor_3_and_nothing_else() -> None:
     os.set_inheritable(other, True)
     child = children.execute([sys.executable, "-c", source], 10.0)
     child.printed_into = "printed"
-    told = list(children.follow([child], time.time() + 10))
+    told = list(children.follow([child], time.monotonic() + 10))
     os.close(other)
     assert told[0]["fact"] == "a"
     assert child.status == 0
@@ -184,7 +184,7 @@ def test_a_program_gets_the_records_as_descriptor_3_and_nothing_else() -> None:
 
 def test_a_program_that_is_not_there() -> None:
     child = children.execute(["/nowhere/python"], 5.0)
-    assert list(children.follow([child], time.time() + 5)) == []
+    assert list(children.follow([child], time.monotonic() + 5)) == []
     reason, detail = children.outcome(child)
     assert reason == "failed" and "FileNotFoundError" in detail
 

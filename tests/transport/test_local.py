@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from envdoctor import facts
+from envdoctor.patient import wire
 from envdoctor.transport import local
 from envdoctor.transport.target import Target
 
@@ -96,3 +99,32 @@ def test_an_interrupt_ends_the_patient_and_its_children(tmp_path: Path) -> None:
         local.examine(forever, local.Request(limit_s=30), on_record=interrupt)
     with pytest.raises(ProcessLookupError):
         os.kill(int(marker.read_text()), 0)
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_flood_is_ended_in_time_and_costs_no_memory(tmp_path: Path, stream: str) -> None:
+    flood = script(tmp_path / "python", f"while True: sys.{stream}.write('noise ' * 10000)")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.monotonic()
+    answer = local.examine(flood, local.Request(limit_s=1))
+    assert time.monotonic() - began < 3
+    assert "it did not say a word" in answer.failure
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024  # kB
+
+
+def test_a_line_without_end_is_taken_in_linear_time() -> None:
+    lines = wire.Lines(b"cookie")
+    began = time.monotonic()
+    for _ in range(4096):
+        assert lines.feed(b"x" * 65536) == []
+    assert time.monotonic() - began < 3
+    assert len(lines.rest) <= wire.LIMIT
+
+
+def test_where_no_thread_may_start_the_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    answer = local.examine(sys.executable, local.Request(limit_s=5, only=ONLY))
+    assert "may start no threads" in answer.failure
