@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import select
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +16,7 @@ from envdoctor.errors import UsageError
 from envdoctor.model import Missing, Node
 
 SCHEMA = "envdoctor/snapshot/1"
+SILENT_S = 90.0  # seconds; `--from <(ssh node envdoctor snapshot)` says nothing while the node is examined
 LARGEST = 64 * 1024 * 1024  # bytes; a full snapshot of a big machine is below one megabyte
 
 
@@ -67,15 +71,44 @@ def read(path: Path) -> Snapshot:
         UsageError: the file cannot be read, is too large, is no snapshot, or is of a newer schema.
     """
     try:
-        size = path.stat().st_size
-        if size > LARGEST:
-            raise UsageError(f"{path} is {size / 1e6:.0f} MB; no snapshot is larger than {LARGEST / 1e6:.0f} MB")
-        data = path.read_bytes()
+        data = _bytes_of(path)
     except OSError as error:
         raise UsageError(
-            f"cannot read the snapshot {path}: {error.strerror}; write one with `envdoctor snapshot -o {path}`"
+            f"cannot read the snapshot {path}: {error.strerror}; write one with `envdoctor snapshot -o FILE`"
         ) from error
+    if len(data) > LARGEST:
+        raise UsageError(f"{path} is too large; no snapshot is larger than {LARGEST / 1e6:.0f} MB")
     return parse(data, str(path))
+
+
+def _bytes_of(path: Path) -> bytes:
+    """At most LARGEST bytes of a file or a pipe, and one more; a pipe that stays silent is not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(descriptor, "rb", buffering=0) as file:
+        data = bytearray()
+        while len(data) <= LARGEST:
+            try:
+                piece = file.read(1 << 20)
+            except BlockingIOError:
+                piece = None
+            if piece == b"":
+                break
+            if piece:
+                data += piece
+            elif not select.select([file], [], [], SILENT_S)[0]:
+                raise OSError(errno.ETIMEDOUT, f"nothing comes out of this pipe in {SILENT_S:.0f} s")
+        return bytes(data)
+
+
+def _integer(digits: str) -> int:
+    """An integer of a snapshot. Raises ValueError for one that no machine counts to: arithmetic would fail on it."""
+    if len(digits) > 20:
+        raise ValueError("an integer of more than 20 digits")
+    return int(digits)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def parse(data: bytes, name: str) -> Snapshot:
@@ -85,7 +118,7 @@ def parse(data: bytes, name: str) -> Snapshot:
         UsageError: as `read`.
     """
     try:
-        document = json.loads(data)
+        document = json.loads(data, parse_int=_integer, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else "truncated or no JSON"
         raise UsageError(f"{name} is no snapshot: {what}; write one with `envdoctor snapshot -o FILE`") from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +85,11 @@ def test_deep_nesting_inside_a_fact_is_invalid() -> None:
     assert isinstance(read.sections["host"], Missing)
 
 
-def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+def test_a_huge_file_is_refused(tmp_path: Path) -> None:
     huge = tmp_path / "huge.json"
     with huge.open("wb") as file:
         file.truncate(1 << 30)
-    with pytest.raises(UsageError, match="1074 MB"):
+    with pytest.raises(UsageError, match="too large"):
         snapshot.read(huge)
 
 
@@ -118,3 +120,31 @@ def test_any_json_is_a_snapshot_or_a_usage_error(document: dict[str, Any]) -> No
 def test_a_fact_is_decoded_or_missing(name: str, value: Any) -> None:
     found = decode.fact(name, value)
     assert isinstance(found, (facts.kind(name), Missing))
+
+
+def test_numbers_that_are_none_and_integers_no_machine_counts_to_are_refused() -> None:
+    for value in ("NaN", "Infinity", "-Infinity", "1" + "0" * 400):
+        with pytest.raises(UsageError, match="is no snapshot"):
+            snapshot.parse(as_bytes(facts={"host": {"cpus": "X"}}).replace(b'"X"', value.encode()), "a.json")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name are POSIX")
+def test_what_is_no_file_is_read_with_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "SILENT_S", 0.2)
+    monkeypatch.setattr(snapshot, "LARGEST", 1 << 20)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(UsageError, match="is no snapshot"):
+        snapshot.read(fifo)  # nobody writes
+    keep = os.open(fifo, os.O_RDWR)
+    with pytest.raises(UsageError, match="nothing comes out"):
+        snapshot.read(fifo)
+    os.write(keep, as_bytes())
+    writer = os.open(fifo, os.O_WRONLY)
+    reader = threading.Timer(0.1, lambda: (os.close(keep), os.close(writer)))
+    reader.start()
+    assert snapshot.read(fifo).sections
+    with pytest.raises(UsageError, match="too large"):
+        snapshot.read(Path("/dev/zero"))
+    with pytest.raises(UsageError, match="Is a directory"):
+        snapshot.read(tmp_path)

@@ -8,23 +8,20 @@ import sys
 
 def main() -> None:
     """Entry point of the console script. Ends the process with the exit code of the contract."""
-    from envdoctor.errors import EnvdoctorError
-
+    # A process may be started with its streams closed; what would be written there is not wanted.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     try:
         code = _run()
-    except EnvdoctorError as error:
-        print(f"envdoctor: {error}", file=sys.stderr)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        print("envdoctor: interrupted", file=sys.stderr)
-        code = 130
     except BrokenPipeError:
         # The reader of a pipe (head, less) has gone; what it wanted it has.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except OSError as error:
-        print(f"envdoctor: {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
-        code = 3
+    except (Exception, KeyboardInterrupt) as error:
+        from envdoctor.cli import ending
+
+        code = ending.exit_code(error, sys.argv[1:])
+    _let_go()
     raise SystemExit(code)
 
 
@@ -34,3 +31,12 @@ def _run() -> int:
     code = run(sys.argv[1:])
     sys.stdout.flush()
     return code
+
+
+def _let_go() -> None:
+    """Have the interpreter's own last flush not fail on a stream that has failed already."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -9,6 +9,7 @@ import typer
 
 from envdoctor import __version__
 from envdoctor.cli import check, explain, listing, snapshot
+from envdoctor.cli.ending import WrongUsage
 
 # Plain help: rich's costs 60 ms and breaks lines in pipes. Exceptions are handled in envdoctor.cli.main.
 app = typer.Typer(
@@ -41,7 +42,7 @@ def _root(
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command line, return its exit code."""
+    """Run a command line, return its exit code. Raises WrongUsage for arguments that typer refuses."""
     try:
         code = app(arguments, prog_name="envdoctor", standalone_mode=False)
     except Exception as error:
@@ -50,7 +51,7 @@ def run(arguments: list[str]) -> int:
         if show is None or not hasattr(error, "exit_code"):
             raise
         show(file=sys.stderr)
-        return 2
+        raise WrongUsage(error.format_message() if hasattr(error, "format_message") else str(error)) from error
     if code == 130:
         raise KeyboardInterrupt
     return code if isinstance(code, int) else 0

@@ -81,6 +81,7 @@ def check(
     """
     began = time.monotonic()
     form = Format.json if json else form
+    options.refuse(output)
     style = options.style(form, lang, color, quiet, verbose, output is not None)
     redactor = options.redactor(redact_key)
     from envdoctor import judgement, load, render

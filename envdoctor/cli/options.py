@@ -37,6 +37,12 @@ class Colour(str, enum.Enum):
     never = "never"
 
 
+def _a_number(value: float) -> float:
+    if value != value:  # not a number: no limit refuses it
+        raise typer.BadParameter("nan is no number of seconds.")
+    return value
+
+
 PythonOption = Annotated[
     str,
     typer.Option(
@@ -59,7 +65,15 @@ VerboseOption = Annotated[
     int, typer.Option("--verbose", "-v", count=True, help="More: notes and why checks did not run; -vv also times.")
 ]
 TimeoutOption = Annotated[
-    float, typer.Option("--timeout", metavar="S", min=1.0, max=3600.0, help="Seconds the whole examination may take.")
+    float,
+    typer.Option(
+        "--timeout",
+        metavar="S",
+        min=1.0,
+        max=3600.0,
+        callback=_a_number,
+        help="Seconds the whole examination may take.",
+    ),
 ]
 QuickOption = Annotated[bool, typer.Option("--quick", help="No network, no import of torch, no pip or conda program.")]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="No network.")]
@@ -126,34 +140,62 @@ def redactor(key: Path | None) -> Redactor:
     return Redactor.of_this_user(data)
 
 
+def refuse(output: Path | None) -> None:
+    """Refuse, before anything is examined, an output that cannot be written in the end.
+
+    Raises:
+        UsageError: its folder does not exist, or it is a folder itself.
+    """
+    if output is None:
+        return
+    if os.path.isdir(output):
+        raise UsageError(f"-o {output} is a folder; name a file in it")
+    if not os.path.isdir(os.path.dirname(os.path.realpath(output))):
+        raise UsageError(f"-o {output}: there is no folder {output.parent}; make it with `mkdir -p {output.parent}`")
+
+
 def write(document: str, output: Path | None) -> None:
     """Write a document to standard output or, whole or not at all, to a file.
+
+    A link stays one, a device or pipe is written to, and a file that is there keeps its mode.
 
     Raises:
         EnvdoctorError: the file cannot be written.
     """
-    import tempfile
-
     if output is None:
         _write_all(sys.stdout, document)
         return
-    folder = output.absolute().parent
+    place = Path(os.path.realpath(output))
+    try:
+        if os.path.lexists(place) and not place.is_file():
+            with place.open("w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(document)
+        else:
+            _replace(place, document)
+    except OSError as error:
+        raise EnvdoctorError(f"cannot write {output}: {error.strerror}; nothing was changed there") from error
+
+
+def _replace(place: Path, document: str) -> None:
+    import tempfile
+
     name = ""
     try:
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=folder, prefix=f".{output.name}.", delete=False
-        ) as file:
+            "w", encoding="utf-8", errors="backslashreplace", dir=place.parent, prefix=f".{place.name[:60]}.",
+            delete=False,
+        ) as file:  # fmt: skip
             name = file.name
             file.write(document)
         # As any new file would have it, not the 0600 of temporary ones.
         mask = os.umask(0)
         os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, output)
-    except OSError as error:
+        os.chmod(name, place.stat().st_mode & 0o7777 if place.exists() else 0o666 & ~mask)
+        os.replace(name, place)
+    except BaseException:
         if name:
             Path(name).unlink(missing_ok=True)
-        raise EnvdoctorError(f"cannot write {output}: {error.strerror}; nothing was changed there") from error
+        raise
 
 
 def _write_all(stream: TextIO, document: str) -> None:

@@ -35,6 +35,7 @@ def snapshot(
     from envdoctor.transport import local
     from envdoctor.transport.target import choose
 
+    options.refuse(output)
     redactor = options.redactor(redact_key)
     request = local.Request(limit_s=timeout, quick=quick, offline=offline, port=port)
     with Progress("en", timeout, quiet) as progress:

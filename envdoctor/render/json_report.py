@@ -37,6 +37,24 @@ def document(report: Report, style: Style, redactor: Redactor) -> dict[str, Any]
     }
 
 
+def failure(said: str, exit_code: int) -> str:
+    """The document of a run that brought no report: a report without content, and `error` says why."""
+    from envdoctor.examination import MADE_BY, now
+
+    document = {
+        "schema": SCHEMA,
+        "made_by": MADE_BY,
+        "taken_at": now(),
+        "seconds": 0.0,
+        "nodes": [],
+        "findings": [],
+        "outcomes": [],
+        "tally": {"errors": 0, "warnings": 0, "notes": 0, "skipped": 0, "crashed": 0},
+        "error": {"message": said, "exit_code": exit_code},
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
 def _finding(finding: Finding, topic: str, style: Style, redactor: Redactor) -> dict[str, Any]:
     words = finding.words
     fix: dict[str, Any] | None = None

@@ -1,0 +1,84 @@
+"""How a run ends that brought no report: a sentence on standard error and, where JSON was asked for, a document."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from envdoctor.errors import EnvdoctorError, UsageError
+
+BROKE = 3
+INTERRUPTED = 130
+
+
+class WrongUsage(UsageError):
+    """Arguments that make no sense; typer has shown already what is wrong with them."""
+
+
+def exit_code(error: BaseException, arguments: list[str]) -> int:
+    """Say what ended the run and return its exit code."""
+    code = INTERRUPTED
+    if isinstance(error, EnvdoctorError):
+        code = error.exit_code
+    elif isinstance(error, Exception):
+        code = BROKE
+    said = _clean(_sentence(error))
+    if not isinstance(error, WrongUsage):
+        print(f"envdoctor: {said}", file=sys.stderr)
+    if _is_bug(error) and any(argument.startswith("-vv") for argument in arguments):
+        print(_clean("".join(traceback.format_exception(error))), file=sys.stderr)
+    if _wants_json(arguments):
+        _write_document(said, code, arguments)
+    return code
+
+
+def _is_bug(error: BaseException) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, (EnvdoctorError, OSError))
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, EnvdoctorError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the output'}: {error.strerror or error}"
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    place = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" ({os.path.basename(place[0].filename)}:{place[0].lineno})" if place else ""
+    return f"this is a bug in envdoctor: {type(error).__name__}: {error}{where}; -vv shows the traceback"
+
+
+def _clean(text: str) -> str:
+    """Without secrets and control characters: the words of other programs and of snapshots may be in it."""
+    from envdoctor.redact import Redactor
+    from envdoctor.render import clean
+
+    return clean(Redactor.of_this_user().text(text))
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    return "--json" in arguments or _option(arguments, "--format") == "json"
+
+
+def _option(arguments: list[str], *names: str) -> str:
+    """The value an option was given; "" without it. The arguments may be such as typer refuses."""
+    for place, argument in enumerate(arguments):
+        for name in names:
+            if argument == name:
+                return arguments[place + 1] if place + 1 < len(arguments) else ""
+            if argument.startswith(name + "="):
+                return argument[len(name) + 1 :]
+    return ""
+
+
+def _write_document(said: str, code: int, arguments: list[str]) -> None:
+    from envdoctor.cli import options
+    from envdoctor.render import json_report
+
+    output = _option(arguments, "-o", "--output")
+    try:
+        options.write(json_report.failure(said, code), Path(output) if output else None)
+    except (OSError, EnvdoctorError):
+        return  # the error may be that it cannot be written; standard error has said so

@@ -1,0 +1,114 @@
+"""envdoctor/cli: how runs end that bring no report, and streams that are closed or full."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from envdoctor.cli import ending, options
+from envdoctor.errors import EnvdoctorError, ExaminationError
+
+PROGRAM = [sys.executable, "-m", "envdoctor"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["check", "--json", "--from", "absent.json"], 2),
+        (["check", "--format", "json", "--no-such-option"], 2),
+        (["check", "--format=json", "--timeout", "nan"], 2),
+        (["explain", "--json", "no-such-code"], 2),
+        (["check", "--json", "--quick", "no-such-topic"], 2),
+    ],
+)
+def test_json_is_one_document_whatever_the_exit_code(arguments: list[str], code: int, tmp_path: Path) -> None:
+    done = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == code
+    document = json.loads(done.stdout)
+    assert document["schema"] == "envdoctor/report/1"
+    assert document["error"]["exit_code"] == code
+    assert document["error"]["message"] in done.stderr
+    assert document["findings"] == []
+
+
+def test_the_document_of_a_failed_run_goes_where_the_report_would(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    command = [*PROGRAM, "check", "--json", "-o", str(out), "--from", str(tmp_path / "absent.json")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "absent.json" in json.loads(out.read_text())["error"]["message"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_an_interrupt_is_130_and_still_one_document(tmp_path: Path) -> None:
+    slow = tmp_path / "python"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    command = [*PROGRAM, "check", "--json", "--python", str(slow)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert json.loads(out)["error"] == {"message": "interrupted", "exit_code": 130}
+    assert err == "envdoctor: interrupted\n"
+
+
+@pytest.mark.parametrize("closed", ["0<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error(closed: str) -> None:
+    if os.name != "posix":
+        pytest.skip("closes descriptors with a POSIX shell")
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *PROGRAM, "list", "shm"], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+def test_words_of_other_programs_cannot_steer_the_terminal_or_tell_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    error = ExaminationError("it said \x1b]0;gone\x07 \u202e http://bob:hunter22@proxy:8080/")
+    assert ending.exit_code(error, []) == 3
+    said = capsys.readouterr().err
+    assert "hunter22" not in said
+    assert said.isascii() or said.replace("\ufffd", "").isascii()
+    assert said.rstrip("\n").isprintable()
+
+
+def test_a_bug_is_3_and_names_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        {}["nothing"]  # type: ignore[misc]
+    except KeyError as error:
+        assert ending.exit_code(error, ["check"]) == 3
+        told = capsys.readouterr().err
+        assert "bug in envdoctor: KeyError: 'nothing' (test_ending.py:" in told
+        assert "Traceback" not in told
+        ending.exit_code(error, ["check", "-vv"])
+        assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_link_stays_a_link_and_a_file_keeps_its_mode(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.write_text("old")
+    real.chmod(0o600)
+    link.symlink_to("real")
+    options.write("new", link)
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+    assert stat.S_IMODE(real.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this platform")
+def test_a_device_is_written_to_and_never_replaced() -> None:
+    options.write("gone", Path("/dev/null"))
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    with pytest.raises(EnvdoctorError, match="No space left"):
+        options.write("gone", Path("/dev/full"))
+    assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
