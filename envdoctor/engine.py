@@ -68,7 +68,7 @@ def _need(parameter: str, annotation: Any, function: str) -> Need:
         kinds = [member for member in members if member not in (Missing, type(None))]
         if len(kinds) == 1 and isinstance(kinds[0], type):
             return Need(parameter, kinds[0], "judged" if Missing in members else "optional")
-    elif isinstance(annotation, type):
+    elif origin is None and isinstance(annotation, type):
         return Need(parameter, annotation, "required")
     raise TypeError(f"parameter {parameter!r} of {function} is {annotation!r}, which is no fact")
 
