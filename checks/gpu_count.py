@@ -117,7 +117,7 @@ def counts_agree(
     if gpus.source == "proc" or explain(e).code:
         return
     lost = gpu_state.lost_addresses(gpus, pci, log)
-    unlisted = _unlisted(e, gpus, set(lost))
+    unlisted = _unlisted(e, gpus, set(lost)) if host is not None else []
     if unlisted:
         held = [device.driver for device in e.devices if device.address in unlisted]
         yield GPU_COUNT_MISMATCH.found(

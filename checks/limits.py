@@ -13,6 +13,7 @@ from envdoctor.facts.kernel_log import KernelLog
 from envdoctor.facts.launch import launches, several_nodes
 from envdoctor.facts.limits import Limit, Limits
 from envdoctor.facts.rdma import Rdma
+from envdoctor.facts.several_nodes import Scale, rdma_is_meant, scale
 from envdoctor.model import Scalar
 
 TOPIC = Topic("limits", 430, Text("limits on memory and open files", "内存与打开文件数的限制"))
@@ -153,10 +154,14 @@ def _situation(host: Host | None) -> str | None:
 
 
 @check(MEMLOCK_LIMIT)
-def memlock_limit(limits: Limits, rdma: Rdma, host: Host | None) -> Iterable[Finding]:
-    """Without an active RDMA port nothing needs to lock much memory; CAP_IPC_LOCK lifts the limit."""
+def memlock_limit(limits: Limits, rdma: Rdma, host: Host | None, environment: Environment | None) -> Iterable[Finding]:
+    """Without an active RDMA port that can be opened nothing needs to lock much memory; CAP_IPC_LOCK lifts the limit.
+
+    Nothing goes over RDMA on one node, and the memory of a few gigabytes suffices for most jobs.
+    """
     soft, hard = limits.memlock_bytes.soft, limits.memlock_bytes.hard
-    if soft is None or soft >= MEMLOCK_LOW or limits.may_lock_memory or not rdma.active:
+    usable = any(device.usable for device in rdma.devices)
+    if soft is None or soft >= MEMLOCK_LOW or limits.may_lock_memory or not usable:
         return
     situation = _situation(host)
     if situation is None and hard is None:
@@ -164,7 +169,13 @@ def memlock_limit(limits: Limits, rdma: Rdma, host: Host | None) -> Iterable[Fin
     elif situation is None and host is not None and host.scheduler.kind == "slurm":
         situation = "slurm"
     finding = MEMLOCK_LIMIT.found(situation, limit_mb=soft / 1e6, ports=len(rdma.active))
-    yield finding.at(Severity.ERROR) if soft < MEMLOCK_HOPELESS else finding
+    told = scale(environment) if environment is not None else Scale()
+    if soft >= MEMLOCK_HOPELESS:
+        yield finding if told.several else finding.at(Severity.NOTE)
+    elif told.several:
+        yield finding.at(Severity.ERROR)
+    else:
+        yield finding if rdma_is_meant(told, rdma, host) else finding.at(Severity.NOTE)
 
 
 @check(TOO_MANY_OPEN_FILES)

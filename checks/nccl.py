@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
+from envdoctor.facts.host import Host
 from envdoctor.facts.nccl import NcclSettings, Setting, View, view
 from envdoctor.facts.rdma import Rdma
 from envdoctor.facts.rdma_choice import integer
-from envdoctor.facts.several_nodes import scale
+from envdoctor.facts.several_nodes import Scale, rdma_is_meant, scale
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.knowledge import nccl_variables
 from envdoctor.model import Scalar
@@ -187,13 +188,13 @@ def _evidence(setting: Setting) -> dict[str, Scalar]:
 
 
 def _leftovers(
-    seen: View, gpus: Gpus | None, rdma: Rdma | None, several: bool | None
+    seen: View, gpus: Gpus | None, rdma: Rdma | None, told: Scale, host: Host | None
 ) -> Iterable[tuple[str, str, Severity]]:
     """Variable, situation and severity. A note where the hardware that it leaves unused is not there."""
     warning, note = Severity.WARNING, Severity.NOTE
     together = gpus is None or gpus.count > 1
     peers = together and not (gpus is not None and all(NO_PEERS.search(gpu.name) for gpu in gpus.gpus))
-    fabric = rdma is not None and bool(rdma.active) and several is not False
+    fabric = rdma is not None and bool(rdma.active) and rdma_is_meant(told, rdma, host)
     get = seen.get
     if integer(get("NCCL_P2P_DISABLE"), 0) == 1:
         yield "NCCL_P2P_DISABLE", "peers", warning if peers else note
@@ -230,9 +231,10 @@ def nccl_debug_leftover(
     torch: TorchInstall | None,
     gpus: Gpus | None,
     rdma: Rdma | None,
+    host: Host | None,
 ) -> Iterable[Finding]:
     seen = view(settings, environment, torch)
-    for name, situation, severity in _leftovers(seen, gpus, rdma, scale(environment).several):
+    for name, situation, severity in _leftovers(seen, gpus, rdma, scale(environment), host):
         finding = NCCL_DEBUG_LEFTOVER.found(situation, **_evidence(seen.settings[name]))
         yield finding.at(severity).mended_by(seen.mend(name, None))
 

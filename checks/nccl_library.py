@@ -121,7 +121,8 @@ def nccl_library_conflict(
         loaded = tuple(MappedLibrary("libnccl", lib.real, lib.version) for lib in libraries.of("libnccl"))
     for library in loaded:
         at_home = library.path in (own.real, own.path)
-        if same(library.version, own_version) is True or (at_home and not library.asked):
+        # What lies in its own place is only at fault where it contradicts the package it came with.
+        if same(library.version, own_version) is True or (at_home and not (library.asked and own_version)):
             continue
         folder = os.path.dirname(library.path)
         found_through = through.get(library.path, "/proc/self/maps")

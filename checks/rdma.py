@@ -10,7 +10,7 @@ from envdoctor.facts.environment import Environment
 from envdoctor.facts.nccl import NcclSettings, View, view
 from envdoctor.facts.rdma import Gid, Port, Rdma, RdmaDevice
 from envdoctor.facts.rdma_choice import CHOOSES_GID, TakenPort, integer, named_but_idle, taken
-from envdoctor.facts.several_nodes import scale
+from envdoctor.facts.several_nodes import rdma_is_meant, scale
 from envdoctor.facts.socket_choice import release
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Scalar
@@ -163,8 +163,9 @@ def _name(device: RdmaDevice, port: Port) -> str:
 @check(IB_PORT_DOWN)
 def ib_port_down(rdma: Rdma, environment: Environment) -> Iterable[Finding]:
     """Ports that are neither active nor switched off. Unconnected second ports are usual: beside active ports of the
-    same link layer it is a warning only where all of the device's siblings of the same board are up."""
-    active = len(rdma.active)
+    same link layer it is a warning only where all of the device's siblings of the same board are up, and an adapter of
+    Ethernet that nobody trains over may stay unconnected."""
+    active, nodes = len(rdma.active), scale(environment)
     boards = Counter(device.board for device, _ in rdma.active if device.board)
     told = False
     for device in rdma.devices:
@@ -184,17 +185,19 @@ def ib_port_down(rdma: Rdma, environment: Environment) -> Iterable[Finding]:
             if waiting:
                 yield IB_PORT_DOWN.found("subnet-manager", **evidence)
             elif not active and not told:
-                severity = Severity.ERROR if scale(environment).several else Severity.WARNING
-                yield IB_PORT_DOWN.found("all", **evidence).at(severity)
+                severity = Severity.WARNING if port.link_layer == "InfiniBand" else Severity.NOTE
+                yield IB_PORT_DOWN.found("all", **evidence).at(Severity.ERROR if nodes.several else severity)
                 told = True
             elif active:
                 alike = boards[device.board] >= 2 and not any(each.active for each in device.ports)
+                alike = alike and (nodes.several is not None or rdma_is_meant(nodes, rdma))
                 yield IB_PORT_DOWN.found(**evidence).at(Severity.WARNING if alike else Severity.NOTE)
 
 
 @check(IB_RATE_DEGRADED)
-def ib_rate_degraded(rdma: Rdma) -> Iterable[Finding]:
-    """An active port slower than most active ports of the same board."""
+def ib_rate_degraded(rdma: Rdma, environment: Environment | None) -> Iterable[Finding]:
+    """An active port slower than most active ports of the same board; of a server's own network that is a note."""
+    meant = environment is None or rdma_is_meant(scale(environment), rdma)
     rates: dict[tuple[str, str], list[float]] = {}
     for device, port in rdma.active:
         if device.board and port.rate_gbps:
@@ -203,7 +206,7 @@ def ib_rate_degraded(rdma: Rdma) -> Iterable[Finding]:
         siblings = rates.get((device.board, port.link_layer), [])
         expected, count = Counter(siblings).most_common(1)[0] if siblings else (0.0, 0)
         if count >= 2 and port.rate_gbps and port.rate_gbps < expected:
-            yield IB_RATE_DEGRADED.found(
+            found = IB_RATE_DEGRADED.found(
                 port=_name(device, port),
                 device=device.name,
                 number=port.number,
@@ -212,6 +215,7 @@ def ib_rate_degraded(rdma: Rdma) -> Iterable[Finding]:
                 text=port.rate_text,
                 board=device.board,
             )
+            yield found if meant else found.at(Severity.NOTE)
 
 
 def _fault(each: TakenPort, version: int) -> str | None:

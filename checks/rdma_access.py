@@ -11,7 +11,7 @@ from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.host import Host
 from envdoctor.facts.rdma import Rdma
-from envdoctor.facts.several_nodes import scale
+from envdoctor.facts.several_nodes import rdma_is_meant, scale
 from envdoctor.model import Scalar
 
 TOPIC = Topic("rdma", 222, Text("access to RDMA hardware and GPUDirect", "RDMA 硬件访问与 GPUDirect"))
@@ -112,16 +112,22 @@ GDR_MISSING = Problem(
 )
 
 
+def _severity(rdma: Rdma, host: Host | None, environment: Environment) -> Severity:
+    return Severity.WARNING if rdma_is_meant(scale(environment), rdma, host) else Severity.NOTE
+
+
 @check(IB_DEVICE_INACCESSIBLE)
 def ib_device_inaccessible(rdma: Rdma, host: Host | None, environment: Environment) -> Iterable[Finding]:
-    """A device with an active port whose node is absent or closed to this process; on one node only a warning."""
+    """A device with an active port whose node is absent or closed to this process. On one node nobody needs it."""
     closed = [(device, port) for device, port in rdma.active if device.node_error]
     if not closed:
         return
     device, _ = closed[0]
     container = host.container if host is not None else ""
     kind = {"docker": "docker", "podman": "docker", "kubernetes": "kubernetes"}.get(container)
-    severity = Severity.ERROR if scale(environment).several else Severity.WARNING
+    severity = _severity(rdma, host, environment)
+    if scale(environment).several:
+        severity = Severity.ERROR
     evidence: dict[str, Scalar] = {
         "count": len({each.name for each, _ in closed}),
         "device": device.name,
@@ -132,11 +138,11 @@ def ib_device_inaccessible(rdma: Rdma, host: Host | None, environment: Environme
 
 
 @check(LIBIBVERBS_MISSING)
-def libibverbs_missing(rdma: Rdma, environment: Environment) -> Iterable[Finding]:
+def libibverbs_missing(rdma: Rdma, environment: Environment, host: Host | None) -> Iterable[Finding]:
     """Active ports, and the library does not load, or it loads and does not know a device that can be opened."""
     if not rdma.active:
         return
-    severity = Severity.NOTE if scale(environment).several is False else Severity.WARNING
+    severity = _severity(rdma, host, environment)
     if not rdma.libibverbs:
         if rdma.libibverbs_error:
             yield LIBIBVERBS_MISSING.found(error=rdma.libibverbs_error).at(severity)
@@ -168,5 +174,4 @@ def gdr_missing(
     if driver.open_kernel_module and new_enough:
         return
     reason = "kernel < 5.12" if driver.open_kernel_module else "proprietary kernel module"
-    severity = Severity.NOTE if scale(environment).several is False else Severity.WARNING
-    yield GDR_MISSING.found(dma_buf=reason, kernel=kernel or None).at(severity)
+    yield GDR_MISSING.found(dma_buf=reason, kernel=kernel or None).at(_severity(rdma, host, environment))

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.environment import Environment
+from envdoctor.facts.host import Host
 from envdoctor.facts.nccl import NcclSettings, view
 from envdoctor.facts.nics import Nics
 from envdoctor.facts.rdma import Rdma
 from envdoctor.facts.rdma_choice import integer, taken
-from envdoctor.facts.several_nodes import scale
+from envdoctor.facts.several_nodes import rdma_is_meant, scale
 from envdoctor.facts.socket_choice import nccl_choice
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Scalar
@@ -96,6 +97,7 @@ def slow_tcp_fallback(
     settings: NcclSettings | None,
     torch: TorchInstall | None,
     nics: Nics | None,
+    host: Host | None,
 ) -> Iterable[Finding]:
     """Active RDMA ports that NCCL may not or cannot use. On one node nothing goes over them: a note."""
     if not rdma.active:
@@ -103,7 +105,7 @@ def slow_tcp_fallback(
     seen = view(settings, environment, torch)
     device, _ = max(rdma.active, key=lambda each: each[1].rate_gbps or 0.0)
     evidence: dict[str, Scalar] = {"ports": len(rdma.active), "device": device.name, "rate": rdma.fastest_gbps}
-    severity = Severity.NOTE if scale(environment, nics).several is False else Severity.WARNING
+    severity = Severity.WARNING if rdma_is_meant(scale(environment, nics), rdma, host) else Severity.NOTE
     if (seen.get("NCCL_NET") or "").lower() == "socket":
         shown = f"NCCL_NET={seen.get('NCCL_NET')} ({seen.source('NCCL_NET')})"
         yield SLOW_TCP_FALLBACK.found(shown=shown, **evidence).at(severity).mended_by(seen.mend("NCCL_NET", None))

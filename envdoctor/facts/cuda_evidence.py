@@ -29,9 +29,10 @@ SLURM_COUNTS = (
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that can tell why. Facts that could not be had are empty ones here, `hung` names those that hung.
+    """All that can tell why. Facts that could not be had are empty ones here.
 
     Attributes:
+        hung: names of the facts that hung; unseen: of those that could not be had for another reason than absence.
         works: CUDA finds a GPU, None if nobody tried.
         code: the error number of CUDA, None without one or where none is known.
         call: who returned it.
@@ -45,6 +46,7 @@ class Evidence:
     environment: Environment
     host: Host
     hung: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
 
     @property
     def devices(self) -> tuple[PciDevice, ...]:
@@ -159,7 +161,9 @@ class Evidence:
 def evidence(*facts: object) -> Evidence:
     """The facts of a node, in any order, missing ones as `Missing` or None."""
     given = {type(fact): fact for fact in facts if fact is not None and not isinstance(fact, Missing)}
-    hung = tuple(fact.fact for fact in facts if isinstance(fact, Missing) and fact.reason == "hung")
+    missing = [fact for fact in facts if isinstance(fact, Missing)]
+    hung = tuple(fact.fact for fact in missing if fact.reason == "hung")
+    unseen = tuple(fact.fact for fact in missing if fact.reason != "not-here")
     driver, environment, host = given.get(Driver), given.get(Environment), given.get(Host)
     gpus, pci, torch, install = (given.get(kind) for kind in (Gpus, PciDevices, TorchCuda, TorchInstall))
     return Evidence(
@@ -171,4 +175,5 @@ def evidence(*facts: object) -> Evidence:
         environment if isinstance(environment, Environment) else Environment(),
         host if isinstance(host, Host) else Host(),
         hung,
+        unseen,
     )

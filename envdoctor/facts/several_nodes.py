@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from envdoctor.facts.environment import Environment
+from envdoctor.facts.host import Host
 from envdoctor.facts.launch import Launch, launches
 from envdoctor.facts.names import NameResolution
 from envdoctor.facts.nics import Nics
+from envdoctor.facts.rdma import Rdma
 
+# So many active ports of one board on a node are the rails of a fabric for GPUs, not the server's network.
+RAILS = 4
 SHOWING = ("nodes", "hosts", "world_size", "local_world_size")
 
 
@@ -48,3 +53,17 @@ def scale(environment: Environment, nics: Nics | None = None, resolution: NameRe
     if master in ("localhost", "127.0.0.1", "::1"):
         return Scale(False, f"MASTER_ADDR={master}")
     return Scale()
+
+
+def rdma_is_meant(told: Scale, rdma: Rdma, host: Host | None = None) -> bool:
+    """Whether data is to go over RDMA: several nodes take part, or nothing tells and the fabric was built for it.
+
+    The Ethernet adapters of any server, and of many virtual machines, offer RDMA that nobody asked for; and a container
+    sees the adapters of its machine whether or not it was given them.
+    """
+    if told.several is not None:
+        return told.several
+    if host is not None and host.container and not any(device.usable for device in rdma.devices):
+        return False
+    rails = Counter(device.board for device, _ in rdma.active if device.board)
+    return any(port.link_layer != "Ethernet" for _, port in rdma.active) or max(rails.values(), default=0) >= RAILS

@@ -53,7 +53,7 @@ def _wsl(e: Evidence) -> Cause | None:
         "error": driver.cuda_init,
         "text": driver.nvml_error_text or driver.cuda_init_name or driver.libcuda_error,
     }
-    if not e.host.wsl or e.works:
+    if not e.host.wsl or e.works or "driver" in e.unseen:
         return None
     if e.host.wsl == 1:
         return Cause("wsl-driver", "wsl1", values) if e.cuda_build else None
@@ -101,7 +101,7 @@ def _no_module(e: Evidence) -> Cause | None:
 def _container(e: Evidence) -> Cause | None:
     """The machine has a driver and a GPU; the container was not given them."""
     driver, kind = e.driver, e.host.container
-    if not kind or e.host.wsl or e.works or not e.has_gpu:
+    if not kind or e.host.wsl or e.works or not e.has_gpu or "driver" in e.unseen:
         return None
     visible = e.environment.get("NVIDIA_VISIBLE_DEVICES")
     values: dict[str, Scalar] = {

@@ -47,6 +47,7 @@ REJECTED = KernelLog(entries=(KernelMessage("module-rejected", text="Key was rej
 WSL_LIBCUDA = "/usr/lib/wsl/lib/libcuda.so.1"
 UNTRIED = driver(1, cuda_init=None, cuda_devices=None)
 IN_COMPAT = {"libcuda": "/usr/local/cuda/compat/libcuda.so.1", "libcuda_origin": "compat"}
+SLOW = Missing("driver", "slow", "not seen in time")
 IN_WSL = Driver(release="581.42", libcuda=WSL_LIBCUDA, libcuda_origin="wsl", cuda_init=0, cuda_devices=1)
 
 
@@ -102,6 +103,7 @@ CASES = [
     Case("compat libcuda that is allowed", swap(HGX, driver(libcuda_origin="compat", libcuda_release="590.44.01"))),
     Case("WSL 2 as it should be", (IN_WSL, gpus(geforce(pci="")), PciDevices(), CUDA_TORCH, WSL)),
     Case("WSL 2 without libcuda", (NO_DRIVER, NO_GPUS, PciDevices(), CUDA_TORCH, WSL), {"wsl-driver": "warning"}),
+    Case("WSL 2, and the driver was not seen in time", (SLOW, NO_GPUS, PciDevices(), CUDA_TORCH, WSL)),
     Case("WSL 2, and nobody wants CUDA", (NO_DRIVER, NO_GPUS, PciDevices(), WSL)),
     Case("WSL 2 with a Linux driver inside",
          (fails(100, 1, kernel_release="", release=""), NO_GPUS, CUDA_TORCH, WSL), {"wsl-driver": "error"}),

@@ -10,6 +10,7 @@ import pytest
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.kernel_log import KernelLog, KernelMessage
 from envdoctor.facts.pci import PciDevices
+from envdoctor.model import Missing
 from envdoctor.testing import Case, topic_file
 from tests import CHECKS
 from tests.checks.gpu_machines import (
@@ -63,6 +64,8 @@ def nodes(count: int, **changes: Any) -> Driver:
 
 
 ALL_NODES = driver(8).device_nodes
+UNSEEN = ("driver", "gpu", "torch-cuda")
+
 CASES = [
     Case("eight H100", HGX),
     Case("a workstation", WORKSTATION),
@@ -83,6 +86,7 @@ CASES = [
     Case("the same, seen by the device nodes", container("docker", fails(100, denied_nodes=ALL_NODES)), OUTSIDE),
     Case("a container for the CPU", container("docker", CPU_TORCH), {"gpu-not-in-container": "note"}),
     Case("a container with its GPUs", swap(HGX, DOCKER)),
+    Case("a container whose driver was not seen in time", swap(HGX, DOCKER, *(Missing(n, "slow") for n in UNSEEN))),
     Case("a container with two of eight GPUs", swap(HGX, driver(2), gpus(*EIGHT[:2]), DOCKER)),
     Case("a container whose GPUs NVML lists, device nodes unread",
          swap(HGX, driver(device_nodes=(), cuda_init=None, cuda_devices=None), DOCKER)),

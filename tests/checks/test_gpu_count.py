@@ -6,6 +6,7 @@ import pytest
 
 from envdoctor.facts.kernel_log import KernelLog, KernelMessage
 from envdoctor.facts.pci import PciDevices
+from envdoctor.model import Missing
 from envdoctor.testing import Case, topic_file
 from tests import CHECKS
 from tests.checks.gpu_machines import (
@@ -49,6 +50,7 @@ CASES = [
     Case("so that CUDA fails", swap(HGX, fails(999), gpus(*SEVEN, LOST)), OFF),
     Case("NVML does not list it any more", swap(HGX, driver(7), gpus(*SEVEN), XID79), OFF),
     Case("the bus shows it", swap(HGX, driver(7), gpus(*SEVEN), bus(8, responds=None), FELL), OFF),
+    Case("a machine or a part of it: nothing tells", swap(HGX, driver(4), gpus(*EIGHT[:4]), Missing("host", "failed"))),
     Case("the bus alone shows it", (bus(1, responds=False), NO_GPUS), OFF),
     Case("it came back", swap(HGX, XID79)),
     Case("one is missing in NVML", swap(HGX, driver(7), gpus(*SEVEN)), FEWER),

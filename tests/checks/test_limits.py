@@ -17,12 +17,15 @@ FILE = CHECKS / "limits.py"
 GIB = 1 << 30
 
 INFINIBAND = Rdma((RdmaDevice("mlx5_0", ports=(Port(),)),))
+CLOSED = Rdma((RdmaDevice("mlx5_0", ports=(Port(),), node_error="absent"),))
+ROCE = Rdma((RdmaDevice("mlx5_0", ports=(Port(link_layer="Ethernet"),)),))
 UNUSED = Rdma((RdmaDevice("mlx5_0", ports=(Port(state="DOWN"),)),))
 ETHERNET = Missing("rdma", "not-here")
 UBUNTU = Limit(1024, 1048576)
 ENDLESS = Limit()
 METAL = Host()
 DOCKER = Host(container="docker", memory_limit_bytes=8 * GIB)
+ONE_NODE = Environment({"NODE_RANK": "0", "NNODES": "1"})
 TWO_NODES = Environment({"NODE_RANK": "0", "NNODES": "2"})
 
 
@@ -42,17 +45,34 @@ CASES = [
     Case("8 MiB of locked memory, and no RDMA", (locked(8 << 20), ETHERNET, METAL)),
     Case("8 MiB, and the adapter is not connected", (locked(8 << 20), UNUSED, METAL)),
     Case("8 MiB, and CAP_IPC_LOCK", (locked(8 << 20, capable=True), INFINIBAND, METAL)),
-    Case("systemd's 8 MiB", (locked(8 << 20), INFINIBAND, METAL), {"memlock-limit": "error"}),
-    Case("64 KiB of which a user may take more", (locked(65536, None), INFINIBAND, METAL), {"memlock-limit": "error"}),
-    Case("an eighth of the memory", (locked(8 * GIB, 8 * GIB), INFINIBAND, METAL), {"memlock-limit": "warning"}),
-    Case("64 KiB in docker", (locked(65536), INFINIBAND, DOCKER), {"memlock-limit": "error"}),
-    Case("64 KiB in a pod", (locked(65536), INFINIBAND, Host(container="kubernetes")), {"memlock-limit": "error"}),
+    Case("systemd's 8 MiB", (locked(8 << 20), INFINIBAND, METAL, TWO_NODES), {"memlock-limit": "error"}),
     Case(
-        "64 KiB in a job of Slurm",
-        (locked(65536), INFINIBAND, Host(scheduler=Scheduler("slurm", "1", ""))),
+        "64 KiB of which a user may take more",
+        (locked(65536, None), INFINIBAND, METAL, TWO_NODES),
         {"memlock-limit": "error"},
     ),
-    Case("host unknown", (locked(8 << 20), INFINIBAND, Missing("host", "failed")), {"memlock-limit": "error"}),
+    Case(
+        "an eighth of the memory",
+        (locked(8 * GIB, 8 * GIB), INFINIBAND, METAL, TWO_NODES),
+        {"memlock-limit": "warning"},
+    ),
+    Case("64 KiB in docker", (locked(65536), INFINIBAND, DOCKER, TWO_NODES), {"memlock-limit": "error"}),
+    Case(
+        "64 KiB in a pod",
+        (locked(65536), INFINIBAND, Host(container="kubernetes"), TWO_NODES),
+        {"memlock-limit": "error"},
+    ),
+    Case(
+        "64 KiB in a job of Slurm",
+        (locked(65536), INFINIBAND, Host(scheduler=Scheduler("slurm", "1", "")), TWO_NODES),
+        {"memlock-limit": "error"},
+    ),
+    Case("host unknown", (locked(8 << 20), INFINIBAND, Missing("host", "failed")), {"memlock-limit": "warning"}),
+    Case("8 MiB, nothing tells of nodes", (locked(8 << 20), INFINIBAND, METAL), {"memlock-limit": "warning"}),
+    Case("8 MiB on one node", (locked(8 << 20), INFINIBAND, METAL, ONE_NODE), {"memlock-limit": "note"}),
+    Case("8 MiB, and a server's Ethernet", (locked(8 << 20), ROCE, METAL), {"memlock-limit": "note"}),
+    Case("an eighth of the memory, nothing tells of nodes", (locked(8 * GIB), INFINIBAND), {"memlock-limit": "note"}),
+    Case("64 KiB, and the adapters are closed to the container", (locked(65536), CLOSED, DOCKER, TWO_NODES)),
     Case("what Ubuntu gives", (Limits(open_files=UBUNTU), METAL, Environment()), {"too-many-open-files": "note"}),
     Case(
         "what Ubuntu gives, for two nodes",

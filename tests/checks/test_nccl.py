@@ -70,6 +70,11 @@ CASES = [
     Case("no shared memory", (env(NCCL_SHM_DISABLE="1"), H100), {LEFT: "warning"}),
     Case("no shared memory with one GPU", (env(NCCL_SHM_DISABLE="1"), ONE), {LEFT: "note"}),
     Case("no InfiniBand though it is there", (job(NCCL_IB_DISABLE="1"), IB), {LEFT: "warning"}),
+    Case(
+        "a server's Ethernet, no job",
+        (env(NCCL_IB_DISABLE="1"), Rdma((RdmaDevice("mlx5_0", (Port(link_layer="Ethernet"),)),))),
+        {LEFT: "note"},
+    ),
     Case("no InfiniBand on one node", (with_variables(EIGHT, NCCL_IB_DISABLE="1"), IB), {LEFT: "note"}),
     Case("no InfiniBand where there is none", (job(NCCL_IB_DISABLE="1"),), {LEFT: "note"}),
     Case("sockets by name", (job(NCCL_NET="Socket"), IB), {LEFT: "warning"}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from envdoctor import engine
@@ -98,6 +100,10 @@ CASES = [
             NOT_IMPORTED,
             NOT_MAPPED,
         ),
+    ),
+    Case(
+        "torch's own, whose release is not known from outside",
+        (replace(HEALTHY, copies=(replace(COPY, version=""),)), TORCH, Packages(), IMPORTED, mapped(WHEEL, "2.27.3")),
     ),
     Case("a torch without a copy of its own", (Libraries(), TORCH, PACKAGES, IMPORTED, mapped(SYSTEM, "2.18.3"))),
     Case(

@@ -39,6 +39,12 @@ def roce(*gids: Gid) -> Rdma:
     return Rdma((RdmaDevice("mlx5_0", (Port(1, link_layer="Ethernet", rate_gbps=100.0, gids=gids),)),))
 
 
+def ethernet(healthy: int, state: str, rate: float = 100.0) -> Rdma:
+    """So many Ethernet adapters of 100 Gb/s, and another of the same board."""
+    others = tuple(ib(number, rate=100.0, link_layer="Ethernet") for number in range(healthy))
+    return Rdma((*others, ib(healthy, state, rate, link_layer="Ethernet")))
+
+
 EIGHT_RAILS = Rdma(tuple(ib(n) for n in range(8)))
 TWELVE = Rdma(tuple(ib(n) for n in range(12)))
 
@@ -57,6 +63,11 @@ CASES = [
     ),
     Case("nothing up, two nodes", (Rdma((ib(0, "DOWN"), ib(1, "DOWN"))), SIXTEEN), {DOWN: "error"}),
     Case("nothing up, one node", (Rdma((ib(0, "DOWN"),)), EIGHT), {DOWN: "warning"}),
+    Case("an unconnected Ethernet adapter", (ethernet(0, "DOWN"), NOTHING), {DOWN: "note"}),
+    Case("the same, two nodes", (ethernet(0, "DOWN"), SIXTEEN), {DOWN: "error"}),
+    Case("one of three Ethernet adapters is unconnected", (ethernet(2, "DOWN"), NOTHING), {DOWN: "note"}),
+    Case("one of five rails of Ethernet is down", (ethernet(4, "DOWN"), NOTHING), {DOWN: "warning"}),
+    Case("one of three Ethernet adapters is slower", (ethernet(2, "ACTIVE", 10.0), NOTHING), {RATE: "note"}),
     Case("no subnet manager", (Rdma((ib(0, "INIT"),)), SIXTEEN), {DOWN: "warning"}),
     Case("a state that cannot be read", (Rdma((ib(0, ""),)), SIXTEEN)),
     Case("one rail at half rate", (Rdma((*EIGHT_RAILS.devices[:7], ib(7, rate=200.0))), SIXTEEN), {RATE: "warning"}),

@@ -34,6 +34,12 @@ CLOSED_DRIVER = Driver(kernel_release="535.104.05")
 OPEN_DRIVER = Driver(kernel_release="570.86.15", open_kernel_module=True)
 LINUX = Host(kernel="6.8.0-45-generic")
 
+
+def ethernet(rdma: Rdma) -> Rdma:
+    (device,) = rdma.devices
+    return replace(rdma, devices=(replace(device, ports=(replace(PORT, link_layer="Ethernet"),)),))
+
+
 CASES = [
     Case("all is there", (GOOD, SIXTEEN, LINUX, H100, CLOSED_DRIVER)),
     Case("no RDMA", (Missing("rdma", "not-here"), SIXTEEN, LINUX, H100, CLOSED_DRIVER)),
@@ -41,6 +47,20 @@ CASES = [
     Case("nodes closed to the pod", (DENIED, SIXTEEN, Host(container="kubernetes")), {CLOSED: "error"}),
     Case("nodes absent on the host", (SHUT, SIXTEEN, LINUX), {CLOSED: "error"}),
     Case("nodes absent, no job", (SHUT, NOTHING), {CLOSED: "warning"}),
+    Case("not given to the container, no job", (SHUT, NOTHING, Host(container="docker")), {CLOSED: "note"}),
+    Case("not given to the container, one node", (SHUT, EIGHT, Host(container="docker")), {CLOSED: "note"}),
+    Case("a server's Ethernet, no job", (ethernet(SHUT), NOTHING, LINUX), {CLOSED: "note"}),
+    Case("a server's Ethernet without libibverbs, no job", (ethernet(NO_LIBRARY), NOTHING, LINUX), {LIBRARY: "note"}),
+    Case(
+        "a server's Ethernet without peer memory, no job",
+        (ethernet(NO_PEER), NOTHING, LINUX, H100, CLOSED_DRIVER),
+        {GDR: "note"},
+    ),
+    Case(
+        "given to the container, no job",
+        (NO_PEER, NOTHING, Host("linux", container="docker"), H100, CLOSED_DRIVER),
+        {GDR: "warning"},
+    ),
     Case(
         "nodes absent of a port that is down anyway",
         (Rdma((RdmaDevice("mlx5_0", (replace(PORT, state="DOWN"),), node_error="absent"),)), SIXTEEN),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from envdoctor import engine
+from envdoctor.facts.host import Host
 from envdoctor.facts.nccl import NcclSettings, Tried
 from envdoctor.facts.nics import Nic, Nics
 from envdoctor.facts.rdma import Port, Rdma, RdmaDevice
@@ -19,6 +20,7 @@ FILE = CHECKS / "transport.py"
 SLOW, SINGLE = "slow-tcp-fallback", "nccl-single-socket"
 PORT = Port(1, rate_gbps=400.0)
 IB = Rdma((RdmaDevice("mlx5_0", (PORT,)), RdmaDevice("mlx5_1", (replace(PORT, state="DOWN"),))))
+ROCE = Rdma((RdmaDevice("mlx5_0", (replace(PORT, link_layer="Ethernet"),)),))
 SHUT = Rdma((RdmaDevice("mlx5_0", (PORT,), node="/dev/infiniband/uverbs0", node_error="absent"),))
 EFA = Rdma((RdmaDevice("rdmap0s6", (replace(PORT, link_layer="Unspecified"),), driver="efa"),))
 NO_RDMA = Missing("rdma", "not-here", "/sys/class/infiniband is absent")
@@ -37,6 +39,13 @@ CASES = [
     Case("InfiniBand in use", (PLAIN, IB, SIXTEEN)),
     Case("switched off", (PLAIN, IB, with_variables(SIXTEEN, NCCL_IB_DISABLE="1")), {SLOW: "warning"}),
     Case("switched off on one node", (PLAIN, IB, with_variables(EIGHT, NCCL_IB_DISABLE="1")), {SLOW: "note"}),
+    Case("switched off, no job", (PLAIN, IB, with_variables(NOTHING, NCCL_IB_DISABLE="1")), {SLOW: "warning"}),
+    Case(
+        "switched off on a server's Ethernet, no job",
+        (PLAIN, ROCE, with_variables(NCCL_IB_DISABLE="1")),
+        {SLOW: "note"},
+    ),
+    Case("not given to the container, no job", (PLAIN, SHUT, NOTHING, Host(container="kubernetes")), {SLOW: "note"}),
     Case("a word that NCCL reads as 0", (PLAIN, IB, with_variables(SIXTEEN, NCCL_IB_DISABLE="true"))),
     Case("sockets by name", (PLAIN, IB, with_variables(SIXTEEN, NCCL_NET="Socket")), {SLOW: "warning"}),
     Case("devices that do not open", (PLAIN, SHUT, SIXTEEN), {SLOW: "warning"}),
