@@ -14,22 +14,50 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
+# All patterns take time in proportion to the text, whatever is in it: a snapshot may come from anywhere.
+#
 # user:password@ of any URL, as RFC 3986 has it; a password may hold every character but / ? # and white space.
-USERINFO = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^/?#\s\"'<>]*)@")
+USERINFO = re.compile(r"(?P<name>://)(?P<value>[^/?#\s\"'<>]*)(?=@)")
+# People write such a password unquoted all the same; what looks like a port is none.
+ODD_USERINFO = re.compile(
+    r"(?P<name>://)(?P<value>[^/?#\s\"'<>:@]{0,128}:(?!\d{1,5}[/?#])[^\s\"'<>]{0,256})(?=@[\w\[])"
+)
+# Proxies are often set without a scheme: user:password@proxy:3128. A digest of a container image is no host.
+BARE_USERINFO = re.compile(
+    r"(?<![\w@/:.%+*-])(?P<name>)(?P<value>[\w.%+-]{1,64}:(?![/\\])[^\s@\"'<>,;]{1,256})(?=@(?!sha\d+:)[\w\[])"
+)
+# A text that was cut within a password shows its beginning; a port at the end is none.
+CUT_USERINFO = re.compile(r"(?P<name>://)(?P<value>[^/?#\s\"'<>:@]{1,128}:(?!\d{0,5}$)[^/?#\s@:\]]{1,256})$")
+USERINFOS = (USERINFO, ODD_USERINFO, BARE_USERINFO)
 TOKENS = re.compile(
     r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{16,}"
     r"|pypi-[A-Za-z0-9_-]{16,}|sk-[A-Za-z0-9_-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}"
-    r"|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*)"
+    r"|eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]*)"
 )
+WORDS = r"(?:token|secret|passw(?:or)?d|passphrase|credential|api[_-]?key|access[_-]?key|auth[_-]?key|private[_-]?key)"
+SECRET_NAME = re.compile(WORDS, re.I)
 NAMED = re.compile(
-    r"(?P<name>\b[A-Za-z0-9_.-]*(?:token|secret|passw(?:or)?d|passwd|credential|api[_-]?key|access[_-]?key|auth[_-]?key|private[_-]?key)"
-    r"(?:s|_[A-Za-z0-9_]*)?[\"']?\s*[=:]\s*[\"']?)(?P<value>[^\s\"'&,;}]+)",
+    rf"(?<![A-Za-z0-9_.-])(?P<name>[A-Za-z0-9_.-]*{WORDS}"
+    r"(?:s|_[A-Za-z0-9_]{0,40})?[\"']?\s{0,8}[=:]\s{0,8}[\"']?)(?P<value>[^\s\"'&,;}]+)",
+    re.I,
+)
+OPTION = re.compile(rf"(?P<name>--[a-z-]{{0,32}}{WORDS}\s+)(?P<value>[^\s\"'-][^\s\"']*)", re.I)
+QUERY = re.compile(
+    r"(?P<name>[?&;](?:sig|signature|key|auth|pwd|pass|jwt|x-amz-[a-z-]{1,32}|x-goog-[a-z-]{1,32})=)(?P<value>[^\s\"'&#;]+)",
     re.I,
 )
 # conda's token channels: https://conda.example/t/TOKEN/channel.
 CONDA_TOKEN = re.compile(r"(?P<name>/t/)(?P<value>[A-Za-z0-9_-]{6,})(?=/)")
-BEARER = re.compile(r"(?P<name>\b(?:bearer|basic)\s+)(?P<value>[A-Za-z0-9._~+/=-]{8,})", re.I)
-KEY_PATH = re.compile(r"(?:/[\w.@+-]+)*/(?:\.ssh/[\w.@+-]+|[\w.@+-]+\.(?:pem|key|p12|pfx))(?![\w.])")
+BEARER = re.compile(r"(?P<name>\bbearer\s{1,8})(?P<value>[A-Za-z0-9._~+/=-]{8,})", re.I)
+# "basic" is a word as well: what follows it as a credential is base64 and no word.
+BASIC = re.compile(r"(?P<name>\b[Bb](?i:asic)\s{1,8})(?=[a-z]*[A-Z0-9+/=])(?P<value>[A-Za-z0-9+/]{6,}={0,2})")
+HEADER = re.compile(
+    r"(?P<name>authorization[\"']?\s{0,8}[=:]\s{0,8}[\"']?(?:[a-z]+\s+)?)(?P<value>[^\s\"',]{4,})", re.I
+)
+NAMES = (NAMED, OPTION, QUERY, CONDA_TOKEN, HEADER, BEARER, BASIC)
+PATH = re.compile(r"(?:/[\w.@+-]+)+")
+KEY_FILE = re.compile(r"/\.ssh/[\w.@+-]|[\w@+-]\.(?:pem|key|p12|pfx)$")
+MOST_LEARNT = 2000  # secrets and user names; those of a hostile snapshot could be a million
 # Names that everyone has, or that are words: replacing them would hide nothing and garble the text.
 COMMON_USERS = frozenset(
     {"root", "user", "users", "ubuntu", "admin", "test", "home", "debian", "centos", "ec2-user", "opc", "nobody"}
@@ -80,16 +108,20 @@ class Redactor:
                 self._walk_users(item)
 
     def _learn_user(self, user: str) -> None:
-        if len(user) >= 3 and user not in COMMON_USERS:
+        if len(user) >= 3 and user not in COMMON_USERS and len(self._users) < MOST_LEARNT:
             self._users.add(user)
 
     def _learn_text(self, text: str) -> None:
-        if "://" in text and "@" in text:
-            for match in USERINFO.finditer(text):
-                # The user's part alone may be a plain word such as "git"; a password never is.
-                user, _, password = match["userinfo"].partition(":")
+        if "@" not in text:
+            return
+        for pattern in USERINFOS:
+            for match in pattern.finditer(text):
+                # The user's part alone may be a plain word such as "git"; a password never is. Without a scheme it
+                # may be no password at all: what is short is not looked for elsewhere.
+                user, _, password = match["value"].partition(":")
+                least = 6 if pattern is BARE_USERINFO else 3
                 for secret in (password, _unquoted(password)) if password else (user,) if len(user) >= 12 else ():
-                    if len(secret) >= 3:
+                    if len(secret) >= least and "***" not in secret and len(self._secrets) < MOST_LEARNT:
                         self._secrets.add(secret)
                         self._pattern = None
 
@@ -113,11 +145,14 @@ class Redactor:
                 self._pattern = re.compile("|".join(re.escape(secret) for secret in longest_first))
             text = self._pattern.sub(lambda match: self.token(match[0]), text)
         if "@" in text:
-            text = USERINFO.sub(lambda match: f"{match['scheme']}{self._once(match['userinfo'])}@", text)
+            for pattern in USERINFOS:
+                text = pattern.sub(self._hidden, text)
+        if "://" in text:
+            text = CUT_USERINFO.sub(self._hidden, text)
         text = TOKENS.sub(lambda match: self.token(match[0]), text)
-        for pattern in (NAMED, CONDA_TOKEN, BEARER):
-            text = pattern.sub(lambda match: f"{match['name']}{self._once(match['value'])}", text)
-        text = KEY_PATH.sub(lambda match: self.token(match[0]), text)
+        for pattern in NAMES:
+            text = pattern.sub(self._hidden, text)
+        text = PATH.sub(self._path, text)
         if self._home:
             text = re.sub(rf"{re.escape(self._home)}(?=[/\s\"':,;)]|$)", "~", text)
         for user in self._users:
@@ -125,18 +160,26 @@ class Redactor:
                 text = re.sub(rf"(?<![\w-]){re.escape(user)}(?![\w-])", self.token(user), text)
         return text
 
-    def _once(self, value: str) -> str:
-        return value if "***" in value else self.token(value)
+    def _hidden(self, match: re.Match[str]) -> str:
+        return match["name"] + (match["value"] if "***" in match["value"] else self.token(match["value"]))
+
+    def _path(self, match: re.Match[str]) -> str:
+        path = match[0].rstrip(".")
+        return self.token(path) + match[0][len(path) :] if KEY_FILE.search(path) else match[0]
 
     def value(self, value: Any) -> Any:
         """A JSON value without its secrets, keys included."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
-            return {self.text(str(key)): self.value(item) for key, item in value.items()}
+            return {self.text(str(key)): self._item(str(key), item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.value(item) for item in value]
         return value
+
+    def _item(self, key: str, item: Any) -> Any:
+        secret = isinstance(item, str) and item and "***" not in item and SECRET_NAME.search(key)
+        return self.token(item) if secret else self.value(item)
 
 
 def _unquoted(text: str) -> str:

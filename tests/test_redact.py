@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +31,19 @@ def redactor(**who: str) -> Redactor:
         "https://x.example/simple?token=s3cr3tword&a=1",
         "AWS_SECRET_ACCESS_KEY=s3cr3tword",
         "https://conda.example/t/s3cr3tword/forge",
+        "http://bob:s3cr3t/word#s3cr3tword@proxy.example:8080/x",
+        "http://bob:?s3cr3tword@proxy.example:8080",
+        "bob:s3cr3tword@proxy.example:3128",
+        "proxy=bob:s3cr3t/#s3cr3tword@10.0.0.1:3128",
+        "http_proxy: 'bob:s3cr3tword@[fe80::1]:3128'",
+        "ERROR: could not reach http://bob:s3cr3tword",
+        "https://blob.example/wheel.whl?sv=1&sig=s3cr3tword%3D",
+        "https://s3.example/a?X-Amz-Signature=s3cr3tword&X-Amz-Date=2026",
+        "authorization: Digest s3cr3tword",
+        "Proxy-Authorization: Basic s3cr3tword",
+        "curl -H 'Basic s3cr3tword=='",
+        "twine upload --password s3cr3tword",
+        "{'password': 's3cr3tword'}",
     ],
 )
 def test_secrets_go(text: str) -> None:
@@ -51,6 +66,12 @@ def test_known_tokens_go_wherever_they_stand(token: str) -> None:
         "nvidia-nccl-cu12==2.26.2",
         "MASTER_PORT=29500, key: value",
         "/opt/envs/train/bin/python",
+        "http://proxy.example:8080 and http://[::1]:29500",
+        "http://mirror.example:8080/simple/@scope",
+        "registry.example/torch:2.7@sha256:abcdef",
+        "/usr/bin:/opt/homebrew/opt/python@3.11/bin",
+        "basic installation, bearer of",
+        "PATH=/usr/local/cuda/bin:/usr/bin",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
@@ -111,3 +132,34 @@ def test_any_password_in_a_url_goes(secret: str) -> None:
 def test_redacting_twice_changes_nothing() -> None:
     once = redactor().text("https://bob:s3cr3tword@a.example HF_TOKEN=s3cr3tword")
     assert redactor().text(once) == once
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["a-", "token_", "://a:", "/a", "a.b:", "--password ", "secret ", "Bearer ", "eyJaaaaaaaaaaa.", "x@y:", "?sig=&"],
+)
+def test_hostile_text_takes_time_in_proportion(unit: str) -> None:
+    text = unit * (200_000 // len(unit))
+    began = time.monotonic()
+    one = redactor(home="/home/alice", user="alice")
+    one.learn(text)
+    one.text(text + "@")
+    assert time.monotonic() - began < 3
+
+
+def test_a_million_names_and_passwords_do_not_stall_it() -> None:
+    one = redactor()
+    one.learn([{"user": f"user{n}", "url": f"http://u:password{n}@h"} for n in range(20_000)])
+    began = time.monotonic()
+    for _ in range(200):
+        one.text("nothing of anybody " * 20)
+    assert time.monotonic() - began < 3
+    assert "password19999" not in one.text("http://u:password19999@h")
+
+
+def test_a_value_under_the_name_of_a_secret_goes() -> None:
+    assert redactor().value({"pip_password": "s3cr3tword", "secret": ["HF_TOKEN"], "tokens": 3}) == {
+        "pip_password": redactor().token("s3cr3tword"),
+        "secret": ["HF_TOKEN"],
+        "tokens": 3,
+    }

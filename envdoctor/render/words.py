@@ -30,12 +30,13 @@ def why_missing(missing: Missing, language: Language, redactor: Redactor) -> str
     reason = REASONS.get(missing.reason)
     said = reason.say(language) if reason else missing.reason
     lines = [line for line in missing.detail.splitlines() if line.strip()]
-    detail = lines[0].strip()[:160] if lines else ""
+    # Cut once the secrets are out of it: half a secret would not be known for one.
+    detail = redactor.text(lines[0].strip())[:160] if lines else ""
     # What is absent is named by the detail; "rdma: not on this machine" before it would say it twice.
     if missing.reason == "not-here" and detail:
-        return clean(redactor.text(detail))
-    whole = f"{missing.fact}: {said}" + (f" ({detail})" if detail else "")
-    return clean(redactor.text(whole))
+        return clean(detail)
+    whole = redactor.text(f"{missing.fact}: {said}") + (f" ({detail})" if detail else "")
+    return clean(whole)
 
 
 def sentence(text: Text | None, finding: Finding, language: Language, redactor: Redactor) -> str:
