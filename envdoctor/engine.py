@@ -218,6 +218,8 @@ def _summary_line(file: TopicFile, topic: Topic, facts: Facts) -> TopicLine:
         try:
             arguments = _arguments(needs(file.summary.line), facts)
             said = None if isinstance(arguments, Missing) else file.summary.line(*arguments)
+            if said is not None:
+                said[0].say("en", said[1])  # a value that does not fit its hole shows here
         except Exception:
             # A summary is an adornment; the checks below it still speak.
             said = None

@@ -60,7 +60,14 @@ def nearest(name: str, loaded: Loaded) -> str:
 def facts_of(file: TopicFile) -> set[type]:
     """The fact types that the checks and the summary of a file look at."""
     functions = [check.judge for check in file.checks] + ([file.summary.line] if file.summary else [])
-    return {need.fact for function in functions for need in engine.needs(function)}
+    found: set[type] = set()
+    for function in functions:
+        try:
+            found |= {need.fact for need in engine.needs(function)}
+        except Exception:
+            # A signature that says no facts: the check's own outcome tells what is wrong with it.
+            continue
+    return found
 
 
 def _told_apart(snapshots: Sequence[Snapshot]) -> list[Snapshot]:

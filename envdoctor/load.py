@@ -50,7 +50,11 @@ def bundled() -> Path:
 def users_own() -> Path:
     """Where a user keeps checks of their own."""
     base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(base).expanduser() / "envdoctor" / "checks"
+    return Path(os.path.expanduser(base)) / "envdoctor" / "checks"
+
+
+def _readable(folder: Path) -> bool:
+    return os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)
 
 
 def _module(path: Path, prefix: str) -> ModuleType:
@@ -89,14 +93,14 @@ def load(folders: Iterable[Path]) -> Loaded:
     rest is loaded all the same.
 
     Raises:
-        UsageError: a folder does not exist.
+        UsageError: a folder does not exist or cannot be read.
     """
     files: list[TopicFile] = []
     broken: dict[str, str] = {}
     codes: dict[str, str] = {}
     for number, folder in enumerate(folders):
-        if not folder.is_dir():
-            raise UsageError(f"{folder} is no folder with check files; give --checks a folder that exists")
+        if not _readable(folder):
+            raise UsageError(f"{folder} is no folder with check files; give --checks a folder that can be read")
         prefix = "envdoctor_checks" if number == 0 else f"envdoctor_checks_{number}"
         for path in sorted(folder.glob("*.py")):
             if path.name.startswith("_"):
@@ -123,21 +127,32 @@ def load(folders: Iterable[Path]) -> Loaded:
 def everything(extra: Iterable[Path] = ()) -> Loaded:
     """The bundled checks, the user's own, those that installed packages offer, and those of `extra` folders."""
     own = users_own()
-    return load([bundled(), *([own] if own.is_dir() else []), *_from_packages(), *extra])
+    offered, broken = _from_packages()
+    # Without a home folder `~` stays what it is: nothing is loaded from the working directory.
+    loaded = load([bundled(), *([own] if own.is_absolute() and _readable(own) else []), *offered, *extra])
+    return replace(loaded, broken={**broken, **loaded.broken})
 
 
-def _from_packages() -> list[Path]:
-    """Folders that installed packages offer under the entry point group `envdoctor.checks` (a module or a path)."""
+def _from_packages() -> tuple[list[Path], dict[str, str]]:
+    """Folders that installed packages offer under the entry point group `envdoctor.checks` (a module or a path), and
+    entry points that lead nowhere: name -> error."""
     # importlib.metadata costs 35 ms; a directory listing that shows no such entry point costs one.
     if not any(_offers(Path(entry)) for entry in sys.path if entry):
-        return []
+        return [], {}
     from importlib.metadata import entry_points
 
-    folders = []
+    folders: list[Path] = []
+    broken: dict[str, str] = {}
     for point in entry_points(group="envdoctor.checks"):
-        spec = importlib.util.find_spec(point.value.partition(":")[0])
-        folders += [Path(location) for location in (spec.submodule_search_locations or [])] if spec else []
-    return folders
+        try:
+            spec = importlib.util.find_spec(point.value.partition(":")[0])
+            found = [Path(location) for location in (spec.submodule_search_locations or [])] if spec else []
+            if not found or not all(_readable(folder) for folder in found):
+                raise ModuleNotFoundError(f"{point.value} is no folder of check files")
+            folders += found
+        except (Exception, SystemExit) as error:
+            broken[f"entry point {point.name}"] = f"{type(error).__name__}: {error}"
+    return folders, broken
 
 
 def _offers(site: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import select
 from collections.abc import Mapping
@@ -107,8 +108,11 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number that no float holds, or NaN, which is no JSON")
+    return number
 
 
 def parse(data: bytes, name: str) -> Snapshot:
@@ -118,7 +122,7 @@ def parse(data: bytes, name: str) -> Snapshot:
         UsageError: as `read`.
     """
     try:
-        document = json.loads(data, parse_int=_integer, parse_constant=_no_number)
+        document = json.loads(data, parse_int=_integer, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else "truncated or no JSON"
         raise UsageError(f"{name} is no snapshot: {what}; write one with `envdoctor snapshot -o FILE`") from error

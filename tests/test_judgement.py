@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from envdoctor import judgement, load
+from envdoctor import engine, judgement, load
 from envdoctor.errors import UsageError
 from envdoctor.facts.host import Host
 from envdoctor.facts.limits import Limits, SharedMemory
-from envdoctor.model import Node
+from envdoctor.model import Check, Node, Topic, TopicFile
 from envdoctor.snapshot import Snapshot
 
 LOADED = load.load([load.bundled()])
@@ -44,3 +44,14 @@ def test_a_wrong_name_is_answered_with_the_nearest() -> None:
 def test_the_facts_of_a_file_are_those_of_its_checks_and_summary() -> None:
     file = next(file for file in LOADED.files if file.path.endswith("shm.py"))
     assert Limits in judgement.facts_of(file)
+
+
+def test_a_check_without_readable_needs_does_not_stop_the_others() -> None:
+    def odd(fact):  # type: ignore[no-untyped-def]
+        return []
+
+    file = TopicFile(Topic("odd"), (Check("odd", (), odd, "odd"),), (), None, "odd.py")
+    assert judgement.facts_of(file) == set()
+    (outcome,) = engine.run(file.checks, {"a": {}})
+    assert outcome.status == "crashed"
+    assert "says not which fact" in outcome.error

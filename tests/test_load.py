@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -108,3 +109,20 @@ def test_nothing_is_loaded_from_the_working_directory(tmp_path: Path, monkeypatc
 def test_a_name_that_is_no_python_file_is_broken(tmp_path: Path) -> None:
     (tmp_path / "folder.py").mkdir()
     assert list(load.load([tmp_path]).broken) == [str(tmp_path / "folder.py")]
+
+
+def test_without_a_home_nothing_is_loaded_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~" / "envdoctor").mkdir(parents=True)
+    write(tmp_path / "~" / "envdoctor" / "checks", tea_time=GOOD.format(code="tea-cold"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", "~")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert load.everything().topic_of("tea-cold") == ""
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(UsageError, match="that can be read"):
+        load.load([tmp_path])

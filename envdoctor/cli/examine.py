@@ -68,6 +68,7 @@ def examine(
             live = Live(preparation.so_far, list(question.names), node, asked, style, redactor, progress.make_room)
 
         def record(told: dict[str, Any]) -> None:
+            preparation.refuse(question.names)
             progress.record(told)
             if live is not None:
                 live.record(told)
@@ -84,8 +85,12 @@ class _Preparation:
         self._form = form
         self._loaded: Loaded | None = None
         self._error: BaseException | None = None
+        self._names_known = False
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._run()  # no thread may start
 
     def _run(self) -> None:
         try:
@@ -111,9 +116,20 @@ class _Preparation:
         """The check files if they are loaded by now."""
         return self._loaded
 
+    def refuse(self, names: tuple[str, ...]) -> None:
+        """Raise what loading raised, or UsageError for an unknown name, before the examination has ended."""
+        if self._error is not None:
+            raise self._error
+        if self._loaded is not None and not self._names_known:
+            from envdoctor import judgement
+
+            judgement.chosen(self._loaded, names)
+            self._names_known = True
+
     def result(self) -> Loaded:
         """The check files. Raises what loading them raised."""
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         if self._error is not None:
             raise self._error
         assert self._loaded is not None

@@ -32,8 +32,11 @@ class Progress:
         self._thread = threading.Thread(target=self._run, daemon=True) if wanted else None
 
     def __enter__(self) -> Progress:
-        if self._thread:
-            self._thread.start()
+        try:
+            if self._thread:
+                self._thread.start()
+        except RuntimeError:
+            self._thread = None  # no thread may start; what is said here is dispensable
         return self
 
     def __exit__(
@@ -53,7 +56,9 @@ class Progress:
 
     def record(self, record: dict[str, Any]) -> None:
         """Take note of a record of the patient."""
-        if "begin" in record:
+        from envdoctor import facts
+
+        if record.get("begin") in facts.KINDS:
             self._flying[str(record["begin"])] = time.monotonic()
         else:
             self._flying.pop(str(record.get("fact", record.get("missing", ""))), None)

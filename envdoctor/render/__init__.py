@@ -44,6 +44,11 @@ def renderer(name: str) -> Renderer:
     return found
 
 
+def line(text: str) -> str:
+    """`text` clean and on one line, for places where a second line would pass for one of ours."""
+    return " ".join(clean(text).split("\n"))
+
+
 def clean(text: str) -> str:
     """`text` without control characters, so that hostile input cannot steer the terminal. Newlines and tabs stay."""
     if text.isprintable():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from envdoctor.model import Report, Severity
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean
-from envdoctor.render.words import seen, sentence, tally
+from envdoctor.render.words import seen, sentence, tally, title
 
 COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 
@@ -24,14 +24,14 @@ def render(report: Report, style: Style, redactor: Redactor) -> str:
     for finding in report.findings:
         if finding.severity is Severity.NOTE and style.verbosity < 1:
             continue
-        title = sentence(finding.words.title, finding, style.language, redactor)
+        what = title(finding, style.language, redactor)
         parts = [
             sentence(finding.words.why, finding, style.language, redactor),
             *seen(finding, style.language, redactor),
         ]
         remedy = finding.command or sentence(finding.words.help, finding, style.language, redactor)
         parts += [clean(redactor.text(remedy))] if remedy else []
-        name = _property(f"{finding.code}: {title}")
+        name = _property(f"{finding.code}: {what}")
         lines.append(f"::{COMMANDS[finding.severity]} title={name}::{_data(chr(10).join(parts))}")
     for outcome in report.with_status("crashed"):
         told = clean(redactor.text(f"the check {outcome.check.name} crashed: {outcome.error}"))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from envdoctor.model import Finding, Outcome, Report, Severity
 from envdoctor.redact import Redactor
 from envdoctor.render import Style
-from envdoctor.render.words import sentence, why_missing
+from envdoctor.render.words import sentence, title, why_missing
 
 SCHEMA = "envdoctor/report/1"
 
@@ -26,7 +27,8 @@ def document(report: Report, style: Style, redactor: Redactor) -> dict[str, Any]
             for node in report.nodes
         ],
         "findings": [_finding(finding, topic_of.get(finding.code, ""), style, redactor) for finding in report.findings],
-        "outcomes": [_outcome(outcome, style, redactor) for outcome in report.outcomes],
+        "outcomes": [_outcome(outcome, style, redactor) for outcome in report.outcomes]
+        + [_unloaded(redactor.text(path), redactor.text(error)) for path, error in report.unloaded.items()],
         "tally": {
             "errors": report.count(Severity.ERROR),
             "warnings": report.count(Severity.WARNING),
@@ -66,7 +68,7 @@ def _finding(finding: Finding, topic: str, style: Style, redactor: Redactor) -> 
         "code": finding.code,
         "topic": topic,
         "severity": finding.severity.value,
-        "title": sentence(words.title, finding, style.language, redactor),
+        "title": title(finding, style.language, redactor),
         "why": sentence(words.why, finding, style.language, redactor),
         "evidence": redactor.value(dict(finding.evidence)),
         "nodes": [redactor.text(node) for node in finding.nodes],
@@ -90,5 +92,21 @@ def _outcome(outcome: Outcome, style: Style, redactor: Redactor) -> dict[str, An
     }
 
 
+def _unloaded(path: str, error: str) -> dict[str, Any]:
+    """A check file that could not be loaded, told as a check that crashed."""
+    return {"check": path, "topic": "", "status": "crashed", "reason": error, "seconds": 0.0}
+
+
 def render(report: Report, style: Style, redactor: Redactor) -> str:
-    return json.dumps(document(report, style, redactor), indent=1, ensure_ascii=True) + "\n"
+    return json.dumps(_portable(document(report, style, redactor)), indent=1, allow_nan=False) + "\n"
+
+
+def _portable(value: Any) -> Any:
+    """`value` as every reader of JSON takes it: no lone surrogates (bytes of file names), no NaN or infinity."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_portable(key): _portable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_portable(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

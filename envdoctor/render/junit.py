@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from envdoctor.model import Finding, Outcome, Report, Severity
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean
-from envdoctor.render.words import seen, sentence, why_missing
+from envdoctor.render.words import seen, sentence, title, why_missing
 
 
 def _xml(text: str) -> str:
@@ -40,16 +40,14 @@ def _case(
         return "skipped"
     failed = [finding for finding in findings if finding.severity is Severity.ERROR]
     for finding in failed:
-        title = _xml(f"{finding.code}: {sentence(finding.words.title, finding, style.language, redactor)}")
-        ElementTree.SubElement(case, "failure", type=finding.code, message=title).text = _words(
-            finding, style, redactor
-        )
+        what = _xml(f"{finding.code}: {title(finding, style.language, redactor)}")
+        ElementTree.SubElement(case, "failure", type=finding.code, message=what).text = _words(finding, style, redactor)
     lesser = [finding for finding in findings if finding.severity is not Severity.ERROR]
     if lesser:
-        titles = [sentence(finding.words.title, finding, style.language, redactor) for finding in lesser]
+        titles = [title(finding, style.language, redactor) for finding in lesser]
         told = [
-            f"{finding.severity.value}[{finding.code}]: {title}\n{_words(finding, style, redactor)}"
-            for finding, title in zip(lesser, titles, strict=True)
+            f"{finding.severity.value}[{finding.code}]: {what}\n{_words(finding, style, redactor)}"
+            for finding, what in zip(lesser, titles, strict=True)
         ]
         ElementTree.SubElement(case, "system-out").text = _xml("\n".join(told))
     return "failure" if failed else ""

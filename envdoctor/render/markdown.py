@@ -6,8 +6,8 @@ import re
 
 from envdoctor.model import Finding, Report, Severity, Text
 from envdoctor.redact import Redactor
-from envdoctor.render import Style, clean
-from envdoctor.render.words import SEVERITIES, seen, sentence, tally, why_missing
+from envdoctor.render import Style, clean, line
+from envdoctor.render.words import SEVERITIES, seen, sentence, tally, title, why_missing
 
 FIX = Text("Fix", "修复")
 NOT_CHECKED = Text("Not checked", "未检查")
@@ -18,6 +18,11 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\*_\[\]<>|#])", r"\\\1", text)
 
 
+def _literal(text: str) -> str:
+    """A value of the machine as a code span, which no backtick in it can end."""
+    return "`" + line(text).replace("`", "'") + "`"
+
+
 def _prose(text: str) -> str:
     """A sentence whose `literals` stay literal and whose rest cannot be markup."""
     pieces = re.split(r"(`[^`\n]+`)", text)
@@ -26,10 +31,10 @@ def _prose(text: str) -> str:
 
 def _block(finding: Finding, many: bool, style: Style, redactor: Redactor) -> list[str]:
     language = style.language
-    where = f" ({', '.join(clean(redactor.text(node)) for node in finding.nodes)})" if many else ""
-    title = sentence(finding.words.title, finding, language, redactor)
-    lines = [f"### {SEVERITIES[finding.severity].say(language)} `{finding.code}`: {_prose(title)}{_escaped(where)}", ""]
-    lines += [f"- {_prose(line)}" for line in seen(finding, language, redactor)]
+    where = f" ({', '.join(line(redactor.text(node)) for node in finding.nodes)})" if many else ""
+    what = title(finding, language, redactor)
+    lines = [f"### {SEVERITIES[finding.severity].say(language)} `{finding.code}`: {_prose(what)}{_escaped(where)}", ""]
+    lines += [f"- {_prose(told)}" for told in seen(finding, language, redactor)]
     lines += ["", _prose(sentence(finding.words.why, finding, language, redactor)), ""]
     if finding.because_of:
         lines += [f"← `{finding.because_of}`", ""]
@@ -54,16 +59,17 @@ def render(report: Report, style: Style, redactor: Redactor) -> str:
     lines = [f"## {report.made_by}: {tally(report, style)}", ""]
     for node in report.nodes:
         lines += [
-            f"- `{clean(redactor.text(node.name))}`, Python `{clean(redactor.text(node.python))}` {node.python_version}"
+            f"- {_literal(redactor.text(node.name))}, Python {_literal(redactor.text(node.python))} "
+            + _escaped(line(node.python_version))
         ]
     lines.append("")
     for finding in report.findings:
         if finding.severity is not Severity.NOTE or style.verbosity >= 1:
             lines += _block(finding, len(report.nodes) > 1, style, redactor)
-    topics = [(line.topic.name, line.text.say(style.language, line.values)) for line in report.topics if line.text]
+    topics = [(one.topic.name, one.text.say(style.language, one.values)) for one in report.topics if one.text]
     if topics:
         lines += ["| | |", "|---|---|"]
-        lines += [f"| {name} | {_escaped(clean(redactor.text(said)))} |" for name, said in topics] + [""]
+        lines += [f"| {name} | {_escaped(line(redactor.text(said)))} |" for name, said in topics] + [""]
     skipped = [outcome for outcome in report.with_status("skipped") if outcome.missing]
     if skipped and style.verbosity >= 1:
         lines += [f"### {NOT_CHECKED.say(style.language)}", ""]
@@ -72,5 +78,5 @@ def render(report: Report, style: Style, redactor: Redactor) -> str:
         )
         lines += [f"- {_escaped(reason)}" for reason in reasons] + [""]
     for outcome in report.with_status("crashed"):
-        lines += [f"- `{outcome.check.name}` crashed: {_escaped(clean(redactor.text(outcome.error)))}"]
+        lines += [f"- `{outcome.check.name}` crashed: {_escaped(line(redactor.text(outcome.error)))}"]
     return "\n".join(lines).rstrip() + "\n"

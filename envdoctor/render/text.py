@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from envdoctor.model import Finding, Outcome, Report, Severity, Text, TopicLine
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean
-from envdoctor.render.words import SEVERITIES, seen, sentence, tally, why_missing
+from envdoctor.render import line as one_line
+from envdoctor.render.words import SEVERITIES, seen, sentence, tally, title, why_missing
 
 MARKS = {"fine": ("✓", "ok"), "warning": ("!", "!"), "error": ("✗", "X"), "none": ("-", "-"), "note": ("✓", "ok")}
 COLOURS = {"fine": "green", "note": "green", "warning": "yellow", "error": "red", "none": "dim"}
@@ -44,7 +45,8 @@ class Page:
 
         whole = Rich()
         for text, look in pieces:
-            whole.append(text, look)
+            # What follows a line break inside a value must not stand where our own lines begin.
+            whole.append(text.replace("\n", "\n" + " " * (indent or 2)), look)
         if self._width and whole.cell_len > self._width and indent is not None:
             self._broken(whole, indent)
         else:
@@ -121,7 +123,7 @@ def _heading(report: Report, style: Style, redactor: Redactor) -> Iterator[str]:
         said = Text("{made_by} on {name}, looking at {python}", "{made_by},主机 {name},检查对象 {python}").say(
             style.language, {"made_by": report.made_by, "name": node.name, "python": python}
         )
-        yield clean(redactor.text(said + (f" - {why.say(style.language)}" if why else "")))
+        yield one_line(redactor.text(said + (f" - {why.say(style.language)}" if why else "")))
 
 
 def _open(page: Page, report: Report, style: Style, redactor: Redactor, topics: int) -> None:
@@ -150,11 +152,11 @@ def _topic_state(
     found = [finding for finding in report.findings if finding.code in codes]
     ran = [outcome for outcome in outcomes if outcome.status == "ran"]
     skipped = [outcome for outcome in outcomes if outcome.status == "skipped"]
-    said = clean(redactor.text(line.text.say(style.language, line.values))) if line.text else ""
+    said = one_line(redactor.text(line.text.say(style.language, line.values))) if line.text else ""
     worst = min((finding.severity for finding in found), key=lambda severity: severity.rank, default=None)
     if not said and worst:
         first = next(finding for finding in found if finding.severity is worst)
-        said = sentence(first.words.title, first, style.language, redactor)
+        said = title(first, style.language, redactor)
     if not ran and not found:
         reason = next((outcome.missing for outcome in skipped if outcome.missing), None)
         not_checked = Text("not checked", "未检查").say(style.language)
@@ -173,10 +175,13 @@ def _block(page: Page, chain: list[Finding], nodes: int, style: Style, redactor:
     colour = COLOURS[finding.severity.value] if finding.severity is not Severity.NOTE else "cyan"
     words = finding.words
     language = style.language
-    where = f" [{', '.join(clean(redactor.text(node)) for node in finding.nodes)}]" if nodes > 1 else ""
-    title = sentence(words.title, finding, language, redactor)
+    where = f" [{', '.join(one_line(redactor.text(node)) for node in finding.nodes)}]" if nodes > 1 else ""
     severity = SEVERITIES[finding.severity].say(language)
-    page.line((f"{severity}[{finding.code}]", f"bold {colour}"), (f": {title}{where}", "bold"), indent=2)
+    page.line(
+        (f"{severity}[{finding.code}]", f"bold {colour}"),
+        (f": {title(finding, language, redactor)}{where}", "bold"),
+        indent=2,
+    )
     rows: list[tuple[str, str, str]] = []
     if finding.because_of:
         rows.append(("because", finding.because_of, ""))
@@ -196,7 +201,7 @@ def _block(page: Page, chain: list[Finding], nodes: int, style: Style, redactor:
     if finding.look:
         rows.append(("look", clean(redactor.text(finding.look)), "cyan"))
     for number, consequence in enumerate(chain[1:]):
-        said = sentence(consequence.words.title, consequence, language, redactor)
+        said = title(consequence, language, redactor)
         rows.append(("thus" if not number else "", f"{said} [{consequence.code}]", ""))
     rows.append(("more", f"envdoctor explain {finding.code}", "dim"))
     width = max(len("seen"), *(_cells(LABELS[label].say(language)) for label, _, _ in rows if label)) + 2

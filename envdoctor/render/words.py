@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envdoctor.model import Finding, Language, Missing, Report, Severity, Text
 from envdoctor.redact import Redactor
-from envdoctor.render import Style, clean
+from envdoctor.render import Style, clean, line
 
 SEVERITIES = {
     Severity.ERROR: Text("error", "错误"),
@@ -41,7 +41,21 @@ def why_missing(missing: Missing, language: Language, redactor: Redactor) -> str
 
 def sentence(text: Text | None, finding: Finding, language: Language, redactor: Redactor) -> str:
     """One of a finding's texts with the evidence filled in; "" for none."""
-    return clean(redactor.text(text.say(language, finding.evidence))) if text else ""
+    if not text:
+        return ""
+    # A line break inside a value must not begin what would pass for a line of ours.
+    values = {k: v.replace("\n", "\n  ") if isinstance(v, str) else v for k, v in finding.evidence.items()}
+    try:
+        said = text.say(language, values)
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
+        # A value that does not fit its hole, in words of other people: the report is not lost over it.
+        said = f"{text.zh if language == 'zh' else text.en} {values}"
+    return clean(redactor.text(said))
+
+
+def title(finding: Finding, language: Language, redactor: Redactor) -> str:
+    """What is wrong, in one line."""
+    return line(sentence(finding.words.title, finding, language, redactor))
 
 
 def seen(finding: Finding, language: Language, redactor: Redactor) -> list[str]:
@@ -52,7 +66,7 @@ def seen(finding: Finding, language: Language, redactor: Redactor) -> list[str]:
     shown = [
         f"{name.replace('_', ' ')} {_value(value)}" for name, value in finding.evidence.items() if value is not None
     ]
-    return [clean(redactor.text(line)) for line in shown]
+    return [line(redactor.text(one)) for one in shown]
 
 
 def _value(value: object) -> str:

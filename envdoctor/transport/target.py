@@ -44,15 +44,15 @@ def _interpreter(folder: Path) -> Path:
 
 
 def _asked(given: str, environ: Mapping[str, str]) -> Path:
-    path = Path(given).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(given))
+    if os.path.isdir(path):
         return _interpreter(path)
     if os.path.lexists(path) and ("/" in given or os.sep in given):
         return path
     if found := shutil.which(given, path=environ.get("PATH")):
         return Path(found)
     for base in _conda_roots(environ):
-        if (named := base / "envs" / given).is_dir():
+        if os.path.isdir(named := base / "envs" / given):
             return _interpreter(named)
     raise UsageError(f"--python {given}: neither a Python, an environment folder nor a conda environment; give a path")
 
@@ -60,7 +60,7 @@ def _asked(given: str, environ: Mapping[str, str]) -> Path:
 def _conda_roots(environ: Mapping[str, str]) -> list[Path]:
     executable = environ.get("CONDA_EXE") or shutil.which("conda", path=environ.get("PATH")) or ""
     roots = [Path(executable).parent.parent] if executable else []
-    return [*roots, Path("~/.conda").expanduser()]
+    return [*roots, Path(os.path.expanduser("~/.conda"))]
 
 
 def choose(asked: str = "", environ: Mapping[str, str] | None = None) -> Target:
@@ -72,7 +72,10 @@ def choose(asked: str = "", environ: Mapping[str, str] | None = None) -> Target:
     """
     environ = os.environ if environ is None else environ
     if asked:
-        return Target(os.path.abspath(_asked(asked, environ)), "asked")
+        try:
+            return Target(os.path.abspath(_asked(asked, environ)), "asked")
+        except FileNotFoundError as error:
+            raise UsageError(f"--python {asked}: the working directory is gone; give an absolute path") from error
     for variable, why in (("VIRTUAL_ENV", "virtual-env"), ("CONDA_PREFIX", "conda")):
         if folder := environ.get(variable):
             place = _interpreter(Path(folder))

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -243,3 +244,17 @@ def test_completion_knows_topics_and_codes() -> None:
     }
     done = subprocess.run([*PROGRAM], capture_output=True, text=True, env=environ)
     assert "shm-too-small" in done.stdout
+
+
+def test_an_unknown_name_is_refused_before_the_examination_has_ended(tmp_path: Path) -> None:
+    slow = tmp_path / "torch"
+    slow.mkdir()
+    (slow / "__init__.py").write_text("import time; time.sleep(30)")
+    began = time.monotonic()
+    done = subprocess.run(
+        [*PROGRAM, "check", "no-such", "--offline"], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "no-such" in done.stderr
+    assert time.monotonic() - began < 15

@@ -98,7 +98,7 @@ def on_a_terminal(*arguments: str, columns: int = 80) -> str:
 
 def test_on_a_terminal_there_is_colour_and_one_report() -> None:
     page = on_a_terminal("check", "shm", "--quick")
-    assert page.count("looking at") == 1
+    assert page.count(", looking at") == 1
     assert "\x1b[1m" in page
     assert len(re.findall(r"shm  ", page)) == 1
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import pytest
 
+from envdoctor.model import Node, Outcome, Problem, Report, Severity, Text, Topic, TopicLine
 from envdoctor.redact import Redactor
 from envdoctor.render import FORMATS, Style, renderer
-from tests.render.reports import report
+from tests.render.reports import WARNING, check_for, report
 
 
 def said(form: str, **style: object) -> str:
@@ -95,3 +97,42 @@ def test_markdown_escapes_what_would_be_markup() -> None:
     assert "| driver | 535.104.05, CUDA 12.2 |" in page
     assert "`http://***" in page  # our own literal marks stay
     assert "- /sys/class/infiniband is absent" in said("markdown", verbosity=1)
+
+
+def hostile(form: str, **values: str | int | float) -> str:
+    """A report on a node whose names and values try to pass for lines of the report, or for markup."""
+    bad = "x\nerror[fake]: y\n::error::z\x1b]0;t\x07\u202e\u2066\u200b\x9b\udcff`| <b>"
+    found = WARNING.found(**{"url": bad, **values})
+    node = Node(bad, python=bad, python_version=bad)
+    checks = (Outcome(check_for("index", "pip", WARNING), "ran", (found,)),)
+    line = TopicLine(Topic("pip"), Text("{url}", "{url}"), {"url": bad})
+    whole = Report("envdoctor 0.1.0", "2026", 1.0, (node, node), (replace(found, nodes=(bad, bad)),), checks, (line,))
+    return renderer(form).render(whole, Style(verbosity=2), Redactor(b"k" * 16))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_value_passes_for_a_line_of_the_report(form: str) -> None:
+    page = hostile(form)
+    assert not [c for c in page if not c.isprintable() and c not in "\n\t"]
+    assert not [one for one in page.splitlines() if one.startswith(("error[fake]", "::error::z", "# "))]
+    page.encode("utf-8")
+
+
+def test_json_holds_what_every_reader_takes() -> None:
+    page = hostile("json", url=float("inf"), size=float("nan"))
+    assert json.loads(page, parse_constant=pytest.fail)["findings"][0]["evidence"]["size"] is None
+    json.dumps(json.loads(hostile("json")), ensure_ascii=False).encode("utf-8")  # no lone surrogates
+
+
+def test_a_value_that_does_not_fit_its_hole_costs_no_report() -> None:
+    odd = Problem("odd", Severity.ERROR, Text("{url:.1f} {0}", "{url:.1f}"), Text("so", "so"))
+    found = replace(odd.found(url="text"), nodes=("a",))
+    checks = (Outcome(check_for("odd", "pip", odd), "ran", (found,)),)
+    whole = Report("envdoctor 0.1.0", "2026", 1.0, (Node("a"),), (found,), checks, ())
+    for form in FORMATS:
+        assert "odd" in renderer(form).render(whole, Style(), Redactor(b"k" * 16))
+
+
+def test_a_check_file_that_did_not_load_is_named_in_json() -> None:
+    last = json.loads(said("json"))["outcomes"][-1]
+    assert (last["status"], last["topic"]) == ("crashed", "")

@@ -67,3 +67,16 @@ def test_a_name_that_is_nothing_is_a_usage_error(tmp_path: Path) -> None:
 def test_every_choice_has_words() -> None:
     assert {"asked", "virtual-env", "conda", "own", "path", "last"} == set(CHOICES)
     assert os.path.isabs(choose().python)
+
+
+def test_a_working_directory_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").touch()
+
+    def gone(path: str) -> str:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(os.path, "abspath", gone)
+    with pytest.raises(UsageError, match="the working directory is gone"):
+        choose("bin/python", {})
