@@ -25,11 +25,15 @@ REASONS = {
 }
 
 
+STACK = ("Stack (most recent call", "Current thread 0x", "Fatal Python error", "Thread 0x")
+
+
 def why_missing(missing: Missing, language: Language, redactor: Redactor) -> str:
     """Why a fact is missing, in a line."""
     reason = REASONS.get(missing.reason)
     said = reason.say(language) if reason else missing.reason
-    lines = [line for line in missing.detail.splitlines() if line.strip()]
+    # Of a stack, its innermost frame says where; its heading says nothing.
+    lines = [told for told in missing.detail.splitlines() if told.strip() and not told.startswith(STACK)]
     # Cut once the secrets are out of it: half a secret would not be known for one.
     detail = redactor.text(lines[0].strip())[:160] if lines else ""
     # What is absent is named by the detail; "rdma: not on this machine" before it would say it twice.

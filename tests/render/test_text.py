@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
+from envdoctor.model import Missing
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, text
+from envdoctor.render.words import why_missing
 from tests.render.reports import report
 
 
@@ -104,3 +106,9 @@ def test_chinese_is_aligned_by_cells() -> None:
     assert "错误[driver-too-old]: 驱动 535.104.05 对 CUDA 13.0 来说太旧" in page
     assert page.splitlines()[-1].startswith("2 个错误、1 个警告、1 个提示")
     assert "  观测  535.104.05" in page
+
+
+def test_of_a_stack_its_innermost_frame_is_told() -> None:
+    stack = 'Stack (most recent call first):\n  File "/x/torch/__init__.py", line 3 in <module>\n  File "y", line 1'
+    told = why_missing(Missing("torch-import", "hung", stack), "en", Redactor(b"k" * 16))
+    assert told == 'torch-import: hung (File "/x/torch/__init__.py", line 3 in <module>)'
