@@ -27,6 +27,7 @@ CONDA_CHANNEL_UNREACHABLE = Problem(
     ),
     seen=Text("{url}/noarch/repodata.json: {outcome}\n{place}", "访问 {url}/noarch/repodata.json:{outcome}\n{place}"),
     confirm="curl -sSI --max-time 5 {url}/noarch/repodata.json",
+    caused_by=("pip-proxy", "pip-ssl", "pip-index-unreachable"),
     refs=(SETTINGS,),
     situations={
         "gone": Situation(
@@ -60,7 +61,9 @@ def place_of(config: CondaConfig, url: str) -> str:
 
 @check(CONDA_CHANNEL_UNREACHABLE)
 def conda_channel_unreachable(config: CondaConfig, probes: IndexProbes) -> Iterable[Finding]:
-    """404 of a channel's list is certain; a host that does not answer may be this machine's network."""
+    """404 of a channel's list is certain; a host that does not answer may be this machine's network, and where no index
+    answers either, the machine may be meant to be offline."""
+    offline = bool(probes.indexes) and not any(probe.reached for probe in probes.indexes)
     for probe in probes.channels:
         evidence: dict[str, Scalar] = {"url": probe.url, "place": place_of(config, probe.url)}
         where = str(evidence["place"]).rpartition(":")
@@ -76,6 +79,7 @@ def conda_channel_unreachable(config: CondaConfig, probes: IndexProbes) -> Itera
             yield found.mended_by(command)
         elif not probe.reached:
             found = CONDA_CHANNEL_UNREACHABLE.found(**evidence, outcome=f"{probe.outcome} {probe.detail}".strip())
+            found = found.at(Severity.NOTE) if offline and probe.outcome not in ("proxy", "tls") else found
             yield found.mended_by(command)
 
 

@@ -43,7 +43,7 @@ EXTENSION_ABI_MISMATCH = Problem(
         "请选用为 torch {torch} 构建的 wheel,或让 pip 针对已安装的 torch 重新编译",
     ),
     confirm="python -c 'import {module}'",
-    caused_by=("torch-shadowed", "torchvision-mismatch", "torchaudio-mismatch"),
+    caused_by=("torch-shadowed", "torch-cpu-build", "torch-rocm-build", "torchvision-mismatch", "torchaudio-mismatch"),
     situations={
         "symbol": Situation(
             title=Text(

@@ -127,7 +127,7 @@ def counts_agree(
             missing=", ".join(unlisted),
             bound=", ".join(sorted({name or "-" for name in held})),
         )
-    expected, found = _expected(e, gpus), _found(e)
+    expected, found = _expected(e, gpus) if environment is not None else None, _found(e)
     if expected is not None and found is not None and found < expected:
         yield GPU_COUNT_MISMATCH.found(
             "cuda",

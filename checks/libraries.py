@@ -88,7 +88,7 @@ CUDA_LIBRARY_MISSING = Problem(
     seen=Text("{soname} is needed by {wanted_by}", "{wanted_by} 需要 {soname}"),
     command="pip install --force-reinstall torch=={torch}",
     confirm="python -c 'import torch'",
-    caused_by=("nvidia-wheel-conflict", "torch-leftover"),
+    caused_by=("torch-shadowed", "nvidia-wheel-conflict", "torch-leftover"),
     situations={
         "wheel": Situation(
             title=Text(

@@ -10,7 +10,7 @@ from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check,
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.host import Host
 from envdoctor.facts.kernel_log import KernelLog
-from envdoctor.facts.launch import launches, several_nodes
+from envdoctor.facts.launch import launches, node_count
 from envdoctor.facts.limits import Limit, Limits
 from envdoctor.facts.rdma import Rdma
 from envdoctor.facts.several_nodes import Scale, rdma_is_meant, scale
@@ -26,6 +26,8 @@ MEMLOCK_HOPELESS = 64 << 20
 # 1024 is what every distribution gives; 65536 is what guides for clusters ask for.
 FILES_LOW = 65536
 FILES_DEFAULT = 1024
+# A process keeps some sockets open to each rank that it talks to: a few hundred at 64, where 1024 begins to be little.
+MANY_RANKS, GPUS_OF_A_NODE = 64, 8
 # gpud: components/os, 80 % degraded, 95 % unhealthy.
 SYSTEM_FILES_LOW, SYSTEM_FILES_OUT = 0.80, 0.95
 RECENT_S = 3600.0
@@ -180,7 +182,7 @@ def memlock_limit(limits: Limits, rdma: Rdma, host: Host | None, environment: En
 
 @check(TOO_MANY_OPEN_FILES)
 def too_many_open_files(limits: Limits, environment: Environment | None, host: Host | None) -> Iterable[Finding]:
-    """The usual 1024 is worth knowing; over several nodes, or below it, it is a risk."""
+    """The usual 1024 is worth knowing; with many ranks to connect to, or below it, it is a risk."""
     used, most = limits.system_open_files, limits.system_open_files_limit
     if used is not None and most and used >= SYSTEM_FILES_LOW * most:
         finding = TOO_MANY_OPEN_FILES.found("system", used=used, most=most, twice=2 * most)
@@ -192,7 +194,9 @@ def too_many_open_files(limits: Limits, environment: Environment | None, host: H
     if situation is None and hard is not None and hard < FILES_LOW:
         situation = "hard"
     finding = TOO_MANY_OPEN_FILES.found(situation, soft=soft, hard=_shown(limits.open_files))
-    spread = environment is not None and several_nodes(launches(environment))
+    told = launches(environment) if environment is not None else ()
+    ranks = max((launch.world_size or 0 for launch in told), default=0)
+    spread = ranks >= MANY_RANKS or (node_count(told) or 1) * GPUS_OF_A_NODE >= MANY_RANKS
     yield finding.at(Severity.WARNING) if soft < FILES_DEFAULT or (spread and soft <= 4 * FILES_DEFAULT) else finding
 
 

@@ -69,6 +69,7 @@ NVIDIA_WHEEL_PIN = Problem(
     seen=Text("installed: {installed}\npinned: {pinned}{asked}", "已安装:{installed}\n应为:{pinned}{asked}"),
     command="pip install --no-deps {wanted}",
     confirm="pip check",
+    caused_by=("torch-shadowed",),
 )
 
 

@@ -36,6 +36,7 @@ TORCHVISION_MISMATCH = Problem(
         "{folder} 中的 torchvision {torchvision} 对应 {wants}",
     ),
     confirm="python -c 'import torchvision; torchvision.ops.nms'",
+    caused_by=("torch-shadowed", "torch-cpu-build", "torch-rocm-build"),
     refs=("https://github.com/pytorch/vision#installation",),
     situations={
         "patch": Situation(
@@ -95,6 +96,8 @@ TORCHAUDIO_MISMATCH = Problem(
         "torchaudio {torchaudio} in {folder} goes with {wants}", "{folder} 中的 torchaudio {torchaudio} 对应 {wants}"
     ),
     confirm="python -c 'import torchaudio'",
+    # What parts both from torch is one thing: torch was installed anew without them.
+    caused_by=("torch-shadowed", "torch-cpu-build", "torch-rocm-build", "torchvision-mismatch"),
     situations={
         "patch": Situation(
             severity=Severity.WARNING,
@@ -125,6 +128,7 @@ NUMPY_ABI = Problem(
     seen=Text("numpy {numpy} in {folder}; torch {torch}", "{folder} 中的 numpy {numpy};torch {torch}"),
     command="pip install 'numpy<2'",
     confirm="python -c 'import torch; torch.zeros(1).numpy()'",
+    caused_by=("torch-shadowed",),
     refs=("https://numpy.org/doc/stable/numpy_2_0_migration_guide.html",),
     situations={
         "required": Situation(

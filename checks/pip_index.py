@@ -104,7 +104,10 @@ def _unreachable(probe: IndexProbe) -> Finding | None:
 def pip_index_unreachable(
     probes: IndexProbes, config: PipConfig | None, host: Host | None, torch: TorchInstall | None, python: Python | None
 ) -> Iterable[Finding]:
-    """An error where no index is left and one was chosen or is needed; else the machine may be meant to be offline."""
+    """An error where no index is left and one was chosen or is needed; else the machine may be meant to be offline.
+
+    Compute nodes have no way out, and share the home folder that names an index: in a job, torch is installed already.
+    """
     found = [(probe, finding) for probe in probes.indexes if (finding := _unreachable(probe))]
     none_left = len(found) == len(probes.indexes)
     chosen = config is not None and config.winner("index-url") is not None
@@ -120,7 +123,12 @@ def pip_index_unreachable(
         else:
             command = instead(probe, config, python)
         mended = finding.mended_by(command or f"curl -sSI --max-time 5 {shlex.quote(probe.url)}")
-        yield mended if none_left and wanted and not in_job else mended.at(Severity.WARNING)
+        if none_left and wanted and not in_job:
+            yield mended
+        elif none_left and torch is not None:
+            yield mended.at(Severity.NOTE)
+        else:
+            yield mended.at(Severity.WARNING)
 
 
 PIP_MIRROR_BLOCKED = Problem(

@@ -7,15 +7,16 @@ import shlex
 from collections.abc import Iterable
 
 from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check
+from envdoctor.facts.environment import Environment
+from envdoctor.facts.gpu import Gpus
+from envdoctor.facts.launch import launches
 from envdoctor.facts.pip import PipConfig
 from envdoctor.facts.pip_rules import Shadowed, put, shadowed, stronger, unset
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Scalar
 
-TOPIC = Topic(
-    "pip", 302, Text("pip settings without effect, and secrets in them", "不起作用的 pip 设置及其中的机密")
-)
+TOPIC = Topic("pip", 302, Text("pip settings without effect, and secrets in them", "不起作用的 pip 设置及其中的机密"))
 RULES = "https://pip.pypa.io/en/stable/topics/configuration/"
 
 
@@ -186,11 +187,18 @@ PIP_EXTERNALLY_MANAGED = Problem(
 
 @check(PIP_EXTERNALLY_MANAGED)
 def pip_externally_managed(
-    python: Python, config: PipConfig | None, torch: TorchInstall | Missing
+    python: Python,
+    config: PipConfig | None,
+    torch: TorchInstall | Missing,
+    gpus: Gpus | None,
+    environment: Environment | None,
 ) -> Iterable[Finding]:
-    """The system's Python without a venv; a warning where torch has still to be installed."""
+    """The system's Python without a venv; a warning where torch is yet to be installed and is wanted: there are GPUs,
+    or a launcher is at work."""
     allowed = config.winner("break-system-packages") if config else None
     if not python.externally_managed or (allowed and allowed.value.lower() in ("1", "true", "yes", "on", "t", "y")):
         return
     finding = PIP_EXTERNALLY_MANAGED.found(marker=python.externally_managed, python=name_of(python))
-    yield finding.at(Severity.WARNING) if isinstance(torch, Missing) and torch.reason == "not-here" else finding
+    wanted = bool(gpus and gpus.count) or bool(environment and launches(environment))
+    absent = isinstance(torch, Missing) and torch.reason == "not-here"
+    yield finding.at(Severity.WARNING) if absent and wanted else finding

@@ -134,7 +134,10 @@ def cuda_home_missing(
 def cuda_home_mismatch(
     toolkit: Toolkit, torch: TorchInstall, packages: Packages | None, asked: Asked | None
 ) -> Iterable[Finding]:
-    """Another major version; torch's build only warns of another minor one."""
+    """Another major version; torch's build only warns of another minor one.
+
+    A module or an image often brings another toolkit than torch's, and nothing is compiled with it.
+    """
     used = toolkit.used
     built = numbers(torch.cuda)
     if used is None or used.major is None or not built or used.major == built[0]:
@@ -147,7 +150,7 @@ def cuda_home_mismatch(
         source=used.source,
         cuda=".".join(torch.cuda.split(".")[:2]),
         other=other.root if other else None,
-    ).at(_severity(asked, "cuda-home-mismatch", bool(toolkit.cuda_home or _compiles_later(packages))))
+    ).at(_severity(asked, "cuda-home-mismatch", bool(_compiles_later(packages))))
 
 
 @check(COMPILER_TOO_NEW)

@@ -53,7 +53,7 @@ DRIVER_TOO_OLD = Problem(
         "{needs} 或更新(需要 root 并重启;在容器内则须在宿主机上升级)",
     ),
     confirm="nvidia-smi",
-    caused_by=("cuda-compat-mismatch", "driver-library-mismatch"),
+    caused_by=("torch-shadowed", "cuda-compat-mismatch", "driver-library-mismatch"),
     hardware="unconfirmed",
     refs=(COMPATIBILITY, "https://pytorch.org/get-started/locally/"),
     situations={

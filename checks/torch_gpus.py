@@ -82,7 +82,7 @@ GPU_ARCH_UNSUPPORTED_OLD = Problem(
     help=_HELP,
     confirm=_CONFIRM,
     situations=_SITUATIONS,
-    caused_by=("python-unsupported",),
+    caused_by=("torch-shadowed", "python-unsupported"),
     hardware="unconfirmed",
     refs=_REFS,
 )
@@ -99,7 +99,7 @@ GPU_ARCH_UNSUPPORTED_NEW = Problem(
     help=_HELP,
     confirm=_CONFIRM,
     situations=_SITUATIONS,
-    caused_by=("python-unsupported",),
+    caused_by=("torch-shadowed", "python-unsupported"),
     hardware="unconfirmed",
     refs=_REFS,
 )

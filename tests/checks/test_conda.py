@@ -61,6 +61,16 @@ CASES = [
         (CondaConfig(channels=("x",)), asked(MAIN, outcome="timeout")),
         {"conda-channel-unreachable": "warning"},
     ),
+    Case(
+        "neither a channel nor an index is in reach",
+        (DEFAULTS, IndexProbes((IndexProbe(outcome="no-name"), *asked(MAIN, outcome="no-name").probes))),
+        {"conda-channel-unreachable": "note"},
+    ),
+    Case(
+        "the proxy is gone for both",
+        (DEFAULTS, IndexProbes((IndexProbe(outcome="proxy"), *asked(MAIN, outcome="proxy").probes))),
+        {"conda-channel-unreachable": "warning"},
+    ),
     Case("the name twice", (custom("conda-forge", CLOUD + "/conda-forge"),), {"conda-channel-doubled": "error"}),
     Case(
         "the name twice in a URL",

@@ -64,6 +64,7 @@ CASES = [
     Case("a mask", swap(HGX, driver(2), variables(CUDA_VISIBLE_DEVICES="6,7"))),
     Case("fewer than the mask", swap(HGX, driver(1), variables(CUDA_VISIBLE_DEVICES="6,7")), FEWER),
     Case("a mask at fault is another finding", swap(HGX, driver(1), variables(CUDA_VISIBLE_DEVICES="6,-1,7"))),
+    Case("a mask, or none: nothing tells", swap(HGX, driver(2), Missing("environment", "failed"))),
     Case("UUIDs taken on trust", swap(HGX, driver(1), gpus(*(h100(i, uuid="") for i in range(8))),
                                       variables(CUDA_VISIBLE_DEVICES="GPU-1"))),
     Case("MIG", swap(HGX, driver(1), gpus(*(h100(i, mig=True, mig_instances=("MIG-1",)) for i in range(8))))),

@@ -77,6 +77,16 @@ CASES = [
     Case(
         "what Ubuntu gives, for two nodes",
         (Limits(open_files=UBUNTU), METAL, TWO_NODES),
+        {"too-many-open-files": "note"},
+    ),
+    Case(
+        "what Ubuntu gives, for eight nodes",
+        (Limits(open_files=UBUNTU), METAL, Environment({"NODE_RANK": "0", "NNODES": "8"})),
+        {"too-many-open-files": "warning"},
+    ),
+    Case(
+        "what Ubuntu gives, for 64 ranks",
+        (Limits(open_files=UBUNTU), METAL, Environment({"RANK": "0", "WORLD_SIZE": "64", "TORCHELASTIC_RUN_ID": "1"})),
         {"too-many-open-files": "warning"},
     ),
     Case("256, as macOS gives", (Limits(open_files=Limit(256, None)), METAL), {"too-many-open-files": "warning"}),

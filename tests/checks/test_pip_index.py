@@ -59,12 +59,22 @@ CASES = [
     Case(
         "a machine that is meant to be offline",
         (probes(probed(outcome="no-name")), written(), TorchInstall("/t", "2.9.1")),
-        UNREACHED,
+        {"pip-index-unreachable": "note"},
     ),
     Case(
         "a compute node without a way out",
         (probes(probed(outcome="timeout")), CHOSEN, Host(scheduler=Scheduler("slurm", "7", "SLURM_JOB_ID"))),
         UNREACHED,
+    ),
+    Case(
+        "a compute node that has all it needs",
+        (
+            probes(probed(outcome="timeout")),
+            CHOSEN,
+            Host(scheduler=Scheduler("slurm", "7", "")),
+            TorchInstall("/t", "2.9.1"),
+        ),
+        {"pip-index-unreachable": "note"},
     ),
     Case(
         "one of two",

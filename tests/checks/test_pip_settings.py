@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from envdoctor.facts.environment import Environment
+from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Missing
@@ -72,8 +74,18 @@ CASES = [
     ),
     Case(
         "the system's Python, torch to come",
-        (SYSTEM, Missing("torch-install", "not-here")),
+        (SYSTEM, Missing("torch-install", "not-here"), Gpus(count=1)),
         {"pip-externally-managed": "warning"},
+    ),
+    Case(
+        "the system's Python, torch to come, in a job",
+        (SYSTEM, Missing("torch-install", "not-here"), Environment({"RANK": "0", "WORLD_SIZE": "2"})),
+        {"pip-externally-managed": "warning"},
+    ),
+    Case(
+        "the system's Python of a machine that nobody trains on",
+        (SYSTEM, Missing("torch-install", "not-here"), Missing("gpu", "not-here")),
+        {"pip-externally-managed": "note"},
     ),
     Case(
         "the system's Python, torch there",

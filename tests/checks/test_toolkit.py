@@ -47,7 +47,7 @@ CASES = [
     Case(
         "CUDA_HOME names it",
         (toolkit(nvcc("11.8", "CUDA_HOME"), nvcc("12.6", "/usr/local"), home="/usr/local/cuda-11.8"), TORCH),
-        {"cuda-home-mismatch": "warning"},
+        {"cuda-home-mismatch": "note"},
     ),
     Case(
         "asked for the mismatch",
