@@ -318,7 +318,8 @@ def python_startup_noise(torch: TorchImport, python: Python) -> Iterable[Finding
     """The interpreter printed before anything was imported; an error in a start-up file it reports and goes on."""
     if torch.startup:
         raises = any(re.match(r"Error (in|processing) ", line) for line in torch.startup)
-        said = torch.startup[-1] if raises else torch.startup[0]
+        errors = [line for line in torch.startup if re.match(r"\s*\w[\w.]*(Error|Exception|Exit|Interrupt)\b", line)]
+        said = errors[-1] if errors else torch.startup[0]
         yield STARTUP_NOISE.found(
             "raises" if raises else None, said=said.strip()[:200], quoted=shlex.quote(python.executable)
         )

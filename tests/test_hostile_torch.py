@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests import ROOT, needs
-from tests.patient.fake_torch import FINE, environment
+from tests.patient.fake_torch import FINE, environment, startup
 
 LIMIT_S = 5.0
 DEAF = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(99)"
@@ -65,14 +65,14 @@ def test_a_torch_that_misbehaves(tmp_path: Path, source: str, code: str, says: s
 @pytest.mark.parametrize(
     ("source", "code", "says"),
     [
-        ("import time\ntime.sleep(600)", "python-does-not-start", "sitecustomize.py:2"),
+        ("import time\ntime.sleep(600)", "python-does-not-start", "startup_hook.py:2"),
         ("raise RuntimeError('hook')", "python-startup-noise", "RuntimeError: hook"),
         ("print('welcome ' * 100000)", "python-startup-noise", "welcome"),
     ],
     ids=["hangs", "raises", "prints"],
 )
 def test_a_start_up_file_that_misbehaves(tmp_path: Path, source: str, code: str, says: str) -> None:
-    report = check(environment(tmp_path / "env", FINE, files={"sitecustomize.py": source}), tmp_path)
+    report = check(environment(tmp_path / "env", FINE, files=startup(source)), tmp_path)
     assert says in titles(report)[code]
     assert report["took"] < LIMIT_S + 2
 

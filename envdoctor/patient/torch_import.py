@@ -206,10 +206,19 @@ def cuda(torch: "Any") -> "Dict[str, Any]":
         said = [str(warning.message)[:2000] for warning in heard]
     for line in said:
         sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    flush()
     numbers = [re.search(r"\berror (\d+)\b", text, re.I) for text in [told.get("error", "")] + said]
     told["code"] = next((int(number.group(1)) for number in numbers if number), None)
     return told
+
+
+def flush() -> None:
+    """What was printed goes out now: the process will end without doing it. A module may have replaced the streams."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
 
 
 def mapped_libraries() -> None:
@@ -238,7 +247,7 @@ def main(request: "Dict[str, Any]") -> None:
         examine(request)
         status = 0
     finally:
-        sys.stderr.flush()
+        flush()
         # torch's own teardown takes a fifth of a second, and may crash.
         os._exit(status)
 
@@ -270,7 +279,7 @@ def examine(request: "Dict[str, Any]") -> None:
         told = failure(error)
     told["seconds"] = round(time.monotonic() - began, 3)
     told["strays"] = strays()
-    sys.stderr.flush()
+    flush()
     fact("torch-import", told, began)
     if trial:
         return

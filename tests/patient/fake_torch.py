@@ -35,6 +35,14 @@ def environment(
     return folder / "bin" / "python"
 
 
+def startup(source: str) -> dict[str, str]:
+    """Files of site-packages that run `source` whenever the interpreter starts.
+
+    A .pth file does it everywhere; a sitecustomize.py would stay unseen behind the one of Debian's Python.
+    """
+    return {"startup_hook.pth": "import startup_hook\n", "startup_hook.py": source}
+
+
 def site_packages(folder: Path) -> Path:
     return folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
 

@@ -18,7 +18,7 @@ from envdoctor.testing import topic_file
 from envdoctor.transport import local
 from envdoctor.transport.target import Target
 from tests import CHECKS, needs
-from tests.patient.fake_torch import environment, site_packages
+from tests.patient.fake_torch import environment, site_packages, startup
 
 MINOR = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -222,8 +222,8 @@ def test_python_2_is_too_old_and_says_its_version(tmp_path: Path) -> None:
     [("import time\n\ntime.sleep(600)\n", "silent", 3), ("raise SystemExit(4)\n", "startup", 1)],
 )
 def test_a_start_up_file_that_hangs_or_ends_it_is_named(tmp_path: Path, source: str, kind: str, line: int) -> None:
-    python = environment(tmp_path / "env", None, files={"sitecustomize.py": source})
+    python = environment(tmp_path / "env", None, files=startup(source))
     told = look(python, tmp_path, limit_s=3.0)
-    place = site_packages(tmp_path / "env") / "sitecustomize.py"
+    place = site_packages(tmp_path / "env") / "startup_hook.py"
     assert (told["failure_kind"], told["failure_about"]) == (kind, f"{place}:{line}")
     assert not list(tmp_path.glob("core*"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -161,7 +162,9 @@ def test_this_machines_gcc(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_this_machines_nvcc(monkeypatch: pytest.MonkeyPatch) -> None:
-    nvcc = needs.program("nvcc", "nvidia-cuda-toolkit")
+    nvcc = shutil.which("nvcc")
+    if nvcc is None:
+        pytest.skip("needs nvcc, which is gigabytes and not free software")
     for name in ("CUDA_HOME", "CUDA_PATH"):
         monkeypatch.delenv(name, raising=False)
     told = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=True).stdout
