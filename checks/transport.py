@@ -39,7 +39,13 @@ SLOW_TCP_FALLBACK = Problem(
     seen=Text("{shown}\nfastest port: {device}, {rate:g} Gb/s", "{shown}\n最快端口:{device},{rate:g} Gb/s"),
     confirm="NCCL_DEBUG=INFO torchrun ... 2>&1 | grep -E 'NET/(IB|Socket) : Using'",
     hardware="unconfirmed",
-    caused_by=("ib-device-inaccessible", "libibverbs-missing", "ib-hca-wrong", "nccl-debug-leftover"),
+    caused_by=(
+        "nccl-net-plugin-broken",
+        "ib-device-inaccessible",
+        "libibverbs-missing",
+        "ib-hca-wrong",
+        "nccl-debug-leftover",
+    ),
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html#nccl-ib-disable",),
     situations={
         "unusable": Situation(

@@ -122,7 +122,7 @@ def _container(e: Evidence) -> Cause | None:
         how = "podman" if kind == "podman" else "other"
     if not e.nodes:
         return None if e.answering else Cause("gpu-not-in-container", how, values)
-    if not driver.libcuda and driver.cuda_init is None and e.works is None:
+    if not driver.libcuda and driver.cuda_init is None:
         return Cause("gpu-not-in-container", how if kind in APPTAINER else "capabilities", values)
     # systemd rewrote the device rules of running containers: the nodes are there and may not be opened
     # (NVIDIA/nvidia-container-toolkit#48).

@@ -64,6 +64,7 @@ def nodes(count: int, **changes: Any) -> Driver:
 
 
 ALL_NODES = driver(8).device_nodes
+NO_DRIVER_FOR_TORCH = no_cuda(None, "Found no NVIDIA driver on your system.")
 UNSEEN = ("driver", "gpu", "torch-cuda")
 
 CASES = [
@@ -78,9 +79,13 @@ CASES = [
     Case("a pod", container("kubernetes"), OUTSIDE),
     Case("apptainer without --nv", container("apptainer", Driver(release=RELEASE, kernel_release=RELEASE,
                                                                  device_nodes=("nvidia0", "nvidiactl"))), OUTSIDE),
+    Case("apptainer without --nv, torch imported",
+         container("apptainer", replace(SHUT_OUT, device_nodes=("nvidia0", "nvidiactl")), NO_DRIVER_FOR_TORCH), OUTSIDE),
     Case("a container of another kind", container("lxc"), OUTSIDE),
     Case("docker without the compute capability",
          container("docker", replace(SHUT_OUT, device_nodes=("nvidia0", "nvidiactl"))), OUTSIDE),
+    Case("the same, torch imported",
+         container("docker", replace(SHUT_OUT, device_nodes=("nvidia0", "nvidiactl")), NO_DRIVER_FOR_TORCH), OUTSIDE),
     Case("a container cut off from its GPUs",
          container("docker", fails(999, nvml_error=999, nvml_error_text="Unknown Error")), OUTSIDE),
     Case("the same, seen by the device nodes", container("docker", fails(100, denied_nodes=ALL_NODES)), OUTSIDE),
