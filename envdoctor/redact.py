@@ -37,7 +37,7 @@ TOKENS = re.compile(
 WORDS = r"(?:token|secret|passw(?:or)?d|passphrase|credential|api[_-]?key|access[_-]?key|auth[_-]?key|private[_-]?key)"
 SECRET_NAME = re.compile(WORDS, re.I)
 NAMED = re.compile(
-    rf"(?<![A-Za-z0-9_.-])(?P<name>[A-Za-z0-9_.-]*{WORDS}"
+    rf"(?<![A-Za-z0-9_./-])(?P<name>[A-Za-z0-9_.-]*{WORDS}"
     r"(?:s|_[A-Za-z0-9_]{0,40})?[\"']?\s{0,8}[=:]\s{0,8}[\"']?)(?P<value>[^\s\"'&,;}]+)",
     re.I,
 )

@@ -71,6 +71,7 @@ def test_known_tokens_go_wherever_they_stand(token: str) -> None:
         "registry.example/torch:2.7@sha256:abcdef",
         "/usr/bin:/opt/homebrew/opt/python@3.11/bin",
         "basic installation, bearer of",
+        "cannot read /etc/passwd: Permission denied",
         "PATH=/usr/local/cuda/bin:/usr/bin",
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -115,14 +116,20 @@ def exit_code(report: Report, fail_on: FailOn) -> int:
 
 def _read(sources: list[Path]) -> list[Snapshot]:
     from envdoctor.errors import UsageError
+    from envdoctor.model import Missing
     from envdoctor.snapshot import read
 
     files: list[Path] = []
     for source in sources:
-        inside = sorted(source.glob("*.json")) if source.is_dir() else [source]
+        inside = sorted(source.glob("*.json")) if os.path.isdir(source) else [source]
         if not inside:
             raise UsageError(
                 f"the folder {source} holds no snapshot (*.json); write one: `envdoctor snapshot -o {source}/NAME.json`"
             )
         files += inside
-    return [read(file) for file in files]
+    snapshots = [read(file) for file in files]
+    for file, snapshot in zip(files, snapshots, strict=True):
+        if all(isinstance(fact, Missing) for name, fact in snapshot.sections.items() if name != "asked"):
+            # Nothing could be wrong in it: it must not read as fine.
+            raise UsageError(f"{file} holds no fact that can be read; write one with `envdoctor snapshot -o FILE`")
+    return snapshots

@@ -150,7 +150,11 @@ def refuse(output: Path | None) -> None:
         return
     if os.path.isdir(output):
         raise UsageError(f"-o {output} is a folder; name a file in it")
-    if not os.path.isdir(os.path.dirname(os.path.realpath(output))):
+    try:
+        folder = os.path.dirname(os.path.realpath(output))
+    except OSError:
+        folder = ""  # the working directory is gone
+    if not os.path.isdir(folder):
         raise UsageError(f"-o {output}: there is no folder {output.parent}; make it with `mkdir -p {output.parent}`")
 
 

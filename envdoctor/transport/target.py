@@ -54,6 +54,12 @@ def _asked(given: str, environ: Mapping[str, str]) -> Path:
     for base in _conda_roots(environ):
         if os.path.isdir(named := base / "envs" / given):
             return _interpreter(named)
+    try:
+        os.lstat(path)
+    except PermissionError as error:
+        raise UsageError(f"--python {given}: this user may not look there ({error.strerror})") from error
+    except (OSError, ValueError):
+        pass
     raise UsageError(f"--python {given}: neither a Python, an environment folder nor a conda environment; give a path")
 
 
@@ -79,8 +85,9 @@ def choose(asked: str = "", environ: Mapping[str, str] | None = None) -> Target:
     for variable, why in (("VIRTUAL_ENV", "virtual-env"), ("CONDA_PREFIX", "conda")):
         if folder := environ.get(variable):
             place = _interpreter(Path(folder))
-            # A conda environment without a Python of its own is common (base tools only).
-            if os.path.lexists(place):
+            # A conda environment without a Python of its own is common (base tools only). A venv without one is
+            # gone, or not this user's to read: what it was activated for does not work.
+            if os.path.lexists(place) or why == "virtual-env":
                 return Target(os.path.abspath(place), why)
     if _holds_torch():
         return Target(sys.executable, "own")

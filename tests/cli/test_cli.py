@@ -258,3 +258,11 @@ def test_an_unknown_name_is_refused_before_the_examination_has_ended(tmp_path: P
     assert done.returncode == 2
     assert "no-such" in done.stderr
     assert time.monotonic() - began < 15
+
+
+def test_a_snapshot_without_a_readable_fact_is_not_fine(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.json"
+    for held in ("{}", '{"host": [1], "python": "x"}'):
+        empty.write_text(f'{{"schema": "envdoctor/snapshot/1", "facts": {held}}}')
+        with pytest.raises(UsageError, match="holds no fact"):
+            run(["check", "--from", str(empty)])

@@ -80,3 +80,17 @@ def test_a_working_directory_that_is_gone_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os.path, "abspath", gone)
     with pytest.raises(UsageError, match="the working directory is gone"):
         choose("bin/python", {})
+
+
+def test_an_activated_venv_that_is_gone_is_examined_all_the_same(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    assert choose("", {"VIRTUAL_ENV": str(gone)}) == target.Target(str(gone / "bin" / "python"), "virtual-env")
+
+
+def test_a_python_behind_a_locked_door_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(path: Path) -> os.stat_result:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "lstat", locked)
+    with pytest.raises(UsageError, match="may not look there"):
+        choose("/locked/python", {})
