@@ -141,7 +141,12 @@ def test_what_is_no_file_is_read_with_bounds(tmp_path: Path, monkeypatch: pytest
         snapshot.read(fifo)
     os.write(keep, as_bytes())
     writer = os.open(fifo, os.O_WRONLY)
-    reader = threading.Timer(0.1, lambda: (os.close(keep), os.close(writer)))
+
+    def hang_up() -> None:
+        for descriptor in (keep, writer):
+            os.close(descriptor)
+
+    reader = threading.Timer(0.1, hang_up)
     reader.start()
     assert snapshot.read(fifo).sections
     with pytest.raises(UsageError, match="too large"):

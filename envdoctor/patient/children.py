@@ -148,8 +148,9 @@ class Child(object):
             os.killpg(self.pid, number)
         except OSError:
             pass
-        # After an ordinary end they are orphans, and their numbers may belong to others by now.
-        for pid in self.family if self.stopped else ():
+        # After an ordinary end nothing should be left, and their numbers may belong to others by now; after a crash
+        # they were seen a second ago.
+        for pid in self.family if self.stopped or self.status else ():
             try:
                 os.kill(pid, number)
             except OSError:

@@ -54,13 +54,18 @@ class Request:
 
 @dataclass
 class Answer:
-    """What came back: raw sections by name, and what the interpreter said where it did not start."""
+    """What came back: raw sections by name, and what the interpreter said where it did not start.
+
+    `died` is the status with which the patient ended before its answer was complete, negative for a signal.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
     missing: dict[str, Missing] = field(default_factory=dict)
     begun: list[str] = field(default_factory=list)
     complete: bool = False
     failure: str = ""
+    died: int | None = None
+    last_words: str = ""
 
 
 def _pynvml() -> str:
@@ -186,27 +191,30 @@ def examine(
         for each in ((process.stdout, pieces.put), (process.stderr, errors.take))
     ]
     lines = wire.Lines(cookie.encode())
-    silent = False
+    silent = closed = False
     try:
         if not _started(readers):
             process.stdout.close()
             process.stderr.close()
             answer.failure = "this process may start no threads (ulimit -u)"
             return answer
-        _collect(pieces, lines, answer, began, request.limit_s, first_word_s, on_record)
+        closed = _collect(pieces, lines, answer, began, request.limit_s, first_word_s, on_record)
         waited_s = time.monotonic() - began
         silent = not answer.begun and not answer.missing and waited_s >= min(first_word_s, request.limit_s)
         if silent and process.poll() is None:
             _last_words(process)
     finally:
-        if answer.complete:
+        if answer.complete or closed:
             try:
                 process.wait(0.2)
             except subprocess.TimeoutExpired:
                 pass
+        answer.died = None if answer.complete else process.poll()
         if process.poll() is None:
             _end(process)
         _leave(readers, pieces)
+    if answer.died is not None:
+        answer.last_words = errors.data.decode("utf-8", "replace").strip()[-1000:]
     if not answer.begun and not answer.complete and not answer.missing:
         said = (lines.noise + errors.data).decode("utf-8", "replace").strip()
         told = [f"it did not say a word in {min(first_word_s, request.limit_s):g} s"] if silent else []
@@ -222,19 +230,20 @@ def _collect(
     limit_s: float,
     first_word_s: float,
     on_record: Callable[[dict[str, Any]], None] | None,
-) -> None:
+) -> bool:
+    """Take records until the answer is complete or the time is up; True where the patient has closed its output."""
     while not answer.complete:
         heard = bool(answer.begun or answer.missing)
         until = began + (limit_s + GRACE_S if heard else min(limit_s, first_word_s))
         left_s = until - time.monotonic()
         if left_s <= 0:
-            return
+            return False
         try:
             piece = pieces.get(timeout=left_s)
         except queue.Empty:
-            return
+            return False
         if piece is None:
-            return
+            return True
         for record in lines.feed(piece):
             if "begin" in record:
                 answer.begun.append(str(record["begin"]))
@@ -247,6 +256,7 @@ def _collect(
                 answer.complete = True
             if on_record is not None:
                 on_record(record)
+    return False
 
 
 def settle(answer: Answer) -> dict[str, Missing]:
@@ -259,9 +269,14 @@ def settle(answer: Answer) -> dict[str, Missing]:
             left[name] = answer.missing[name]
         elif answer.failure:
             left[name] = Missing(name, Why.FAILED.value, answer.failure)
+        elif answer.complete:
+            left[name] = Missing(name, Why.NOT_HERE.value)
+        elif answer.died is None:
+            left[name] = Missing(name, Why.SLOW.value, "no answer came in time")
         else:
-            reason = Why.SLOW if not answer.complete else Why.NOT_HERE
-            left[name] = Missing(name, reason.value, "no answer came in time" if reason is Why.SLOW else "")
+            reason = Why.CRASHED if answer.died < 0 else Why.FAILED
+            told = f"the examination ended with status {answer.died}"
+            left[name] = Missing(name, reason.value, f"{told}\n{answer.last_words}".strip())
     return left
 
 

@@ -202,3 +202,24 @@ def test_the_family_of_a_process() -> None:
     assert processes.counters({10, 11, 99}, table)[0] == 7
     assert processes.counters({10}, {}) == ()
     assert os.getpid() in processes.table()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_helper_in_a_session_of_its_own_ends_with_a_child_that_crashes() -> None:
+    def crashes(send: Any) -> None:
+        helper = subprocess.Popen(["sleep", "60"], start_new_session=True)
+        send({"fact": "helper", "value": helper.pid})
+        time.sleep(1.5)  # a look at the process table falls into it
+        os.kill(os.getpid(), 9)
+
+    told = list(children.follow([children.fork(crashes, 10.0)], time.monotonic() + 10))
+    helper = told[0]["value"]
+    for _ in range(50):
+        try:
+            with open(f"/proc/{helper}/stat") as stat:
+                if ") Z" in stat.read():
+                    return
+        except OSError:
+            return
+        time.sleep(0.02)
+    pytest.fail("the helper is still there")

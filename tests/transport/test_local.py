@@ -128,3 +128,16 @@ def test_where_no_thread_may_start_the_reason_is_given(monkeypatch: pytest.Monke
     monkeypatch.setattr(threading.Thread, "start", refuse)
     answer = local.examine(sys.executable, local.Request(limit_s=5, only=ONLY))
     assert "may start no threads" in answer.failure
+
+
+def test_a_patient_that_is_killed_or_breaks_is_said_to_have_ended(tmp_path: Path) -> None:
+    start = (
+        "cookie = json.loads(sys.argv[-1])['cookie']\n"
+        "print(cookie + json.dumps({'begin': 'host'}), flush=True)\ntime.sleep(0.1)\n"
+    )
+    killed = script(tmp_path / "killed", start + "os.kill(os.getpid(), 9)")
+    left = local.settle(local.examine(killed, local.Request(limit_s=20)))["host"]
+    assert (left.reason, left.detail) == ("crashed", "the examination ended with status -9")
+    broken = script(tmp_path / "broken", start + "sys.exit('no more descriptors')")
+    left = local.settle(local.examine(broken, local.Request(limit_s=20)))["host"]
+    assert (left.reason, left.detail) == ("failed", "the examination ended with status 1\nno more descriptors")
