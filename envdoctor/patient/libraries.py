@@ -4,7 +4,7 @@ import os
 import re
 import sys
 
-from . import elf, loader, packages, reading, symbols
+from . import elf, ld_cache, loader, packages, reading, symbols
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class _Run(object):
     """What `import torch` would load in a run started here."""
 
     def __init__(self, torch: str, search: "List[str]") -> None:
-        self.data = reading.raw(loader.CACHE, 1 << 24)
+        self.data = ld_cache.read()
         self.caches: "Dict[int, Dict[str, str]]" = {}
         self.loader = loader.Loader(search, self.cache)
         self.loader.program(os.path.realpath(sys.executable), _preload_names(os.environ.get("LD_PRELOAD", "")))

@@ -6,19 +6,14 @@ tokens $LIB and $PLATFORM are not followed.
 """
 
 import os
-import struct
 
-from . import elf, reading
+from . import elf, ld_cache, reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional, Tuple
 
 STANDARD = ("/lib64", "/usr/lib64", "/lib", "/usr/lib")
-CACHE = "/etc/ld.so.cache"
-CACHE_MARK = b"glibc-ld.so.cache1.1"
-# FLAG_* of glibc's sysdeps/generic/ldconfig.h: libraries of the same word size and machine as the interpreter.
-CACHE_FLAGS = {62: 0x0303, 183: 0x0A03}
 MOST_LOADED = 400
 
 
@@ -43,30 +38,9 @@ def library_path(value: str, folder: str) -> "List[str]":
     return [part or folder for part in value.replace(";", ":").split(":")] if value else []
 
 
-def cache(data: "Optional[bytes]", machine: int) -> "Dict[str, str]":
+def cache(data: bytes, machine: int) -> "Dict[str, str]":
     """name -> path of the libraries in /etc/ld.so.cache for this machine, the first entry of a name winning."""
-    found: "Dict[str, str]" = {}
-    start = data.find(CACHE_MARK) if data else -1
-    if data is None or start < 0:
-        return found
-    wanted = CACHE_FLAGS.get(machine)
-    try:
-        (count,) = struct.unpack_from("<I", data, start + 20)
-        for index in range(min(count, 100000)):
-            flags, key, value = struct.unpack_from("<iII", data, start + 48 + 24 * index)
-            if wanted is not None and flags != wanted:
-                continue
-            name = _string(data, start + key)
-            if name not in found:
-                found[name] = _string(data, start + value)
-    except struct.error:
-        pass
-    return found
-
-
-def _string(data: bytes, place: int) -> str:
-    end = data.find(b"\0", place)
-    return data[place : end if end >= 0 else place].decode("utf-8", "surrogateescape")
+    return {name: paths[0] for name, paths in ld_cache.libraries(data, machine).items()}
 
 
 class Loader(object):

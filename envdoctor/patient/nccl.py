@@ -2,7 +2,7 @@
 
 import os
 
-from . import reading
+from . import ld_cache, reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def files() -> "List[Dict[str, Any]]":
 
 def cached_libraries() -> "List[str]":
     """Paths of plugin libraries in the loader's cache."""
-    data = reading.raw("/etc/ld.so.cache", 8 << 20) or b""
+    data = ld_cache.read()
     found = []
     place = data.find(b"libnccl-")
     while place >= 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 
 from envdoctor import decode
 from envdoctor.facts.driver import Driver
-from envdoctor.patient import driver, driver_calls, driver_libraries, reading
+from envdoctor.patient import driver, driver_calls, driver_libraries, ld_cache, reading
 from envdoctor.patient.sections import Ask, NotHere
 from tests import needs
 
+MACHINE = ld_cache.MACHINES.get(os.uname().machine, 0)
 PROPRIETARY = (
     "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\n"
     "GCC version:  gcc version 12.3.0 (Ubuntu 12.3.0-1ubuntu1~22.04)\n"
@@ -164,8 +166,8 @@ def test_a_cache_of_ldconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ldconfig = needs.program("ldconfig", "libc-bin")
     cache = tmp_path / "cache"
     subprocess.run([ldconfig, "-X", "-C", str(cache)], check=True, capture_output=True)
-    monkeypatch.setattr(driver_libraries, "CACHE", str(cache))
-    found = driver_libraries.cached("libc.so.6", "libcuda.so.99")
+    monkeypatch.setattr(ld_cache, "PATH", str(cache))
+    found = ld_cache.libraries(ld_cache.read(), MACHINE, "libc.so.6", "libcuda.so.99")
     assert found["libcuda.so.99"] == [] and found["libc.so.6"]
     assert all(Path(path).name == "libc.so.6" and Path(path).exists() for path in found["libc.so.6"])
 
@@ -173,10 +175,10 @@ def test_a_cache_of_ldconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @given(st.binary(max_size=200))
 def test_a_damaged_cache(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     file = tmp_path_factory.mktemp("cache") / "cache"
-    file.write_bytes(driver_libraries.MAGIC + data + b"libcuda.so.1\0")
+    file.write_bytes(ld_cache.MARK + data + b"libcuda.so.1\0")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver_libraries, "CACHE", str(file))
-        assert set(driver_libraries.cached("libcuda.so.1")) == {"libcuda.so.1"}
+        patch.setattr(ld_cache, "PATH", str(file))
+        assert set(ld_cache.libraries(ld_cache.read(), MACHINE, "libcuda.so.1")) == {"libcuda.so.1"}
 
 
 def test_a_mapped_library_is_found_by_its_name() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from envdoctor import decode
 from envdoctor.facts.libraries import Libraries
-from envdoctor.patient import elf, libraries, loader, reading
+from envdoctor.patient import elf, ld_cache, libraries, loader
 from envdoctor.transport.local import Request, examine
 from tests import needs
 from tests.patient.compiled import shared
@@ -40,7 +40,7 @@ def really_loaded(environ: dict[str, str], *paths: Path) -> set[str]:
 
 def followed(environ: dict[str, str], *paths: Path) -> tuple[set[str], list[str]]:
     """What our rules say: the real paths, and the names that are not found."""
-    data = reading.raw(loader.CACHE)
+    data = ld_cache.read()
     run = loader.Loader(
         loader.library_path(environ.get("LD_LIBRARY_PATH", ""), os.getcwd()), lambda m: loader.cache(data, m)
     )
@@ -125,7 +125,7 @@ def test_symbol_versions_needed_and_offered(tmp_path: Path) -> None:
 
 
 def test_readelf_agrees_on_the_system_libstdcxx() -> None:
-    path = loader.cache(reading.raw(loader.CACHE), 62)["libstdc++.so.6"]
+    path = loader.cache(ld_cache.read(), 62)["libstdc++.so.6"]
     argv = [needs.program("readelf", "binutils"), "-VW", path]
     told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     found = elf.read(path)
@@ -136,7 +136,7 @@ def test_readelf_agrees_on_the_system_libstdcxx() -> None:
 def test_ldconfig_agrees_on_its_cache() -> None:
     argv = [needs.program("ldconfig", "libc-bin"), "-p"]
     told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-    found = loader.cache(reading.raw(loader.CACHE), 62)
+    found = loader.cache(ld_cache.read(), 62)
     assert found
     for name, path in found.items():
         assert f"\t{name} (" in told and f"=> {path}\n" in told
@@ -148,12 +148,12 @@ def test_no_file_is_too_odd(tmp_path_factory: pytest.TempPathFactory, data: byte
     path.write_bytes(b"\x7fELF\x02\x01" + data)
     found = elf.read(str(path))
     assert found is None or found.path == str(path)
-    assert isinstance(loader.cache(loader.CACHE_MARK + data, 62), dict)
+    assert isinstance(loader.cache(ld_cache.MARK + data, 62), dict)
 
 
 @given(st.data())
 def test_no_damage_to_a_library_does_harm(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    path = loader.cache(reading.raw(loader.CACHE), 62)["libdl.so.2"]
+    path = loader.cache(ld_cache.read(), 62)["libdl.so.2"]
     content = bytearray(Path(path).read_bytes())
     for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=20)):
         content[place] = data.draw(st.integers(0, 255))
