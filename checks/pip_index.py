@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.host import Host
 from envdoctor.facts.index import IndexProbe, IndexProbes
 from envdoctor.facts.pip import PipConfig, PipEffective, host_of
@@ -14,7 +14,7 @@ from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.knowledge import mirrors, torch_builds
 from envdoctor.knowledge.versions import numbers
-from envdoctor.model import Scalar
+from envdoctor.model import Scalar, Why
 
 TOPIC = Topic("pip", 310, Text("the package indexes pip asks", "pip 所访问的软件包索引"))
 # pip itself waits 15 s per try; an index this slow at its first page makes every install crawl.
@@ -102,7 +102,11 @@ def _unreachable(probe: IndexProbe) -> Finding | None:
 
 @check(PIP_INDEX_UNREACHABLE)
 def pip_index_unreachable(
-    probes: IndexProbes, config: PipConfig | None, host: Host | None, torch: TorchInstall | None, python: Python | None
+    probes: IndexProbes,
+    config: PipConfig | None,
+    host: Host | None,
+    torch: TorchInstall | Missing,
+    python: Python | None,
 ) -> Iterable[Finding]:
     """An error where no index is left and one was chosen or is needed; else the machine may be meant to be offline.
 
@@ -111,7 +115,8 @@ def pip_index_unreachable(
     found = [(probe, finding) for probe in probes.indexes if (finding := _unreachable(probe))]
     none_left = len(found) == len(probes.indexes)
     chosen = config is not None and config.winner("index-url") is not None
-    wanted = chosen or torch is None
+    absent = isinstance(torch, Missing) and torch.reason == Why.NOT_HERE.value
+    wanted = chosen or absent
     in_job = bool(host and host.scheduler.kind)
     for probe, finding in found:
         mirror = mirrors.pypi_mirror(probe.url)
@@ -125,7 +130,7 @@ def pip_index_unreachable(
         mended = finding.mended_by(command or f"curl -sSI --max-time 5 {shlex.quote(probe.url)}")
         if none_left and wanted and not in_job:
             yield mended
-        elif none_left and torch is not None:
+        elif none_left and not absent:
             yield mended.at(Severity.NOTE)
         else:
             yield mended.at(Severity.WARNING)

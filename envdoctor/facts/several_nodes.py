@@ -63,7 +63,7 @@ def rdma_is_meant(told: Scale, rdma: Rdma, host: Host | None = None) -> bool:
     """
     if told.several is not None:
         return told.several
-    if host is not None and host.container and not any(device.usable for device in rdma.devices):
+    if (host is None or host.container) and not any(device.usable for device in rdma.devices):
         return False
     rails = Counter(device.board for device, _ in rdma.active if device.board)
     return any(port.link_layer != "Ethernet" for _, port in rdma.active) or max(rails.values(), default=0) >= RAILS
