@@ -14,9 +14,7 @@ from envdoctor.facts.pip_rules import unset
 from envdoctor.facts.python import Python
 from envdoctor.model import Scalar
 
-TOPIC = Topic(
-    "pip", 308, Text("certificates and proxies between pip and its indexes", "pip 与索引之间的证书和代理")
-)
+TOPIC = Topic("pip", 308, Text("certificates and proxies between pip and its indexes", "pip 与索引之间的证书和代理"))
 
 
 def name_of(python: Python | None) -> str:
