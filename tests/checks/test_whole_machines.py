@@ -15,7 +15,7 @@ from tests.checks.whole_jobs import JOBS
 from tests.checks.whole_machines import COMPUTERS
 from tests.checks.whole_parts import Machine, kinds, without
 from tests.checks.whole_python_faults import PYTHON_FAULTS
-from tests.checks.whole_servers import SERVERS
+from tests.checks.whole_servers import SERVERS, worker
 from tests.checks.whole_torch_faults import TORCH_FAULTS
 
 CHECKS = load.load([load.bundled()]).checks
@@ -71,3 +71,16 @@ def test_a_fault_is_put_into_a_machine_that_is_well() -> None:
     quiet = {code for machine, code in FAULTS.values() if not loud(machine)}
     assert not quiet, "a fault that nobody hears is none"
     assert len({code for _, code in FAULTS.values()}) >= 50
+
+
+def test_two_nodes_of_a_job_agree() -> None:
+    nodes = {"gpu-a01": tuple(worker(0).values()), "gpu-a02": tuple(worker(9).values())}
+    assert not [one.code for one in findings(CHECKS, nodes=nodes) if one.severity is not Severity.NOTE]
+
+
+def test_the_fault_of_one_node_is_told_of_that_node() -> None:
+    well, ill = worker(0), FAULTS["a firewall"][0]
+    found = findings(CHECKS, nodes={"gpu-a01": tuple(well.values()), "gpu-a02": tuple(ill.values())})
+    assert [(one.code, one.nodes) for one in found if one.severity is Severity.ERROR] == [
+        ("firewall-blocks-ports", ("gpu-a02",))
+    ]
