@@ -21,9 +21,22 @@ def fact(name: str, value: Any) -> object:
     import msgspec
 
     try:
-        return msgspec.convert(value, facts.kind(name))
+        try:
+            return msgspec.convert(value, facts.kind(name))
+        except UnicodeEncodeError:
+            # msgspec looks at some texts as UTF-8, which the bytes of a file name need not be.
+            return msgspec.convert(_utf8(value), facts.kind(name))
     except (msgspec.ValidationError, RecursionError) as error:
         return Missing(name, Why.INVALID.value, str(error))
+
+
+def _utf8(value: Any) -> Any:
+    """`value` with what no UTF-8 can hold written as escapes."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_utf8(key): _utf8(item) for key, item in value.items()}
+    return [_utf8(item) for item in value] if isinstance(value, list) else value
 
 
 def encode(found: object) -> Any:

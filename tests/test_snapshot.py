@@ -153,3 +153,25 @@ def test_what_is_no_file_is_read_with_bounds(tmp_path: Path, monkeypatch: pytest
         snapshot.read(Path("/dev/zero"))
     with pytest.raises(UsageError, match="Is a directory"):
         snapshot.read(tmp_path)
+
+
+def test_text_that_is_no_utf_8_costs_no_fact() -> None:
+    read = snapshot.parse(as_bytes(facts={"host": {"name": "a\udcff", "cpus": 4}}), "a.json")
+    assert isinstance(read.sections["host"], Host)
+    invalid = snapshot.parse(as_bytes(facts={"host": {"cpus": "a\udcff"}}), "a.json").sections["host"]
+    assert isinstance(invalid, Missing)
+    assert invalid.reason == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("nics", {"addresses": [{"interface": "eth0", "address": "999.1", "prefix": 24}]}),
+        ("nics", {"addresses": [{"interface": "eth0", "address": "10.0.0.1", "prefix": 99}]}),
+        ("rdma", {"devices": [{"name": "mlx5_0", "ports": [{"gids": [{"gid": "zz"}]}]}]}),
+    ],
+)
+def test_an_address_that_is_none_makes_the_fact_invalid(name: str, value: dict[str, Any]) -> None:
+    found = snapshot.parse(as_bytes(facts={name: value}), "a.json").sections[name]
+    assert isinstance(found, Missing)
+    assert found.reason == "invalid"

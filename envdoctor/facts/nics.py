@@ -56,13 +56,19 @@ class Nic:
 
 @dataclass(frozen=True)
 class Address:
-    """An address of an interface. `label` is the name getifaddrs gives it, which for an alias is "eth0:1"."""
+    """An address of an interface. `label` is the name getifaddrs gives it, which for an alias is "eth0:1".
+
+    Raises ValueError for what is no address: decoded from a snapshot, the fact is invalid then.
+    """
 
     interface: str = ""
     label: str = ""
     address: str = ""
     prefix: int = 0
     scope: str = "global"
+
+    def __post_init__(self) -> None:
+        ipaddress.ip_interface(f"{self.address}/{self.prefix}")
 
     @property
     def family(self) -> int:

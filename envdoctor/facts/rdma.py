@@ -14,12 +14,17 @@ class Gid:
         gid: eight groups of four hexadecimal digits.
         type: "IB/RoCE v1", "RoCE v2", or empty where the slot is not mapped into this container.
         netdev: network interface the address belongs to.
+
+    Raises ValueError for a `gid` that is none: decoded from a snapshot, the fact is invalid then.
     """
 
     index: int = 0
     gid: str = ""
     type: str = ""
     netdev: str = ""
+
+    def __post_init__(self) -> None:
+        ipaddress.IPv6Address(self.gid)
 
     @property
     def address(self) -> str:
