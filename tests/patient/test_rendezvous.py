@@ -214,18 +214,22 @@ def test_torchruns_own_agent_is_recognised(tmp_path: Path) -> None:
         assert "torchrun" in told["holders"][0]["command"]
 
 
+# A network of this process alone: test runs side by side must not meet.
+NET = f"10.213.{os.getpid() % 250}"
+
+
 @pytest.fixture
 def far_away() -> Iterator[str]:
-    """A network namespace behind a cable: 10.213.7.2 answers, 10.213.7.3 does not exist, 10.213.8.0/24 is a hole."""
+    """A network namespace behind a cable: NET.2 answers, NET.3 does not exist."""
     needs.root()
     needs.program("ip", "iproute2")
     name = f"doctor{os.getpid()}"
     script = f"""
     ip netns add {name}
     ip link add {name[:13]}a type veth peer name eth0 netns {name}
-    ip addr add 10.213.7.1/24 dev {name[:13]}a && ip link set {name[:13]}a up
-    ip -n {name} addr add 10.213.7.2/24 dev eth0 && ip -n {name} link set eth0 up
-    ip -n {name} route add blackhole 10.213.7.1/32 table 99
+    ip addr add {NET}.1/24 dev {name[:13]}a && ip link set {name[:13]}a up
+    ip -n {name} addr add {NET}.2/24 dev eth0 && ip -n {name} link set eth0 up
+    ip -n {name} route add blackhole {NET}.1/32 table 99
     """
     subprocess.run(["sh", "-ec", script], check=True, capture_output=True)
     try:
@@ -236,24 +240,25 @@ def far_away() -> Iterator[str]:
 
 @pytest.mark.root
 def test_what_answers_elsewhere(far_away: str) -> None:
-    listen = (
-        "import socket; s=socket.socket(); s.bind(('10.213.7.2',29555)); s.listen(); print(1,flush=True); s.accept()"
-    )
+    listen = f"import socket; s=socket.socket(); s.bind(('{NET}.2',29555)); s.listen(); print(1,flush=True); s.accept()"
     with subprocess.Popen(
         ["ip", "netns", "exec", far_away, sys.executable, "-c", listen], stdout=subprocess.PIPE
     ) as listener:
-        assert listener.stdout is not None
-        listener.stdout.readline()
-        assert rendezvous.dial("10.213.7.2", 29555, 3.0) == "connected"
-        listener.wait()
-    assert rendezvous.dial("10.213.7.2", 29555, 3.0) == "refused"
-    assert rendezvous.dial("10.213.7.3", 29555, 0.3) == "timeout"
+        try:
+            assert listener.stdout is not None
+            listener.stdout.readline()
+            assert rendezvous.dial(f"{NET}.2", 29555, 3.0) == "connected"
+            listener.wait(10)
+        finally:
+            listener.kill()
+    assert rendezvous.dial(f"{NET}.2", 29555, 3.0) == "refused"
+    assert rendezvous.dial(f"{NET}.3", 29555, 0.3) == "timeout"
     # Its answers no longer find the way back: it is silent, as behind a firewall that drops.
-    subprocess.run(["ip", "-n", far_away, "rule", "add", "to", "10.213.7.1", "table", "99"], check=True)
-    assert rendezvous.dial("10.213.7.2", 29555, 0.3) == "timeout"
-    told = rendezvous.probe("10.213.7.2", 29555, "store", 0.3)
+    subprocess.run(["ip", "-n", far_away, "rule", "add", "to", f"{NET}.1", "table", "99"], check=True)
+    assert rendezvous.dial(f"{NET}.2", 29555, 0.3) == "timeout"
+    told = rendezvous.probe(f"{NET}.2", 29555, "store", 0.3)
     assert (told["outcome"], told["elsewhere"], told["local"]) == ("timeout", "timeout", False)
-    here = rendezvous.probe("10.213.7.1", 29555, "store", 0.3)
+    here = rendezvous.probe(f"{NET}.1", 29555, "store", 0.3)
     assert (here["outcome"], here["local"]) == ("", True)
 
 
