@@ -266,11 +266,11 @@ def test_what_answers_elsewhere(far_away: str) -> None:
 def test_no_route_is_named_by_its_error() -> None:
     needs.root()
     ip = needs.program("ip", "iproute2")
-    subprocess.run([ip, "route", "add", "unreachable", "10.213.9.0/24"], check=True)
+    subprocess.run([ip, "route", "add", "unreachable", "10.214.9.0/24"], check=True)
     try:
-        assert rendezvous.dial("10.213.9.1", 1, 1.0) == "EHOSTUNREACH"
+        assert rendezvous.dial("10.214.9.1", 1, 1.0) == "EHOSTUNREACH"
     finally:
-        subprocess.run([ip, "route", "del", "unreachable", "10.213.9.0/24"], check=True)
+        subprocess.run([ip, "route", "del", "unreachable", "10.214.9.0/24"], check=True)
 
 
 def test_endpoints_named_by_variables_are_probed(monkeypatch: pytest.MonkeyPatch) -> None:
