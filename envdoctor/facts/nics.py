@@ -81,9 +81,12 @@ class Address:
         return ipaddress.ip_address(self.address).is_link_local
 
     def holds(self, other: str) -> bool:
-        """Whether another numeric address lies in this one's subnet."""
+        """Whether another numeric address lies in this one's subnet; no for what is no address."""
         network = ipaddress.ip_network(f"{self.address}/{self.prefix}", strict=False)
-        return ipaddress.ip_address(other) in network
+        try:
+            return ipaddress.ip_address(other) in network
+        except ValueError:
+            return False
 
     def __str__(self) -> str:
         return f"{self.address}/{self.prefix}"

@@ -99,17 +99,22 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(0.3)
     except subprocess.TimeoutExpired:
-        if os.name == "posix":
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except OSError:
-                pass
+        _end_group(process.pid)
         process.kill()
         try:
             process.wait(0.2)
         except subprocess.TimeoutExpired:
             # It sleeps in the kernel and cannot be killed. Nobody waits for it, here or when the program ends.
             process.returncode = -9
+
+
+def _end_group(group: int) -> None:
+    """Kill what the patient, or a start-up file of its Python, has left in its process group."""
+    if os.name == "posix":
+        try:
+            os.killpg(group, signal.SIGKILL)
+        except OSError:
+            pass
 
 
 def _last_words(process: subprocess.Popen[bytes]) -> None:
@@ -212,6 +217,7 @@ def examine(
         answer.died = None if answer.complete else process.poll()
         if process.poll() is None:
             _end(process)
+        _end_group(process.pid)
         _leave(readers, pieces)
     if answer.died is not None:
         answer.last_words = errors.data.decode("utf-8", "replace").strip()[-1000:]

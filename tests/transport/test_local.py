@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
 import sys
 import threading
 import time
@@ -141,3 +142,19 @@ def test_a_patient_that_is_killed_or_breaks_is_said_to_have_ended(tmp_path: Path
     broken = script(tmp_path / "broken", start + "sys.exit('no more descriptors')")
     left = local.settle(local.examine(broken, local.Request(limit_s=20)))["host"]
     assert (left.reason, left.detail) == ("failed", "the examination ended with status 1\nno more descriptors")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
+@pytest.mark.parametrize("then", ["wait", "exit 1"])
+def test_what_the_interpreter_has_started_ends_with_it(tmp_path: Path, then: str) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nsleep 60 &\necho $! > {tmp_path}/pid\n{then}\n")
+    python.chmod(0o755)
+    local.examine(str(python), local.Request(limit_s=1))
+    helper = (tmp_path / "pid").read_text().strip()
+    for _ in range(100):
+        state = subprocess.run(["ps", "-o", "stat=", "-p", helper], capture_output=True, text=True).stdout.strip()
+        if not state or state.startswith("Z"):
+            return
+        time.sleep(0.02)
+    pytest.fail(f"the helper is still there: {state}")
