@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from envdoctor import decode, facts, snapshot
 from envdoctor.errors import UsageError
 from envdoctor.facts.host import Host, Scheduler
+from envdoctor.facts.nics import Address, Nics
 from envdoctor.model import Missing, Node
 
 
@@ -175,3 +176,9 @@ def test_an_address_that_is_none_makes_the_fact_invalid(name: str, value: dict[s
     found = snapshot.parse(as_bytes(facts={name: value}), "a.json").sections[name]
     assert isinstance(found, Missing)
     assert found.reason == "invalid"
+
+
+def test_what_is_no_address_belongs_to_nobody() -> None:
+    nics = Nics(addresses=(Address("eth0", "eth0", "10.0.0.1", 24),))
+    assert nics.owner("x\n") is None
+    assert not nics.addresses[0].holds("999.1")

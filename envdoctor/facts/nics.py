@@ -137,10 +137,12 @@ class Nics:
         return tuple(address for address in self.addresses if address.interface == name)
 
     def owner(self, address: str) -> Nic | None:
-        """The interface that holds an address; all of 127.0.0.0/8 is the loopback's."""
-        if not address:
+        """The interface that holds an address; all of 127.0.0.0/8 is the loopback's. None for what is no address."""
+        try:
+            loopback = ipaddress.ip_address(address).is_loopback
+        except ValueError:
             return None
-        if ipaddress.ip_address(address).is_loopback:
+        if loopback:
             return next((nic for nic in self.nics if nic.kind == "loopback"), None)
         found = next((own.interface for own in self.addresses if own.address == address), "")
         return self.nic(found) if found else None
