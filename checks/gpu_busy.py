@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check
@@ -20,6 +21,12 @@ TOPIC = Topic("gpu", 25, Text("other users of the GPUs", "GPU 是否被占用"))
 # Below this, memory is held by desktops and drivers. AMD's Primus calls a GPU busy from 2 GiB on
 # (primus/tools/preflight, node_smoke).
 BUSY = 2 << 30
+# The programs of a desktop, which hold some gigabytes of the GPU that drives the screen, by the names of their files.
+DESKTOP = re.compile(
+    r"(.*/)?(Xorg|Xwayland|X|gnome-\S+|mutter\S*|kwin\S*|plasmashell|cinnamon|xfwm4|compiz|sway|Hyprland|chrome|chromium"
+    r"|brave|msedge|firefox\S*|Isolated Web Co|electron|code|slack|discord|zoom|steam\S*|obs|vlc)( .*)?$",
+    re.I,
+)
 
 GPU_BUSY = Problem(
     code="gpu-busy",
@@ -109,7 +116,7 @@ def gpus_are_free(
         )
         return
     meant = _meant(e)
-    busy = [gpu for gpu in meant if _foreign(gpu) >= BUSY]
+    busy = [gpu for gpu in meant if _foreign(gpu, bool(e.host.wsl)) >= BUSY]
     if busy and not cause.code:
         idle = [gpu for gpu in meant if gpu not in busy]
         pids = [str(process.pid) for gpu in busy for process in _strangers(gpu)]
@@ -131,14 +138,18 @@ def _meant(e: Evidence) -> tuple[Gpu, ...]:
 
 
 def _strangers(gpu: Gpu) -> list[GpuProcess]:
-    return [process for process in gpu.processes if not process.own]
+    return [process for process in gpu.processes if not process.own and not DESKTOP.match(process.command)]
 
 
-def _foreign(gpu: Gpu) -> int:
-    """Bytes that others hold. Where no process can be seen at all (a PID namespace), all memory in use."""
+def _foreign(gpu: Gpu, wsl: bool = False) -> int:
+    """Bytes that others hold. Where no process can be seen at all (a PID namespace), all memory in use.
+
+    Under WSL the desktop of Windows is on the same GPU, and its programs are never seen.
+    """
     if gpu.processes:
         return sum(process.memory_bytes or 0 for process in _strangers(gpu))
-    return gpu.memory_used_bytes or 0
+    used = gpu.memory_used_bytes or 0
+    return 0 if wsl and 2 * used < (gpu.memory_bytes or 0) else used
 
 
 def _holders(gpus: Iterable[Gpu]) -> str:

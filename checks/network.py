@@ -131,9 +131,9 @@ def _evidence(
     }
 
 
-def _severity(told: Scale) -> Severity:
-    """Several nodes cannot work; one can. Where nothing tells, the second node to come will fail."""
-    if told.several is None:
+def _severity(told: Scale, choice: Choice) -> Severity:
+    """Several nodes cannot work; one can. Where nothing tells, a choice by hand says that somebody means to."""
+    if told.several is None and choice.by_variable:
         return Severity.WARNING
     return Severity.ERROR if told.several else Severity.NOTE
 
@@ -157,11 +157,11 @@ def nccl_interface(
     if obstacle in MAY_REACH:
         if better is not None and not choice.by_variable:
             evidence = _evidence(nics, choice, choice.first, better, seen, told)
-            severity = Severity.NOTE if told.several is False else Severity.WARNING
+            severity = Severity.WARNING if told.several else Severity.NOTE
             yield WRONG_INTERFACE.found("private", **evidence).at(severity)
     elif obstacle and (better is not None or told.several):
         finding = WRONG_INTERFACE.found(**_evidence(nics, choice, choice.first, better, seen, told))
-        yield _mended(finding.at(_severity(told)), seen, better)
+        yield _mended(finding.at(_severity(told, choice)), seen, better)
     elif told.several and not (rdma is not None and rdma.active):
         for further in choice.addresses[1:]:
             obstacle = barrier(nics, further.interface, further.family)
@@ -191,7 +191,7 @@ def gloo_interface(
         obstacle = barrier(nics, taken.interface, taken.family)
         if obstacle and obstacle not in MAY_REACH and (better is not None or told.several):
             evidence = _evidence(nics, choice, taken, better, View({}), told)
-            finding = WRONG_INTERFACE.found("gloo", **evidence).at(_severity(told))
+            finding = WRONG_INTERFACE.found("gloo", **evidence).at(_severity(told, choice))
             yield finding if better is not None else finding.mended_by("ip -br address")
             return
 

@@ -19,6 +19,7 @@ from tests.checks.gpu_machines import (
     LAPTOP_MAC,
     NO_DRIVER,
     WORKSTATION,
+    WSL,
     address,
     driver,
     fails,
@@ -34,6 +35,8 @@ BUSY = {"gpu-busy": "warning"}
 REFUSED = {"gpu-busy": "error"}
 TRAINING = GpuProcess(4242, 70 * GIB, "ann", "python train.py")
 OWN = GpuProcess(77, 30 * GIB, "me", "python", own=True)
+BROWSER = GpuProcess(901, 3 * GIB, "ann", "/opt/google/chrome/chrome --type=gpu-process")
+CODE = GpuProcess(902, GIB, "ann", "/usr/share/code/code")
 DESKTOP = GpuProcess(900, 400 << 20, "root", "Xorg")
 
 
@@ -57,6 +60,10 @@ CASES = [
     Case("somebody trains where the mask does not lead",
          swap(HGX, driver(1, cuda_order=(address(7),)), gpus(held(0, TRAINING), *EIGHT[1:]),
               variables(CUDA_VISIBLE_DEVICES="7"))),
+    Case("a browser on a workstation", swap(WORKSTATION, gpus(geforce(processes=(DESKTOP, BROWSER, CODE))))),
+    Case("a browser, and a training", swap(WORKSTATION, gpus(geforce(processes=(BROWSER, TRAINING)))), BUSY),
+    Case("Windows' desktop under WSL", swap(WORKSTATION, gpus(geforce(memory_used_bytes=3 * GIB)), WSL)),
+    Case("a game under WSL", swap(WORKSTATION, gpus(geforce(memory_used_bytes=20 * GIB)), WSL), BUSY),
     Case("no driver section", swap(HGX, NO_DRIVER, gpus(held(0, TRAINING))), BUSY),
     Case("error 2 on a full GPU", swap(HGX, fails(2), gpus(held(0, TRAINING))), REFUSED),
     Case("error 2 and memory free: a limit", swap(HGX, fails(2)), REFUSED),

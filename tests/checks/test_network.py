@@ -51,7 +51,13 @@ HYPERVISOR = nics(
 
 CASES = [
     Case("a bridge before the real interface, two nodes", (EARLY_BRIDGE, SIXTEEN), {WRONG: "error"}),
-    Case("the same without a job", (EARLY_BRIDGE, NOTHING), {WRONG: "warning"}),
+    Case("the same without a job", (EARLY_BRIDGE, NOTHING), {WRONG: "note"}),
+    Case(
+        "docker0 by variable, no job",
+        (nics(LO, ETH0, DOCKER0), with_variables(NOTHING, NCCL_SOCKET_IFNAME="docker0")),
+        {WRONG: "warning"},
+    ),
+    Case("a tunnel first, no job", (nics(LO, TAILSCALE, ETH0), NOTHING), {WRONG: "note"}),
     Case("the same on one node", (EARLY_BRIDGE, EIGHT), {WRONG: "note"}),
     Case("a workstation with docker", (WORKSTATION, NOTHING, DEBIAN)),
     Case("the same in a job of one node", (WORKSTATION, EIGHT, DEBIAN)),

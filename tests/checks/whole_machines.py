@@ -7,7 +7,7 @@ from typing import Any
 
 from envdoctor.facts.cpu import Cpu
 from envdoctor.facts.driver import Driver
-from envdoctor.facts.gpu import NvLink
+from envdoctor.facts.gpu import GpuProcess, Gpus, NvLink
 from envdoctor.facts.host import Host
 from envdoctor.facts.kernel_log import KernelLog, KernelMessage
 from envdoctor.facts.limits import Limit, Limits, SharedMemory
@@ -18,7 +18,7 @@ from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Missing
 from tests.checks.interfaces import LO, nics
 from tests.checks.whole_hardware import card, desktop, driven, fabric, hca, toolkit
-from tests.checks.whole_parts import GIB, Machine, but, changed, linux, names, without
+from tests.checks.whole_parts import GIB, LAN, Machine, but, changed, has, linux, names, without
 from tests.checks.whole_torch import imported, interpreter, stack
 
 DOCKER0 = (Nic("docker0", 4, "bridge", running=False, carrier=False, speed_is_real=False), ("172.17.0.1/16",))
@@ -214,7 +214,18 @@ def pair_of_3090() -> Machine:
     )
 
 
+def developer() -> Machine:
+    """A workstation with a browser full of pages, a compose network older than the USB adapter it is reached over."""
+    machine = workstation("3060")
+    gpu = has(machine, Gpus).gpus[0]
+    browser = GpuProcess(5000, 3 * GIB, "ada", "/opt/google/chrome/chrome --type=gpu-process")
+    compose = (replace(DOCKER0[0], name="br-4f2a9100aabb", index=1, running=True), ("172.18.0.1/16",))
+    gpu = replace(gpu, processes=(*gpu.processes, browser), memory_used_bytes=5 * GIB)
+    return but(machine, Gpus(count=1, gpus=(gpu,)), nics(LO, compose, LAN, DOCKER0, source="192.168.1.20"))
+
+
 COMPUTERS: dict[str, Machine] = {
+    "a workstation with a browser and a bridge": developer(),
     "a laptop with docker and a VPN": laptop(),
     "a runner of continuous integration": ci(),
     "RTX 3060, driver 550, CUDA 12.4": workstation("3060", "2.6.0+cu124", "550.163.01"),
