@@ -10,16 +10,12 @@ from urllib.parse import urlsplit
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.pip import PipConfig, PipEffective, PipFile, PipValue
 from envdoctor.facts.pip_rules import put, unset
-from envdoctor.facts.python import Python
+from envdoctor.facts.python import Python, name_of
 from envdoctor.knowledge import mirrors
 from envdoctor.model import Scalar
 
 TOPIC = Topic("pip", 300, Text("pip's configuration, and the index it names", "pip 的配置及其指定的索引"))
 RULES = "https://pip.pypa.io/en/stable/topics/configuration/"
-
-
-def name_of(python: Python | None) -> str:
-    return shlex.quote(python.executable) if python and python.executable else "python"
 
 
 PIP_CONFIG_BROKEN = Problem(

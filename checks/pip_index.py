@@ -10,7 +10,7 @@ from envdoctor.facts.host import Host
 from envdoctor.facts.index import IndexProbe, IndexProbes
 from envdoctor.facts.pip import PipConfig, PipEffective, host_of
 from envdoctor.facts.pip_rules import put
-from envdoctor.facts.python import Python
+from envdoctor.facts.python import Python, name_of
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.knowledge import mirrors, torch_builds
 from envdoctor.knowledge.versions import numbers
@@ -22,10 +22,6 @@ SLOW_S = 2.0
 # A mirror that lacks a release this many days old is behind, not merely between two synchronisations.
 BEHIND_DAYS = 30
 UNREACHED = ("no-name", "refused", "reset", "timeout", "no-route", "not-http", "failed")
-
-
-def name_of(python: Python | None) -> str:
-    return shlex.quote(python.executable) if python and python.executable else "python"
 
 
 def instead(probe: IndexProbe, config: PipConfig | None, python: Python | None) -> str | None:

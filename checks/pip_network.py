@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
@@ -11,14 +10,10 @@ from envdoctor.facts.index import IndexProbe, IndexProbes
 from envdoctor.facts.network_settings import NetworkSettings
 from envdoctor.facts.pip import PipConfig, host_of
 from envdoctor.facts.pip_rules import unset
-from envdoctor.facts.python import Python
+from envdoctor.facts.python import Python, name_of
 from envdoctor.model import Scalar
 
 TOPIC = Topic("pip", 308, Text("certificates and proxies between pip and its indexes", "pip 与索引之间的证书和代理"))
-
-
-def name_of(python: Python | None) -> str:
-    return shlex.quote(python.executable) if python and python.executable else "python"
 
 
 def evidence_of(probe: IndexProbe) -> dict[str, Scalar]:

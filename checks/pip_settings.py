@@ -12,16 +12,12 @@ from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.launch import launches
 from envdoctor.facts.pip import PipConfig
 from envdoctor.facts.pip_rules import Shadowed, put, shadowed, stronger, unset
-from envdoctor.facts.python import Python
+from envdoctor.facts.python import Python, name_of
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Scalar
 
 TOPIC = Topic("pip", 302, Text("pip settings without effect, and secrets in them", "不起作用的 pip 设置及其中的机密"))
 RULES = "https://pip.pypa.io/en/stable/topics/configuration/"
-
-
-def name_of(python: Python | None) -> str:
-    return shlex.quote(python.executable) if python and python.executable else "python"
 
 
 PIP_CONFIG_SHADOWED = Problem(

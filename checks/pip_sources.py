@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
@@ -11,7 +10,7 @@ from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.pci import PciDevices
 from envdoctor.facts.pip import PipConfig, PipValue, host_of
 from envdoctor.facts.pip_rules import is_plain, is_private, put, trusts, unset
-from envdoctor.facts.python import Python
+from envdoctor.facts.python import Python, name_of
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.knowledge import mirrors
 from envdoctor.model import Scalar
@@ -19,10 +18,6 @@ from envdoctor.model import Scalar
 TOPIC = Topic("pip", 304, Text("the places packages come from", "软件包的来源"))
 # PyTorch's folder of builds without CUDA, at the origin and at mirrors of it.
 CPU_INDEX = re.compile(r"/(?:whl|pytorch-wheels|torch-wheels)/cpu\b", re.I)
-
-
-def name_of(python: Python | None) -> str:
-    return shlex.quote(python.executable) if python and python.executable else "python"
 
 
 def sources(config: PipConfig, options: tuple[str, ...]) -> Iterator[tuple[str, str, PipValue]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 
@@ -73,3 +74,8 @@ class Python:
         return (
             (int(parts[0]), int(parts[1])) if len(parts) > 1 and parts[0].isdigit() and parts[1].isdigit() else (0, 0)
         )
+
+
+def name_of(python: Python | None) -> str:
+    """What a shell calls it: its path, quoted, or the `python` of PATH where none is known."""
+    return shlex.quote(python.executable) if python and python.executable else "python"
