@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
 from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.libraries import Libraries
-from envdoctor.facts.packages import Distribution, Packages, for_python
+from envdoctor.facts.packages import Distribution, Packages
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchInstall
+from envdoctor.knowledge.installing import for_python
 from envdoctor.knowledge.versions import numbers
 
 TOPIC = Topic("packages", 84, Text("compiled extensions of torch", "torch 的编译扩展"))

@@ -9,9 +9,10 @@ from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check,
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.host import Host
 from envdoctor.facts.libraries import Libraries, LoadedLibrary, MappedLibraries, older, same
-from envdoctor.facts.packages import Packages, for_python
+from envdoctor.facts.packages import Packages
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import Pin, TorchImport, TorchInstall
+from envdoctor.knowledge.installing import for_python, reinstall
 from envdoctor.model import Missing, Scalar
 
 TOPIC = Topic("libraries", 85, Text("CUDA libraries that a run loads", "运行时加载的 CUDA 动态库"))
@@ -139,6 +140,7 @@ def library_path_pollution(
     torch: TorchInstall,
     imported: TorchImport | Missing,
     host: Host | None,
+    python: Python | None,
 ) -> Iterable[Finding]:
     """Copies that ld.so finds before torch's own, one finding for each folder they come from.
 
@@ -171,12 +173,13 @@ def library_path_pollution(
             severity = Severity.WARNING if works else Severity.ERROR
         elif is_older is None and not works:
             severity = Severity.WARNING
-        yield LIBRARY_PATH_POLLUTION.found(kind, **evidence).at(severity)
+        told = LIBRARY_PATH_POLLUTION.found(kind, **evidence).at(severity)
+        yield told.mended_by(reinstall(torch, python)) if kind == "system" else told
 
 
 @check(LIBRARY_PATH_POLLUTION)
 def mapped_from_elsewhere(
-    mapped: MappedLibraries, libraries: Libraries, torch: TorchInstall, host: Host | None
+    mapped: MappedLibraries, libraries: Libraries, torch: TorchInstall, host: Host | None, python: Python | None
 ) -> Iterable[Finding]:
     """What a process holds after the import, where working it out from the files did not foresee it."""
     foreseen = {library.real for library, _ in _foreign(libraries, torch)}
@@ -191,8 +194,9 @@ def mapped_from_elsewhere(
             continue  # torch's own is there too; the second belongs to another package
         if older(library.version, own.version) is not False:
             folder = os.path.dirname(library.path)
-            yield LIBRARY_PATH_POLLUTION.found(
-                "path" if any(folder == f.path.rstrip("/") for f in libraries.library_path) else "system",
+            kind = "path" if any(folder == f.path.rstrip("/") for f in libraries.library_path) else "system"
+            found = LIBRARY_PATH_POLLUTION.found(
+                kind,
                 soname=os.path.basename(library.path),
                 folder=folder,
                 through="/proc/self/maps",
@@ -204,6 +208,7 @@ def mapped_from_elsewhere(
                 set_in=_set_in(libraries, folder, host),
                 torch=torch.version,
             ).at(Severity.WARNING)
+            yield found.mended_by(reinstall(torch, python)) if kind == "system" else found
 
 
 @check(LIBRARY_PATH_POLLUTION)
@@ -303,7 +308,7 @@ def library_absent(
         return  # said already, with the package to install
     for soname, wanted_by in _not_found(libraries):
         found = CUDA_LIBRARY_MISSING.found(soname=soname, wanted_by=wanted_by, torch=torch.version or torch.release)
-        yield found.mended_by(for_python(found.command, python, torch))
+        yield found.mended_by(reinstall(torch, python, dependencies=True))
 
 
 @summary

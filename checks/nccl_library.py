@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.libraries import Libraries, MappedLibraries, MappedLibrary, older, same
-from envdoctor.facts.packages import Distribution, Packages, for_python
+from envdoctor.facts.packages import Distribution, Packages
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchImport, TorchInstall
+from envdoctor.knowledge.installing import for_python, reinstall
 from envdoctor.model import Missing, Scalar
 
 TOPIC = Topic("libraries", 86, Text("the NCCL library that torch loads", "torch 加载的 NCCL 动态库"))
@@ -179,7 +180,7 @@ def nccl_library_missing(
         yield found.at(severity).mended_by(for_python(found.command, python, torch))
     elif absent and libraries and libraries.copy_in(absent.soname, "wheel", "torch") is None:
         found = NCCL_LIBRARY_MISSING.found(wanted_by=absent.wanted_by, torch=told)
-        yield found.mended_by(for_python(found.command, python, torch))
+        yield found.mended_by(reinstall(torch, python, dependencies=True))
 
 
 @summary

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.libraries import older
-from envdoctor.facts.packages import Packages, fits, for_python
+from envdoctor.facts.packages import Packages, fits
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchInstall
+from envdoctor.knowledge.installing import for_python
 from envdoctor.model import Scalar
 
 TOPIC = Topic("packages", 82, Text("NVIDIA's wheels beside torch", "torch 所用的 NVIDIA 软件包"))

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
-from envdoctor.facts.packages import Distribution, Packages, for_python
+from envdoctor.facts.packages import Distribution, Packages
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchImport, TorchInstall
-from envdoctor.knowledge.torch_builds import companions, index_url, official_tag, release, releases
+from envdoctor.knowledge.installing import for_python, index_option
+from envdoctor.knowledge.torch_builds import companions, official_tag, release, releases
 from envdoctor.knowledge.versions import numbers
 from envdoctor.model import Scalar
 
@@ -172,7 +173,7 @@ def install(name: str, version: str, torch: TorchInstall, python: Python | None)
     tag = torch.version.partition("+")[2]
     known = release(torch.version)
     elsewhere = tag == "cpu" or (official_tag(torch.version) and known and tag != known.default)
-    index = f" --index-url {index_url(tag)}" if elsewhere else ""
+    index = index_option(tag) if elsewhere else ""
     return for_python(f"pip install --no-deps {name}=={version}{index}", python, torch)
 
 
@@ -291,10 +292,10 @@ def numpy_abi(
 
 
 @check(PYNVML_DEPRECATED)
-def pynvml_deprecated(packages: Packages, python: Python | None) -> Iterable[Finding]:
+def pynvml_deprecated(packages: Packages, python: Python | None, torch: TorchInstall | None) -> Iterable[Finding]:
     found = packages.get("pynvml")
     if found is not None:
-        mend = for_python(PYNVML_DEPRECATED.command, python)
+        mend = for_python(PYNVML_DEPRECATED.command, python, torch)
         yield PYNVML_DEPRECATED.found(version=found.version, folder=found.folder).mended_by(mend)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.host import Host
 from envdoctor.facts.libraries import Binary, Libraries
-from envdoctor.facts.packages import for_python
 from envdoctor.facts.python import Python
+from envdoctor.facts.torch import TorchInstall
+from envdoctor.knowledge.installing import for_python
 from envdoctor.knowledge.versions import numbers
 from envdoctor.model import Scalar
 
@@ -85,7 +86,9 @@ def _most(binaries: Iterable[Binary], field: str) -> dict[str, Binary]:
 
 
 @check(GLIBC_TOO_OLD)
-def glibc_too_old(libraries: Libraries, host: Host, python: Python | None) -> Iterable[Finding]:
+def glibc_too_old(
+    libraries: Libraries, host: Host, python: Python | None, torch: TorchInstall | None
+) -> Iterable[Finding]:
     """The newest GLIBC_ version that the compiled files ask for, against the system's."""
     if not host.glibc:
         return
@@ -100,7 +103,7 @@ def glibc_too_old(libraries: Libraries, host: Host, python: Python | None) -> It
                 path=binary.path,
                 system=f"{host.distribution} {host.distribution_version}".strip() or host.system,
             )
-            yield found.mended_by(for_python(found.command, python))
+            yield found.mended_by(for_python(found.command, python, torch))
 
 
 @check(LIBSTDCXX_TOO_OLD)

@@ -15,6 +15,7 @@ from envdoctor.facts.host import Host
 from envdoctor.facts.launch import launches
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchCopy, TorchImport, TorchInstall
+from envdoctor.knowledge.installing import for_python, reinstall
 from envdoctor.knowledge.prescription import prescribe
 from envdoctor.model import Scalar
 
@@ -137,7 +138,7 @@ TORCH_DEBUG = Problem(
         "算子未经优化且带检查:训练会慢很多倍",
     ),
     seen=Text("debug = True in {folder}/version.py", "{folder}/version.py 中 debug = True"),
-    command="{python} -m pip install --force-reinstall torch=={release}",
+    command="python -m pip install --force-reinstall torch=={release}",
     confirm="python -c 'import torch; print(torch.version.debug)'",
 )
 
@@ -172,24 +173,6 @@ def training_shown_by(asked: Asked | None, environment: Environment | None) -> s
     return f"`envdoctor check {' '.join(named)}`" if named else ""
 
 
-def _pip(python: Python | None) -> str:
-    return f"{shlex.quote(python.executable) if python and python.executable else 'python'} -m pip"
-
-
-def _reinstall(python: Python | None, torch: TorchInstall) -> str:
-    """Puts the same build in place again; the local version names its index (PEP 440)."""
-    version = torch.dist_version or torch.version
-    if torch.installer == "conda":
-        return f"conda install -p {shlex.quote(python.conda) if python else '$CONDA_PREFIX'} --force-reinstall pytorch"
-    local = version.partition("+")[2]
-    index = f" --index-url https://download.pytorch.org/whl/{local}" if re.fullmatch(r"cpu|cu\d+", local) else ""
-    wanted = f"torch=={version}" if version else "torch"
-    if torch.installer == "uv":
-        where = f"--python {shlex.quote(python.executable)} " if python and python.executable else ""
-        return f"uv pip install {where}--reinstall --no-deps {wanted}{index}"
-    return f"{_pip(python)} install --force-reinstall --no-deps {wanted}{index}"
-
-
 def _fails(loaded: TorchImport | Missing | None) -> bool | None:
     """Whether the import of torch is known to fail; None where it is not known."""
     if isinstance(loaded, TorchImport):
@@ -222,7 +205,7 @@ def torch_missing(
     yield TORCH_MISSING.found(
         "meant" if shown_by else None,
         python=where, version=python.version if python else None, shown_by=shown_by,
-    ).mended_by((fit.command if fit else None) or f"{_pip(python)} install torch")  # fmt: skip
+    ).mended_by((fit.command if fit else None) or for_python("python -m pip install torch", python))  # fmt: skip
 
 
 @check(TORCH_LEFTOVER)
@@ -242,14 +225,14 @@ def torch_leftover(torch: TorchInstall, loaded: TorchImport | Missing, python: P
         lacks = "torch/_C" if torch.folder == torch.leftover else "torch/__init__.py"
         evidence["lacks"] = lacks
         if not whole or fails is not False:
-            again = _reinstall(python, torch)
+            again = reinstall(torch, python)
             yield TORCH_LEFTOVER.found(**evidence).mended_by(f"rm -r {evidence['quoted']} && {again}")
         else:
             yield TORCH_LEFTOVER.found("unused", **evidence).mended_by(f"rm -r {evidence['quoted']}")
     elif not torch.folder and torch.dist_info and not isinstance(loaded, TorchImport):
-        yield TORCH_LEFTOVER.found("metadata", **evidence).mended_by(_reinstall(python, torch))
+        yield TORCH_LEFTOVER.found("metadata", **evidence).mended_by(reinstall(torch, python))
     elif torch.broken_files:
-        found = TORCH_LEFTOVER.found("files", **evidence).mended_by(_reinstall(python, torch))
+        found = TORCH_LEFTOVER.found("files", **evidence).mended_by(reinstall(torch, python))
         yield found.at(Severity.WARNING) if fails is False else found
     elif torch.pip_leftovers and not fails:
         first = torch.pip_leftovers[0]
@@ -289,10 +272,8 @@ def _told(copy: TorchCopy | None) -> str:
 def torch_debug_build(torch: TorchInstall, python: Python | None) -> Iterable[Finding]:
     """version.py says so."""
     if torch.debug:
-        yield TORCH_DEBUG.found(
-            version=torch.version, folder=torch.folder, release=torch.release,
-            python=python.executable if python else "python",
-        )  # fmt: skip
+        found = TORCH_DEBUG.found(version=torch.version, folder=torch.folder, release=torch.release)
+        yield found.mended_by(for_python(found.command, python, torch))
 
 
 @check(BACKEND_UNAVAILABLE)

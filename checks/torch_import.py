@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable
 
 from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check
 from envdoctor.facts.autopsy import ImportAutopsy, Trial
-from envdoctor.facts.python import Python
+from envdoctor.facts.python import Python, name_of
 from envdoctor.facts.torch import TorchImport, TorchInstall
+from envdoctor.knowledge.installing import for_python, reinstall
 from envdoctor.model import Scalar
 
 TOPIC = Topic("torch", 66, Text("the import of torch", "torch 的导入"))
@@ -197,10 +197,6 @@ def trace_place(trace: Iterable[str]) -> str:
     return ":".join(frames[-1]) if frames else "?"
 
 
-def _python(python: Python | None) -> str:
-    return shlex.quote(python.executable) if python and python.executable else "python"
-
-
 def _cured(problem: Problem, trial: Trial, **evidence: Scalar) -> Finding:
     """The finding with its proof, mended by the very command that proved it."""
     situation = trial.change if trial.change in problem.situations else "cured"
@@ -222,10 +218,8 @@ def _mended(torch: TorchInstall | None, loaded: TorchImport, python: Python | No
     if not own:
         return None
     if own != "torch":
-        return f"{_python(python)} -m pip install {own.replace('_', '-')}"
-    version = (torch.dist_version or torch.version) if torch else ""
-    wanted = f"torch=={version.partition('+')[0]}" if version else "torch"
-    return f"{_python(python)} -m pip install --force-reinstall --no-deps {wanted}"
+        return for_python(f"python -m pip install {own.replace('_', '-')}", python, torch)
+    return reinstall(torch, python)
 
 
 @check(IMPORT_FAILS)
@@ -241,7 +235,7 @@ def torch_import_fails(
         status, _, said = loaded.detail.partition("\n")
         if loaded.reason != "failed" or not status.startswith("ended with exit status"):
             return
-        evidence: dict[str, Scalar] = {"error": status, "python": _python(python), "place": place_of(said)}
+        evidence: dict[str, Scalar] = {"error": status, "python": name_of(python), "place": place_of(said)}
         if cure:
             yield _cured(IMPORT_FAILS, cure, **evidence)
         else:
@@ -253,7 +247,7 @@ def torch_import_fails(
     evidence = {
         "error": f"{loaded.error}: {first_line}" if first_line else loaded.error,
         "place": trace_place(loaded.trace),
-        "python": _python(python),
+        "python": name_of(python),
     }
     if cure:
         yield _cured(IMPORT_FAILS, cure, **evidence)
@@ -276,7 +270,7 @@ def torch_import_crashes(
         return
     signal, _, stack = loaded.detail.partition("\n")
     evidence: dict[str, Scalar] = {
-        "signal": signal, "place": place_of(stack), "python": _python(python), "said": last_words(stack)
+        "signal": signal, "place": place_of(stack), "python": name_of(python), "said": last_words(stack)
     }  # fmt: skip
     cure = autopsy.cure if autopsy else None
     if cure:
@@ -294,8 +288,8 @@ def torch_import_does_not_end(loaded: TorchImport | Missing, python: Python | No
     if loaded.reason == "hung":
         stuck = re.match(r"stuck in (\S+)", loaded.detail)
         yield IMPORT_HANGS.found(
-            "kernel" if stuck else None, place=place_of(loaded.detail), python=_python(python),
+            "kernel" if stuck else None, place=place_of(loaded.detail), python=name_of(python),
             wchan=stuck.group(1) if stuck else None,
         )  # fmt: skip
     elif loaded.reason == "slow":
-        yield IMPORT_UNFINISHED.found(place=place_of(loaded.detail), python=_python(python))
+        yield IMPORT_UNFINISHED.found(place=place_of(loaded.detail), python=name_of(python))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 
-from envdoctor.facts.python import Python
 from envdoctor.facts.torch import Pin, TorchInstall
 
 # How wheels write what they were built for: +cu126, +cu12torch2.6cxx11abiFALSE, +pt25cu124, +torch250cu124, +cpu.
@@ -154,17 +152,3 @@ def fits(version: str, pin: str) -> bool:
     """Whether a version satisfies an exact requirement, "2.27.5" or "13.1.0.*"; local versions do not count."""
     plain = version.partition("+")[0]
     return (plain + ".").startswith(pin[:-1]) if pin.endswith(".*") else plain == pin.partition("+")[0]
-
-
-def for_python(command: str | None, python: Python | None, torch: TorchInstall | None = None) -> str | None:
-    """A command of pip for the Python under examination, whichever is on PATH; for uv where that installed torch.
-
-    "pip install x" becomes "/env/bin/python -m pip install x" or "uv pip install --python /env/bin/python x".
-    """
-    if command is None or python is None or not python.executable:
-        return command
-    own = shlex.quote(python.executable)
-    if torch is not None and torch.installer == "uv":
-        uv = r"(^|&& )pip (install|uninstall)(?: -y)?"
-        return re.sub(uv, lambda found: f"{found[1]}uv pip {found[2]} --python {own}", command)
-    return re.sub(r"(^|&& )pip ", lambda found: f"{found[1]}{own} -m pip ", command)

@@ -1,15 +1,23 @@
-"""The one command that puts a given build of torch into the Python under examination."""
+"""Commands that install into the Python under examination: by pip, by uv or conda where those installed torch."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from envdoctor.knowledge import cuda_driver, torch_builds
 from envdoctor.knowledge.verdict import Fit
 from envdoctor.knowledge.versions import numbers
 
+if TYPE_CHECKING:
+    from envdoctor.facts.python import Python
+    from envdoctor.facts.torch import TorchInstall
+
+PIP = re.compile(r"(^|&& )(?:python -m )?pip ")
+UV_PIP = re.compile(r"(^|&& )(?:python -m )?pip (install|uninstall)(?: -y)?")
+BUILD_TAG = re.compile(r"cpu|cu\d+")
 # Wheels of NVIDIA's whose files lie in the same place whatever CUDA they are for: of two of them the one removed
 # last takes the other's files along. From CUDA 13 on the rest lies in nvidia/cu13.
 SHARED_FOLDERS = ("nvidia-cudnn", "nvidia-cusparselt", "nvidia-nccl", "nvidia-nvshmem")
@@ -43,16 +51,51 @@ def install_command(
     plain = _is_default(fit, system, machine) and installed != fit.version
     wanted = [f"torch=={fit.version}" if plain else f"torch=={fit}"]
     wanted += _companions(fit, plain, machine, beside)
-    index = [] if plain else ["--index-url", torch_builds.index_url(fit.tag)]
+    install = "pip install " + " ".join(wanted) + ("" if plain else index_option(fit.tag))
     stale = _clobbering(fit, nvidia)
-    where = _quoted(python or "python", system)
+    steps = [f"python -m pip uninstall -y {' '.join(stale)}"] if stale else []
+    return _by(installer, _quoted(python, system), " && ".join([*steps, f"python -m {install}"]))
+
+
+def for_python(command: str | None, python: Python | None, torch: TorchInstall | None = None) -> str | None:
+    """A command of pip for the Python under examination, whichever is on PATH; for uv where that installed torch.
+
+    "pip install x" and "python -m pip install x" become "/env/bin/python -m pip install x" or
+    "uv pip install --python /env/bin/python x"; other commands stay as they are.
+    """
+    return None if command is None else _by(torch.installer if torch else "", _path(python), command)
+
+
+def reinstall(torch: TorchInstall | None, python: Python | None, dependencies: bool = False) -> str:
+    """The command that puts the same build of torch in place again, with all it requires if `dependencies`."""
+    if torch is not None and torch.installer == "conda":
+        where = shlex.quote(python.conda) if python and python.conda else "$CONDA_PREFIX"
+        return f"conda install -p {where} --force-reinstall pytorch"
+    version = (torch.dist_version or torch.version) if torch else ""
+    wanted = f"torch=={version}" if version else "torch"
+    alone = "" if dependencies else "--no-deps "
+    command = f"python -m pip install --force-reinstall {alone}{wanted}{index_option(version.partition('+')[2])}"
+    return _by(torch.installer if torch else "", _path(python), command)
+
+
+def index_option(tag: str) -> str:
+    """The option, after a space, for the index with the builds of a local version (PEP 440), "cu126".
+
+    Empty for what is no build of PyTorch's, and for builds without a local version, which any index has.
+    """
+    return f" --index-url {torch_builds.index_url(tag)}" if BUILD_TAG.fullmatch(tag) else ""
+
+
+def _path(python: Python | None) -> str:
+    return shlex.quote(python.executable) if python and python.executable else ""
+
+
+def _by(installer: str, python: str, command: str) -> str:
+    """A command of pip as the installer takes it, for the Python at the quoted path, or the one on PATH for ""."""
     if installer == "uv":
-        target = f"--python {where} " if python else ""
-        remove, install = f"uv pip uninstall {target}", f"uv pip install {target}"
-    else:
-        remove, install = f"{where} -m pip uninstall -y ", f"{where} -m pip install "
-    steps = [remove + " ".join(stale)] if stale else []
-    return " && ".join([*steps, install + " ".join([*wanted, *index])])
+        target = f" --python {python}" if python else ""
+        return UV_PIP.sub(lambda found: f"{found[1]}uv pip {found[2]}{target}", command)
+    return PIP.sub(lambda found: f"{found[1]}{python} -m pip ", command) if python else command
 
 
 def _is_default(fit: Fit, system: str, machine: str) -> bool:
@@ -84,6 +127,8 @@ def _clobbering(fit: Fit, nvidia: Iterable[str]) -> list[str]:
 
 
 def _quoted(path: str, system: str) -> str:
+    if not path:
+        return ""
     if system != "windows":
         return shlex.quote(path)
     return f'"{path}"' if " " in path else path

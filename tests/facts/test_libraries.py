@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from envdoctor.facts.libraries import Libraries, LibraryCopy, older, same
-from envdoctor.facts.packages import Distribution, fits, for_python
-from envdoctor.facts.python import Python
+from envdoctor.facts.packages import Distribution, fits
 from envdoctor.facts.toolkit import CudaToolkit, Toolkit
 from envdoctor.facts.torch import Pin, TorchInstall
 
@@ -66,18 +65,3 @@ def test_torch_takes_the_toolkit_of_path_before_usr_local() -> None:
     assert Toolkit(cuda_home="/x", cuda_home_source="CUDA_HOME", toolkits=(local, path)).used is None
     assert Toolkit(toolkits=(CudaToolkit(source="/usr/local"),)).used is None
     assert CudaToolkit().major is None
-
-
-def test_commands_are_made_for_the_python_under_examination() -> None:
-    command = "pip uninstall -y a && pip install --no-deps b"
-    here = Python(executable="/my env/bin/python")
-    assert for_python(command, here) == (
-        "'/my env/bin/python' -m pip uninstall -y a && '/my env/bin/python' -m pip install --no-deps b"
-    )
-    assert for_python(command, here, TorchInstall(installer="uv")) == (
-        "uv pip uninstall --python '/my env/bin/python' a && uv pip install --python '/my env/bin/python' --no-deps b"
-    )
-    windows = Python(r"C:\train\Scripts\python.exe")
-    assert for_python("pip install torch", windows) == r"'C:\train\Scripts\python.exe' -m pip install torch"
-    assert for_python(command, None) == command and for_python(None, here) is None
-    assert for_python("unset LD_LIBRARY_PATH", here) == "unset LD_LIBRARY_PATH"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from envdoctor.knowledge.installing import install_command
+from envdoctor.facts.python import Python
+from envdoctor.facts.torch import TorchInstall
+from envdoctor.knowledge.installing import for_python, install_command, reinstall
 from envdoctor.knowledge.verdict import Fit
 
 PYTHON = "/opt/envs/train/bin/python"
@@ -78,3 +82,36 @@ def test_paths_are_quoted_for_their_shell() -> None:
     on_windows = install_command(fit("2.10.0", "cu128"), r"C:\Program Files\python.exe", system="windows")
     assert on_windows.startswith('"C:\\Program Files\\python.exe" -m pip')
     assert install_command(fit("2.10.0", "cu128"), r"C:\py.exe", system="windows").startswith(r"C:\py.exe -m")
+
+
+def test_commands_are_made_for_the_python_under_examination() -> None:
+    command = "pip uninstall -y a && pip install --no-deps b"
+    here = Python(executable="/my env/bin/python")
+    assert for_python(command, here) == (
+        "'/my env/bin/python' -m pip uninstall -y a && '/my env/bin/python' -m pip install --no-deps b"
+    )
+    assert for_python(command, here, TorchInstall(installer="uv")) == (
+        "uv pip uninstall --python '/my env/bin/python' a && uv pip install --python '/my env/bin/python' --no-deps b"
+    )
+    windows = Python(r"C:\train\Scripts\python.exe")
+    assert for_python("pip install torch", windows) == r"'C:\train\Scripts\python.exe' -m pip install torch"
+    assert for_python(command, None) == command and for_python(None, here) is None
+    assert for_python("unset LD_LIBRARY_PATH", here) == "unset LD_LIBRARY_PATH"
+    assert for_python("python -m pip install a", here) == "'/my env/bin/python' -m pip install a"
+    assert for_python("python -m pip install a", None, TorchInstall(installer="uv")) == "uv pip install a"
+
+
+def test_the_same_build_again_comes_from_where_it_came_from() -> None:
+    here = Python(executable=PYTHON, conda="/opt/envs/train")
+    again = f"{PYTHON} -m pip install --force-reinstall"
+    own, default = TorchInstall(dist_version="2.11.0+cu126"), TorchInstall(version="2.7.1+cu126", dist_version="2.7.1")
+    assert reinstall(own, here) == f"{again} --no-deps torch==2.11.0+cu126 {INDEX}/cu126"
+    assert reinstall(own, here, dependencies=True) == f"{again} torch==2.11.0+cu126 {INDEX}/cu126"
+    assert reinstall(default, here) == f"{again} --no-deps torch==2.7.1"
+    assert reinstall(replace(default, installer="uv"), here, dependencies=True) == (
+        f"uv pip install --python {PYTHON} --force-reinstall torch==2.7.1"
+    )
+    assert reinstall(replace(own, installer="conda"), here) == (
+        "conda install -p /opt/envs/train --force-reinstall pytorch"
+    )
+    assert reinstall(None, None) == "python -m pip install --force-reinstall --no-deps torch"
