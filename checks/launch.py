@@ -330,6 +330,10 @@ def nproc_exceeds_gpus(environment: Environment, gpus: Gpus | None, driver: Driv
         if launch.launcher == "torchrun" and launch.local_rank == 0 and visible[0] == 1:
             # torchrun --virtual-local-rank looks like this in every process.
             continue
+        alone = "," not in (environment.get("CUDA_VISIBLE_DEVICES") or ",")
+        if launch.launcher == "env" and launch.local_rank == 0 and visible[0] == 1 and alone:
+            # An actor of Ray's is given one GPU by the mask, and a local rank of 0 to go with it.
+            continue
         finding = NPROC_EXCEEDS_GPUS.found(
             processes=count, gpus=visible[0], gpus_source=visible[1], variable=launch.sources["local_world_size"]
         )

@@ -50,6 +50,18 @@ CASES = [
         "srun --gpus-per-task=1 shows each task one GPU",
         (env(**MASTER, **srun(1, 8, "8", 1), CUDA_VISIBLE_DEVICES="0"), Driver(cuda_devices=1)),
     ),
+    Case(
+        "an actor of Ray's with a GPU of its own",
+        (
+            env(**MASTER, RANK=3, WORLD_SIZE=8, LOCAL_RANK=0, LOCAL_WORLD_SIZE=8, CUDA_VISIBLE_DEVICES="3"),
+            Driver(cuda_devices=1),
+        ),
+    ),
+    Case(
+        "eight processes by hand on a machine with one GPU",
+        (env(**MASTER, RANK=0, WORLD_SIZE=8, LOCAL_RANK=0, LOCAL_WORLD_SIZE=8), Driver(cuda_devices=1)),
+        {"nproc-exceeds-gpus": "error"},
+    ),
     Case("torchrun --virtual-local-rank", (env(**torchrun(3, 8, 0, 8)), Driver(cuda_devices=1))),
     Case(
         "a PyTorchJob's pod, where RANK is the pod's and WORLD_SIZE the processes'",
