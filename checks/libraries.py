@@ -117,9 +117,8 @@ CUDA_LIBRARY_MISSING = Problem(
 
 def _set_in(libraries: Libraries, folder: str, host: Host | None) -> str | None:
     """Who put a folder into LD_LIBRARY_PATH, as far as that is seen."""
-    found = next((f.set_in for f in libraries.library_path if f.path.rstrip("/") == folder and f.set_in), "")
     module = next((m for m in (host.modules if host else ()) if any(w in m.lower() for w in ("cuda", "nvhpc"))), "")
-    return found or (f"module {module}" if module else None)
+    return libraries.set_in(folder) or (f"module {module}" if module else None)
 
 
 def _foreign(libraries: Libraries, torch: TorchInstall) -> list[tuple[LoadedLibrary, bool | None]]:
@@ -194,7 +193,7 @@ def mapped_from_elsewhere(
             continue  # torch's own is there too; the second belongs to another package
         if older(library.version, own.version) is not False:
             folder = os.path.dirname(library.path)
-            kind = "path" if any(folder == f.path.rstrip("/") for f in libraries.library_path) else "system"
+            kind = "path" if libraries.searches(folder) else "system"
             found = LIBRARY_PATH_POLLUTION.found(
                 kind,
                 soname=os.path.basename(library.path),

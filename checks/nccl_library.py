@@ -127,9 +127,8 @@ def nccl_library_conflict(
             continue
         folder = os.path.dirname(library.path)
         found_through = through.get(library.path, "/proc/self/maps")
-        in_path = any(f.path.rstrip("/") == folder for f in libraries.library_path)
-        kind = {"LD_LIBRARY_PATH": "path", "preload": "preload"}.get(found_through, "path" if in_path else "system")
-        set_in = next((f.set_in for f in libraries.library_path if f.path.rstrip("/") == folder and f.set_in), "")
+        by_place = "path" if libraries.searches(folder) else "system"
+        kind = {"LD_LIBRARY_PATH": "path", "preload": "preload"}.get(found_through, by_place)
         evidence: dict[str, Scalar] = {
             "path": library.path,
             "folder": folder,
@@ -138,7 +137,7 @@ def nccl_library_conflict(
             "own": own.path,
             "own_version": own_version or None,
             "wheel": wheel.name if wheel else "nvidia-nccl",
-            "set_in": set_in or None,
+            "set_in": libraries.set_in(folder) or None,
         }
         is_older = older(library.version, own_version)
         severity = Severity.NOTE

@@ -171,6 +171,14 @@ class Libraries:
     def of(self, family: str) -> tuple[LoadedLibrary, ...]:
         return tuple(library for library in self.loads if library.family == family)
 
+    def searches(self, folder: str) -> bool:
+        """Whether a folder is on LD_LIBRARY_PATH."""
+        return any(each.path.rstrip("/") == folder for each in self.library_path)
+
+    def set_in(self, folder: str) -> str:
+        """Where a folder of LD_LIBRARY_PATH is set, "" if that is not known."""
+        return next((each.set_in for each in self.library_path if each.path.rstrip("/") == folder and each.set_in), "")
+
 
 @dataclass(frozen=True)
 class MappedLibrary:

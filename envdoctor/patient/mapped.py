@@ -64,13 +64,18 @@ def _number(function: "Any") -> int:
     return value.value if function(ctypes.byref(value)) == 0 else 0
 
 
-def nccl_version(code: int) -> str:
-    """ "2.27.5" of 22705, "2.8.4" of 2804: NCCL_VERSION of nccl.h changed its form with 2.9."""
+def _dotted(code: int, changed: int) -> str:
+    """A version of three parts; below `changed` the second of them has one digit, from there on two."""
     if code <= 0:
         return ""
-    return "%d.%d.%d" % (
-        (code // 1000, code // 100 % 10, code % 100) if code < 10000 else (code // 10000, code // 100 % 100, code % 100)
-    )
+    if code < changed:
+        return "%d.%d.%d" % (code // 1000, code // 100 % 10, code % 100)
+    return "%d.%d.%d" % (code // 10000, code // 100 % 100, code % 100)
+
+
+def nccl_version(code: int) -> str:
+    """ "2.27.5" of 22705, "2.8.4" of 2804: NCCL_VERSION of nccl.h changed its form with 2.9."""
+    return _dotted(code, 10000)
 
 
 def _nccl(library: "Any") -> str:
@@ -84,11 +89,7 @@ def _cudart(library: "Any") -> str:
 
 def cudnn_version(code: int) -> str:
     """ "9.10.2" of 91002, "8.9.7" of 8907: CUDNN_VERSION of cudnn_version.h changed its form with 9."""
-    if code <= 0:
-        return ""
-    return "%d.%d.%d" % (
-        (code // 1000, code // 100 % 10, code % 100) if code < 90000 else (code // 10000, code // 100 % 100, code % 100)
-    )
+    return _dotted(code, 90000)
 
 
 def _cudnn(library: "Any") -> str:
