@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from envdoctor.facts.driver import Driver
@@ -12,6 +13,7 @@ from envdoctor.facts.host import Host, Scheduler
 from envdoctor.facts.pci import PciDevice, PciDevices
 from envdoctor.facts.torch import TorchCuda, TorchInstall
 from envdoctor.model import Missing
+from envdoctor.testing import Case, facts_by_type, topic_file
 
 RELEASE, KERNEL, GIB = "580.65.06", "6.8.0-45-generic", 1 << 30
 NODES = ("nvidia-uvm", "nvidiactl")
@@ -150,10 +152,23 @@ LAPTOP_MAC = (
     variables(),
     Host(system="macos", kernel="23.1"),
 )
+HEALTHY = (
+    Case("eight H100", HGX),
+    Case("a workstation", WORKSTATION),
+    Case("a CPU machine", CPU_MACHINE),
+    Case("a container on a CPU machine, made from an image for CUDA", CPU_CONTAINER),
+    Case("a Mac", LAPTOP_MAC),
+)
 
 
 def swap(facts: tuple[object, ...], *others: object) -> tuple[object, ...]:
     """The facts with some replaced by others of the same kind, or added."""
-    from envdoctor.testing import facts_by_type
-
     return tuple({**facts_by_type(facts), **facts_by_type(others)}.values())
+
+
+def said(file: Path, *facts: object) -> str | None:
+    """The summary line of a file of checks in English, None where it has nothing to say."""
+    summary = topic_file(file).summary
+    assert summary is not None
+    line = summary.line(*facts)
+    return line[0].say("en", line[1]) if line else None

@@ -8,7 +8,7 @@ import pytest
 
 from envdoctor.facts.driver import Driver
 from envdoctor.model import Missing
-from envdoctor.testing import Case, topic_file
+from envdoctor.testing import Case
 from tests import CHECKS
 from tests.checks.gpu_machines import (
     CPU_CONTAINER,
@@ -28,6 +28,7 @@ from tests.checks.gpu_machines import (
     gpus,
     h100,
     no_cuda,
+    said,
     swap,
     variables,
 )
@@ -142,13 +143,6 @@ def test_the_orders_are_shown() -> None:
     assert Driver().cuda_order == ()
 
 
-def said(*facts: object) -> str | None:
-    summary = topic_file(FILE).summary
-    assert summary is not None
-    line = summary.line(*facts)
-    return line[0].say("en", line[1]) if line else None
-
-
 def test_summary() -> None:
-    assert said(gpus(*EIGHT), variables()) == "no mask"
-    assert said(gpus(*EIGHT), variables(CUDA_VISIBLE_DEVICES="0,1")) == "CUDA_VISIBLE_DEVICES=0,1"
+    assert said(FILE, gpus(*EIGHT), variables()) == "no mask"
+    assert said(FILE, gpus(*EIGHT), variables(CUDA_VISIBLE_DEVICES="0,1")) == "CUDA_VISIBLE_DEVICES=0,1"

@@ -10,17 +10,16 @@ from envdoctor.facts.driver import Driver
 from envdoctor.facts.kernel_log import KernelLog, KernelMessage
 from envdoctor.facts.pci import PciDevices
 from envdoctor.model import Missing
-from envdoctor.testing import Case, topic_file
+from envdoctor.testing import Case
 from tests import CHECKS
 from tests.checks.gpu_machines import (
-    CPU_CONTAINER,
     CPU_MACHINE,
     CUDA_TORCH,
     DOCKER,
+    HEALTHY,
     HGX,
     HOST,
     KERNEL,
-    LAPTOP_MAC,
     NO_DRIVER,
     NO_GPUS,
     RELEASE,
@@ -33,6 +32,7 @@ from tests.checks.gpu_machines import (
     gpus,
     h100,
     no_cuda,
+    said,
     swap,
     variables,
 )
@@ -57,11 +57,7 @@ def bare(*others: object, of: str = "", host: object = HOST) -> tuple[object, ..
 
 
 CASES = [
-    Case("eight H100", HGX),
-    Case("a workstation", WORKSTATION),
-    Case("a CPU machine", CPU_MACHINE),
-    Case("a container on a CPU machine, made from an image for CUDA", CPU_CONTAINER),
-    Case("a Mac", LAPTOP_MAC),
+    *HEALTHY,
     Case("a GPU, and nothing installed", bare(), MISSING),
     Case("nouveau owns it", bare(Driver(nouveau=True), of="nouveau"), MISSING),
     Case("installed, not loaded", bare(Driver(library_release=RELEASE, module_kernels=(KERNEL,))), MISSING),
@@ -175,14 +171,7 @@ def test_the_call_that_hangs_is_named(about: str, call: str, where: str) -> None
 
 
 def test_summary() -> None:
-    summary = topic_file(FILE).summary
-    assert summary is not None
-
-    def said(*facts: object) -> str | None:
-        line = summary.line(*facts)
-        return line[0].say("en", line[1]) if line else None
-
-    assert said(driver(), bus()) == "580.65.06, CUDA 13.0"
-    assert said(driver(cuda_level=""), bus()) == "580.65.06"
-    assert said(NO_DRIVER, PciDevices()) == "no NVIDIA GPU on this machine"
-    assert said(NO_DRIVER, bus()) is None
+    assert said(FILE, driver(), bus()) == "580.65.06, CUDA 13.0"
+    assert said(FILE, driver(cuda_level=""), bus()) == "580.65.06"
+    assert said(FILE, NO_DRIVER, PciDevices()) == "no NVIDIA GPU on this machine"
+    assert said(FILE, NO_DRIVER, bus()) is None

@@ -11,7 +11,7 @@ from envdoctor.facts.driver import Driver
 from envdoctor.facts.kernel_log import KernelLog, KernelMessage
 from envdoctor.facts.pci import PciDevices
 from envdoctor.model import Missing
-from envdoctor.testing import Case, topic_file
+from envdoctor.testing import Case
 from tests import CHECKS
 from tests.checks.gpu_machines import (
     CPU_CONTAINER,
@@ -20,10 +20,10 @@ from tests.checks.gpu_machines import (
     CUDA_TORCH,
     DOCKER,
     EIGHT,
+    HEALTHY,
     HGX,
     HOST,
     JOB,
-    LAPTOP_MAC,
     NO_DRIVER,
     NO_GPUS,
     RELEASE,
@@ -35,6 +35,7 @@ from tests.checks.gpu_machines import (
     gpus,
     h100,
     no_cuda,
+    said,
     swap,
     torch_ok,
     variables,
@@ -68,11 +69,7 @@ NO_DRIVER_FOR_TORCH = no_cuda(None, "Found no NVIDIA driver on your system.")
 UNSEEN = ("driver", "gpu", "torch-cuda")
 
 CASES = [
-    Case("eight H100", HGX),
-    Case("a workstation", WORKSTATION),
-    Case("a CPU machine", CPU_MACHINE),
-    Case("a container on a CPU machine", CPU_CONTAINER),
-    Case("a Mac", LAPTOP_MAC),
+    *HEALTHY,
     Case("docker without --gpus", container("docker"), OUTSIDE),
     Case("docker with NVIDIA_VISIBLE_DEVICES=void", container("docker", NVIDIA_VISIBLE_DEVICES="void"), OUTSIDE),
     Case("podman", container("podman"), OUTSIDE),
@@ -157,15 +154,8 @@ def test_the_kernel_says_why_a_gpu_did_not_start() -> None:
 
 
 def test_summary() -> None:
-    summary = topic_file(FILE).summary
-    assert summary is not None
-
-    def said(gpus: object, pci: PciDevices | None) -> str | None:
-        line = summary.line(gpus, pci)
-        return line[0].say("en", line[1]) if line else None
-
-    assert said(gpus(*EIGHT), bus(8)) == "8 x NVIDIA H100 80GB HBM3"
-    assert said(gpus(h100(), geforce(1)), None) == "1 x NVIDIA H100 80GB HBM3 + 1 x NVIDIA GeForce RTX 4090"
-    assert said(gpus(h100(name="")), None) == "1 x ?"
-    assert said(gpus(), bus(1)) is None
-    assert said(NO_GPUS, PciDevices()) == "none of NVIDIA's"
+    assert said(FILE, gpus(*EIGHT), bus(8)) == "8 x NVIDIA H100 80GB HBM3"
+    assert said(FILE, gpus(h100(), geforce(1)), None) == "1 x NVIDIA H100 80GB HBM3 + 1 x NVIDIA GeForce RTX 4090"
+    assert said(FILE, gpus(h100(name="")), None) == "1 x ?"
+    assert said(FILE, gpus(), bus(1)) is None
+    assert said(FILE, NO_GPUS, PciDevices()) == "none of NVIDIA's"

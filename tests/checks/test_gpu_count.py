@@ -7,24 +7,22 @@ import pytest
 from envdoctor.facts.kernel_log import KernelLog, KernelMessage
 from envdoctor.facts.pci import PciDevices
 from envdoctor.model import Missing
-from envdoctor.testing import Case, topic_file
+from envdoctor.testing import Case
 from tests import CHECKS
 from tests.checks.gpu_machines import (
-    CPU_CONTAINER,
-    CPU_MACHINE,
     DOCKER,
     EIGHT,
+    HEALTHY,
     HGX,
     JOB,
-    LAPTOP_MAC,
     NO_GPUS,
-    WORKSTATION,
     address,
     bus,
     driver,
     fails,
     gpus,
     h100,
+    said,
     swap,
     torch_ok,
     variables,
@@ -41,11 +39,7 @@ UNBOUND = PciDevices((*bus(7).devices, *bus(8, driver="").devices[7:]))
 LENT = PciDevices((*bus(7).devices, *bus(8, driver="vfio-pci").devices[7:]))
 
 CASES = [
-    Case("eight H100", HGX),
-    Case("a workstation", WORKSTATION),
-    Case("a CPU machine", CPU_MACHINE),
-    Case("a container on a CPU machine", CPU_CONTAINER),
-    Case("a Mac", LAPTOP_MAC),
+    *HEALTHY,
     Case("NVML has lost one", swap(HGX, driver(7), gpus(*SEVEN, LOST), XID79), OFF),
     Case("so that CUDA fails", swap(HGX, fails(999), gpus(*SEVEN, LOST)), OFF),
     Case("NVML does not list it any more", swap(HGX, driver(7), gpus(*SEVEN), XID79), OFF),
@@ -92,13 +86,6 @@ def test_the_missing_gpu_is_named() -> None:
     assert finding.evidence == {"pci": 8, "nvml": 7, "missing": address(3), "bound": "nvidia"}
 
 
-def said(*facts: object) -> str | None:
-    summary = topic_file(FILE).summary
-    assert summary is not None
-    line = summary.line(*facts)
-    return line[0].say("en", line[1]) if line else None
-
-
 def test_summary() -> None:
-    assert said(bus(8), gpus(*EIGHT)) == "8 on the bus, 8 known to the driver"
-    assert said(bus(1), None) == "1 on the bus, 0 known to the driver"
+    assert said(FILE, bus(8), gpus(*EIGHT)) == "8 on the bus, 8 known to the driver"
+    assert said(FILE, bus(1), None) == "1 on the bus, 0 known to the driver"

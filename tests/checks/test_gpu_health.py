@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from envdoctor.testing import Case, topic_file
+from envdoctor.testing import Case
 from tests import CHECKS
 from tests.checks.gpu_machines import (
     CPU_CONTAINER,
@@ -19,6 +19,7 @@ from tests.checks.gpu_machines import (
     geforce,
     gpus,
     h100,
+    said,
     swap,
 )
 
@@ -120,13 +121,6 @@ def test_the_same_fault_of_several_gpus_is_one_finding() -> None:
     assert finding.evidence["gpus"] == "0-7" and finding.evidence["ids"] == "0,1,2,3,4,5,6,7"
 
 
-def said(*facts: object) -> str | None:
-    summary = topic_file(FILE).summary
-    assert summary is not None
-    line = summary.line(*facts)
-    return line[0].say("en", line[1]) if line else None
-
-
 def test_summary() -> None:
-    assert said(gpus(h100(), h100(1, temperature_c=70))) == "up to 70 °C"
-    assert said(gpus(h100(temperature_c=None))) is None
+    assert said(FILE, gpus(h100(), h100(1, temperature_c=70))) == "up to 70 °C"
+    assert said(FILE, gpus(h100(temperature_c=None))) is None

@@ -9,16 +9,14 @@ import pytest
 
 from envdoctor.facts.gpu import Gpu, NvLink
 from envdoctor.model import Missing
-from envdoctor.testing import Case, topic_file
+from envdoctor.testing import Case
 from tests import CHECKS
 from tests.checks.gpu_machines import (
-    CPU_CONTAINER,
-    CPU_MACHINE,
     DOCKER,
     EIGHT,
+    HEALTHY,
     HGX,
     HOST,
-    LAPTOP_MAC,
     NO_GPUS,
     RELEASE,
     WORKSTATION,
@@ -29,6 +27,7 @@ from tests.checks.gpu_machines import (
     gpus,
     h100,
     no_cuda,
+    said,
     swap,
 )
 
@@ -55,11 +54,7 @@ A100 = tuple(
 )
 PCIE = "NVIDIA H100 PCIe"
 CASES = [
-    Case("eight H100", HGX),
-    Case("a workstation", WORKSTATION),
-    Case("a CPU machine", CPU_MACHINE),
-    Case("a container on a CPU machine", CPU_CONTAINER),
-    Case("a Mac", LAPTOP_MAC),
+    *HEALTHY,
     Case("three links of one are down",
          swap(HGX, gpus(h100(nvlinks=tuple(NvLink(i, i not in (4, 5, 17)) for i in range(18))), *EIGHT[1:])), DOWN),
     Case("one of two", swap(HGX, gpus(h100(), h100(1, nvlinks=links(17)))), DOWN),
@@ -146,13 +141,6 @@ def test_the_links_that_are_down_are_named() -> None:
     assert (finding.evidence["active"], finding.evidence["expected"], finding.evidence["siblings"]) == (15, 18, 7)
 
 
-def said(*facts: object) -> str | None:
-    summary = topic_file(FILE).summary
-    assert summary is not None
-    line = summary.line(*facts)
-    return line[0].say("en", line[1]) if line else None
-
-
 def test_summary() -> None:
-    assert said(gpus(*EIGHT)) == "18 active per GPU"
-    assert said(gpus(geforce())) == "none"
+    assert said(FILE, gpus(*EIGHT)) == "18 active per GPU"
+    assert said(FILE, gpus(geforce())) == "none"
