@@ -99,6 +99,17 @@ def test_everything_holds_the_users_own_and_those_of_packages(tmp_path: Path, mo
     assert {"own-code", "brew-code", "shm-too-small"} <= set(loaded.problems)
 
 
+def test_an_entry_point_that_leads_nowhere_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "lost-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lost\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[envdoctor.checks]\nlost = no_such_package.checks\nflat = json.decoder\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    broken = load.everything().broken
+    assert broken["entry point lost"].startswith("ModuleNotFoundError")
+    assert "is no folder of check files" in broken["entry point flat"]
+
+
 def test_nothing_is_loaded_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "checks", evil="raise SystemExit('loaded')")
     monkeypatch.chdir(tmp_path)

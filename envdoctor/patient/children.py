@@ -23,8 +23,8 @@ LOOK_S = 1.0  # between two looks at the counters; a look reads /proc of every p
 # Prints the Python stack of a child that has armed it with faulthandler. USR2: its default action leaves no core file.
 STACK = getattr(signal, "SIGUSR2", 0)
 # Seconds after the limit at which each signal is sent, and at which the child is given up.
-STOPPING = ((0.0, STACK), (0.05, signal.SIGTERM), (0.2, getattr(signal, "SIGKILL", signal.SIGTERM)))
-LEFT_BEHIND_S = 0.45
+STOPPING = ((0.0, STACK), (0.12, signal.SIGTERM), (0.27, getattr(signal, "SIGKILL", signal.SIGTERM)))
+LEFT_BEHIND_S = 0.5
 
 
 class Child(object):
@@ -132,7 +132,8 @@ class Child(object):
 
     def watch(self, table: "Dict[int, Process]") -> None:
         """Note whether it or one of its descendants has moved since the last look."""
-        self.family = processes.family(self.pid, table)
+        # A look may fall into its death: what it had started is somebody else's child by then, and still its doing.
+        self.family = {pid for pid in self.family if pid in table} | processes.family(self.pid, table)
         now = processes.counters(self.family | {self.pid}, table)
         if now != self.counters:
             self.counters = now
