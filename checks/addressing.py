@@ -28,15 +28,15 @@ INTERFACE_MISSING = Problem(
     ),
     why=Text(
         "{library} finds no interface and ends with an error at start-up",
-        "{library} 找不到接口,启动时即报错退出",
+        "{library} 找不到接口，启动时即报错退出",
     ),
     seen=Text(
         "{variable}={value} ({source})\ninterfaces with an address: {existing}",
-        "{variable}={value},来源:{source}\n有地址的接口:{existing}",
+        "{variable}={value}，来源：{source}\n有地址的接口：{existing}",
     ),
     help=Text(
         "NCCL takes beginnings of names unless the list starts with `=`; gloo takes whole names only, without ^ and =",
-        "NCCL 按名称前缀匹配,列表以 `=` 开头时才精确匹配;gloo 只接受完整接口名,不支持 ^ 与 =",
+        "NCCL 按名称前缀匹配，列表以 `=` 开头时才精确匹配；gloo 只接受完整接口名，不支持 ^ 与 =",
     ),
     confirm="ip -br address",
     refs=(NCCL_PAGE,),
@@ -48,7 +48,7 @@ INTERFACE_MISSING = Problem(
             ),
             seen=Text(
                 "{variable}={value} ({source})\n{name}: {state}",
-                "{variable}={value},来源:{source}\n{name}:{state}",
+                "{variable}={value}，来源：{source}\n{name}:{state}",
             ),
         ),
         "family": Situation(
@@ -66,7 +66,7 @@ INTERFACE_MISSING = Problem(
                 "{variable} also names `{name}`, which no usable interface matches",
                 "{variable} 中的 `{name}` 没有匹配到任何可用接口",
             ),
-            why=Text("NCCL uses the others and says nothing", "NCCL 会使用其余接口,且不作提示"),
+            why=Text("NCCL uses the others and says nothing", "NCCL 会使用其余接口，且不作提示"),
             severity=Severity.NOTE,
         ),
     },
@@ -78,17 +78,17 @@ IPV6_ONLY = Problem(
     title=Text("this machine has IPv6 addresses only", "本机只有 IPv6 地址"),
     why=Text(
         "MASTER_ADDR must resolve to IPv6, and an address in an endpoint needs brackets: [2001:db8::1]:29500",
-        "MASTER_ADDR 必须能解析为 IPv6 地址,端点中的地址要加方括号:[2001:db8::1]:29500",
+        "MASTER_ADDR 必须能解析为 IPv6 地址，端点中的地址要加方括号：[2001:db8::1]:29500",
     ),
     seen=Text(
         "{interface} {address}\nno IPv4 address beside the loopback", "{interface} {address}\n除回环外没有 IPv4 地址"
     ),
-    help=Text("leave NCCL_SOCKET_FAMILY unset or set it to AF_INET6", "不要设置 NCCL_SOCKET_FAMILY,或设为 AF_INET6"),
+    help=Text("leave NCCL_SOCKET_FAMILY unset or set it to AF_INET6", "不要设置 NCCL_SOCKET_FAMILY，或设为 AF_INET6"),
     situations={
         "master": Situation(
             title=Text(
                 "MASTER_ADDR is an IPv4 address, and this machine has IPv6 addresses only",
-                "MASTER_ADDR 是 IPv4 地址,而本机只有 IPv6 地址",
+                "MASTER_ADDR 是 IPv4 地址，而本机只有 IPv6 地址",
             ),
             why=Text(
                 "the rendezvous at {master} cannot be reached from here", "从本机无法连接位于 {master} 的 rendezvous"

@@ -23,7 +23,7 @@ CONDA_CHANNEL_UNREACHABLE = Problem(
     title=Text("the conda channel {url} cannot be reached", "无法访问 conda 频道 {url}"),
     why=Text(
         "one dead channel ends every `conda install`: CondaHTTPError",
-        "只要有一个频道失效,所有 `conda install` 都会以 CondaHTTPError 结束",
+        "只要有一个频道失效，所有 `conda install` 都会以 CondaHTTPError 结束",
     ),
     seen=Text("{url}/noarch/repodata.json: {outcome}\n{place}", "访问 {url}/noarch/repodata.json:{outcome}\n{place}"),
     confirm="curl -sSI --max-time 5 {url}/noarch/repodata.json",
@@ -89,7 +89,7 @@ CONDA_CHANNEL_DOUBLED = Problem(
     title=Text("the address of conda channel {channel} repeats its name", "conda 频道 {channel} 的地址重复了频道名"),
     why=Text(
         "conda appends the name itself and asks for .../{channel}/{channel}, which does not exist",
-        "conda 会自行追加频道名,因而请求并不存在的 .../{channel}/{channel}",
+        "conda 会自行追加频道名，因而请求并不存在的 .../{channel}/{channel}",
     ),
     seen=Text(
         "custom_channels at {file}:{line}: {channel}: {value}", "{file}:{line} 处的 custom_channels:{channel}: {value}"
@@ -121,17 +121,17 @@ CONDA_CPU_SOLVE = Problem(
     severity=Severity.ERROR,
     title=Text(
         "conda chose a CPU build of {name} on a machine with NVIDIA GPUs",
-        "机器有 NVIDIA GPU,conda 却选择了 {name} 的 CPU 构建",
+        "机器有 NVIDIA GPU，conda 却选择了 {name} 的 CPU 构建",
     ),
     why=Text(
         "torch.cuda.is_available() is False: training runs on the CPU or stops",
-        "torch.cuda.is_available() 为 False:训练只能在 CPU 上进行或直接失败",
+        "torch.cuda.is_available() 为 False：训练只能在 CPU 上进行或直接失败",
     ),
-    seen=Text("{name} {version}, build {build}, from {channel}", "{name} {version},构建 {build},来自 {channel}"),
+    seen=Text("{name} {version}, build {build}, from {channel}", "{name} {version}，构建 {build}，来自 {channel}"),
     command="conda install -p {prefix} --override-channels -c conda-forge 'pytorch-gpu' 'cuda-version>=12'",
     help=Text(
         "conda solves for the driver it sees: on a login node without a GPU set CONDA_OVERRIDE_CUDA=12.6 first",
-        "conda 按其看到的驱动求解:在没有 GPU 的登录节点上请先设置 CONDA_OVERRIDE_CUDA=12.6",
+        "conda 按其看到的驱动求解：在没有 GPU 的登录节点上请先设置 CONDA_OVERRIDE_CUDA=12.6",
     ),
     refs=(
         "https://conda-forge.org/docs/user/tipsandtricks/#installing-cuda-enabled-packages-like-tensorflow-and-pytorch",
@@ -140,7 +140,7 @@ CONDA_CPU_SOLVE = Problem(
         "cpuonly": Situation(
             seen=Text(
                 "{name} {version}, build {build}; the package {blocker} forces CPU builds",
-                "{name} {version},构建 {build};软件包 {blocker} 强制使用 CPU 构建",
+                "{name} {version}，构建 {build}；软件包 {blocker} 强制使用 CPU 构建",
             ),
             command="conda remove -p {prefix} {blocker}",
         ),
@@ -172,14 +172,14 @@ def conda_cpu_solve(config: CondaConfig, pci: PciDevices | None, gpus: Gpus | No
 CONDA_NOT_ON_PATH = Problem(
     code="conda-not-on-path",
     severity=Severity.NOTE,
-    title=Text("conda is installed in {folder} and not on PATH", "conda 安装在 {folder},但不在 PATH 中"),
+    title=Text("conda is installed in {folder} and not on PATH", "conda 安装在 {folder}，但不在 PATH 中"),
     why=Text(
         "`conda activate` fails in a new shell and in batch scripts",
         "在新的 shell 和批处理脚本中 `conda activate` 会失败",
     ),
     seen=Text(
         "{folder}/bin/conda exists; no start-up file holds the block of `conda init`",
-        "存在 {folder}/bin/conda;没有启动文件含有 `conda init` 的代码块",
+        "存在 {folder}/bin/conda；没有启动文件含有 `conda init` 的代码块",
     ),
     command=". {folder}/etc/profile.d/conda.sh && conda init",
 )
@@ -197,5 +197,5 @@ def line(config: CondaConfig) -> tuple[Text, Mapping[str, Scalar]] | None:
     where = config.environment or config.root or (config.installations[0] if config.installations else "")
     values: dict[str, Scalar] = {"where": where or "-", "channels": ", ".join(config.channels)}
     if config.channels:
-        return Text("{where}; channels {channels}", "{where};频道 {channels}"), values
+        return Text("{where}; channels {channels}", "{where}；频道 {channels}"), values
     return (Text("{where}", "{where}"), values) if where else None

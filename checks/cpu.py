@@ -24,11 +24,11 @@ CPU_GOVERNOR = Problem(
     ),
     why=Text(
         "kernel launches and the DataLoader run at a lower clock; small models and small messages feel it first",
-        "内核启动与 DataLoader 以较低频率运行;小模型与小消息最先受影响",
+        "内核启动与 DataLoader 以较低频率运行；小模型与小消息最先受影响",
     ),
     seen=Text(
         "/sys/devices/system/cpu/cpufreq/*/scaling_governor: {governor}; driver {driver}",
-        "/sys/devices/system/cpu/cpufreq/*/scaling_governor:{governor};驱动 {driver}",
+        "/sys/devices/system/cpu/cpufreq/*/scaling_governor:{governor}；驱动 {driver}",
     ),
     command="sudo cpupower frequency-set -g performance",
     confirm="cat /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor | sort | uniq -c",
@@ -40,19 +40,19 @@ CLOCKSOURCE_SLOW = Problem(
     severity=Severity.WARNING,
     title=Text(
         "the kernel tells time by {source}, which costs a system call each time",
-        "内核使用时钟源 {source},每次读取时间都要进入内核",
+        "内核使用时钟源 {source}，每次读取时间都要进入内核",
     ),
     why=Text(
         "every look at the clock takes microseconds; profilers, NCCL and Python look often",
-        "每次读取时钟耗时数微秒;性能分析器、NCCL 与 Python 读取频繁",
+        "每次读取时钟耗时数微秒；性能分析器、NCCL 与 Python 读取频繁",
     ),
     seen=Text(
         "/sys/devices/system/clocksource/clocksource0/current_clocksource: {source}; available: {available}",
-        "/sys/devices/system/clocksource/clocksource0/current_clocksource:{source};可用:{available}",
+        "/sys/devices/system/clocksource/clocksource0/current_clocksource:{source}；可用：{available}",
     ),
     help=Text(
         "the kernel gave up on the TSC and its log says why; newer firmware often helps",
-        "内核弃用了 TSC,内核日志中有原因;升级固件通常有效",
+        "内核弃用了 TSC，内核日志中有原因；升级固件通常有效",
     ),
     look="dmesg | grep -i -E 'tsc|clocksource'",
     confirm="cat /sys/devices/system/clocksource/clocksource0/current_clocksource",
@@ -68,7 +68,7 @@ NUMA_BALANCING = Problem(
     ),
     why=Text(
         "page faults made for the purpose add jitter to all ranks; NCCL's documentation asks to turn it off",
-        "为此产生的缺页中断会给所有 rank 带来抖动;NCCL 文档建议关闭",
+        "为此产生的缺页中断会给所有 rank 带来抖动；NCCL 文档建议关闭",
     ),
     seen=Text("/proc/sys/kernel/numa_balancing: 1", "/proc/sys/kernel/numa_balancing 的值为 1"),
     command="sudo sysctl -w kernel.numa_balancing=0",
@@ -106,7 +106,7 @@ def numa_balancing(cpu: Cpu) -> Iterable[Finding]:
 @summary
 def line(cpu: Cpu, host: Host) -> tuple[Text, Mapping[str, Scalar]] | None:
     return Text(
-        "{cpus} CPUs, {nodes} NUMA nodes, clock {clock}", "{cpus} 个 CPU,{nodes} 个 NUMA 节点,时钟源 {clock}"
+        "{cpus} CPUs, {nodes} NUMA nodes, clock {clock}", "{cpus} 个 CPU，{nodes} 个 NUMA 节点，时钟源 {clock}"
     ), {
         "cpus": host.cpus,
         "nodes": cpu.numa_nodes,

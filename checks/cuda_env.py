@@ -28,16 +28,16 @@ TOOLS = ("CUDA_INJECTION64_PATH", "CUDA_INJECTION32_PATH", "NSIGHT_CUDA_DEBUGGER
 CUDA_DEBUG_LEFTOVER = Problem(
     code="cuda-debug-leftover",
     severity=Severity.WARNING,
-    title=Text("variables for debugging CUDA are set: {names}", "设置了用于调试 CUDA 的环境变量:{names}"),
+    title=Text("variables for debugging CUDA are set: {names}", "设置了用于调试 CUDA 的环境变量：{names}"),
     why=Text(
         "training is slowed down, several times by CUDA_LAUNCH_BLOCKING or a profiler in every process",
-        "训练会变慢;CUDA_LAUNCH_BLOCKING 或每个进程都注入的性能分析器会慢数倍",
+        "训练会变慢；CUDA_LAUNCH_BLOCKING 或每个进程都注入的性能分析器会慢数倍",
     ),
-    seen=Text("environment: {values}", "环境变量:{values}"),
+    seen=Text("environment: {values}", "环境变量：{values}"),
     command="unset {names}",
     help=Text(
         "harmless while you are debugging; look for the line that sets them in the job script or ~/.bashrc",
-        "调试期间可以保留;请在作业脚本或 ~/.bashrc 中查找设置位置",
+        "调试期间可以保留；请在作业脚本或 ~/.bashrc 中查找设置位置",
     ),
     confirm="env | grep -e ^CUDA -e PROFILE -e ^NSIGHT",
 )

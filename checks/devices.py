@@ -22,16 +22,16 @@ TOPIC = Topic("devices", 30, Text("which GPUs are visible, and their order", "�
 CUDA_VISIBLE_DEVICES_EMPTY = Problem(
     code="cuda-visible-devices-empty",
     severity=Severity.ERROR,
-    title=Text("CUDA_VISIBLE_DEVICES is empty, which hides every GPU", "CUDA_VISIBLE_DEVICES 为空,隐藏了所有 GPU"),
+    title=Text("CUDA_VISIBLE_DEVICES is empty, which hides every GPU", "CUDA_VISIBLE_DEVICES 为空，隐藏了所有 GPU"),
     why=Text(
         "torch.cuda.is_available() is False, although the driver has {count} GPU(s)",
-        "驱动有 {count} 块 GPU,但 torch.cuda.is_available() 为 False",
+        "驱动有 {count} 块 GPU，但 torch.cuda.is_available() 为 False",
     ),
-    seen=Text("CUDA_VISIBLE_DEVICES='{value}', set by: {set_by}", "CUDA_VISIBLE_DEVICES='{value}',来源:{set_by}"),
+    seen=Text("CUDA_VISIBLE_DEVICES='{value}', set by: {set_by}", "CUDA_VISIBLE_DEVICES='{value}'，来源：{set_by}"),
     command="unset CUDA_VISIBLE_DEVICES",
     help=Text(
         "an empty value is not the same as no value; look for the line that sets it (job script, .bashrc, launcher)",
-        "空值不等于未设置;请查找设置它的位置(作业脚本、.bashrc、启动器)",
+        "空值不等于未设置；请查找设置它的位置（作业脚本、.bashrc、启动器）",
     ),
     confirm="env | grep CUDA_VISIBLE_DEVICES; grep -rn CUDA_VISIBLE_DEVICES ~/.bashrc ~/.profile",
     refs=("https://docs.nvidia.com/cuda/cuda-programming-guide/05-appendices/environment-variables.html",),
@@ -39,7 +39,7 @@ CUDA_VISIBLE_DEVICES_EMPTY = Problem(
 )
 
 SEEN = "CUDA_VISIBLE_DEVICES={value}, set by: {set_by}; GPUs: {count}\nCUDA reads it as: {result}; "
-SEEN_ZH = "CUDA_VISIBLE_DEVICES={value},来源:{set_by};GPU 数:{count}\nCUDA 的解析结果:{result};"
+SEEN_ZH = "CUDA_VISIBLE_DEVICES={value}，来源：{set_by}；GPU 数：{count}\nCUDA 的解析结果：{result};"
 
 CUDA_VISIBLE_DEVICES_INVALID = Problem(
     code="cuda-visible-devices-invalid",
@@ -50,7 +50,7 @@ CUDA_VISIBLE_DEVICES_INVALID = Problem(
     ),
     why=Text(
         "CUDA drops the rest of the list without a word: ranks fail with invalid device ordinal, or share a GPU",
-        "CUDA 会静默丢弃列表的其余部分:进程报 invalid device ordinal,或多个进程挤在同一块 GPU 上",
+        "CUDA 会静默丢弃列表的其余部分：进程报 invalid device ordinal，或多个进程挤在同一块 GPU 上",
     ),
     confirm="python -c 'import torch; print(torch.cuda.device_count())'",
     refs=("https://docs.nvidia.com/cuda/cuda-programming-guide/05-appendices/environment-variables.html",),
@@ -67,37 +67,37 @@ CUDA_VISIBLE_DEVICES_INVALID = Problem(
         "no-such-device": Situation(
             seen=Text(
                 SEEN + "the list ends at `{culprit}`: indices run from 0 to {last}",
-                SEEN_ZH + "列表在 `{culprit}` 处终止:有效编号为 0 到 {last}",
+                SEEN_ZH + "列表在 `{culprit}` 处终止：有效编号为 0 到 {last}",
             )
         ),
         "renumbered": Situation(
             seen=Text(
                 SEEN + "no such index: the GPUs given to a container or job are counted from 0 again, to {last}",
-                SEEN_ZH + "没有这些编号:分给容器或作业的 GPU 重新从 0 编号,到 {last} 为止",
+                SEEN_ZH + "没有这些编号：分给容器或作业的 GPU 重新从 0 编号，到 {last} 为止",
             ),
         ),
         "unknown-uuid": Situation(
             seen=Text(
                 SEEN + "the list ends at `{culprit}`, no GPU of this machine (nvidia-smi -L)",
-                SEEN_ZH + "列表在 `{culprit}` 处终止:本机没有该 GPU(nvidia-smi -L)",
+                SEEN_ZH + "列表在 `{culprit}` 处终止：本机没有该 GPU(nvidia-smi -L)",
             )
         ),
         "ambiguous-uuid": Situation(
             seen=Text(
                 SEEN + "the list ends at `{culprit}`, which several GPUs begin with",
-                SEEN_ZH + "列表在 `{culprit}` 处终止:有多块 GPU 以它开头",
+                SEEN_ZH + "列表在 `{culprit}` 处终止：有多块 GPU 以它开头",
             )
         ),
         "mixed": Situation(
             seen=Text(
                 SEEN + "the list ends at `{culprit}`: indices and UUIDs do not mix",
-                SEEN_ZH + "列表在 `{culprit}` 处终止:编号与 UUID 不能混用",
+                SEEN_ZH + "列表在 `{culprit}` 处终止：编号与 UUID 不能混用",
             )
         ),
         "duplicate": Situation(
             seen=Text(
                 SEEN + "`{culprit}` comes twice, which empties the whole list",
-                SEEN_ZH + "`{culprit}` 重复出现,导致整个列表作废",
+                SEEN_ZH + "`{culprit}` 重复出现，导致整个列表作废",
             )
         ),
         "trailing": Situation(
@@ -107,18 +107,18 @@ CUDA_VISIBLE_DEVICES_INVALID = Problem(
             ),
             help=Text(
                 "only commas separate devices; there are no ranges",
-                "设备之间只能用半角逗号分隔,不支持范围写法",
+                "设备之间只能用半角逗号分隔，不支持范围写法",
             ),
         ),
         "one-mig": Situation(
             severity=Severity.WARNING,
             seen=Text(
                 SEEN + "a process can use one MIG device, the first",
-                SEEN_ZH + "一个进程只能使用一个 MIG 设备,即第一个",
+                SEEN_ZH + "一个进程只能使用一个 MIG 设备，即第一个",
             ),
             help=Text(
                 "give each process a MIG device of its own; NCCL does not run between them",
-                "为每个进程单独指定一个 MIG 设备;MIG 设备之间不能使用 NCCL",
+                "为每个进程单独指定一个 MIG 设备；MIG 设备之间不能使用 NCCL",
             ),
         ),
     },
@@ -128,19 +128,19 @@ MIG_NOT_CONFIGURED = Problem(
     code="mig-not-configured",
     severity=Severity.ERROR,
     title=Text(
-        "MIG mode is on, without an instance to run on: GPU {gpus}", "MIG 模式已开启,但没有可用的实例:GPU {gpus}"
+        "MIG mode is on, without an instance to run on: GPU {gpus}", "MIG 模式已开启，但没有可用的实例：GPU {gpus}"
     ),
     why=Text("CUDA finds no device on such a GPU", "CUDA 在这样的 GPU 上找不到任何设备"),
     seen=Text(
         "NVML: MIG mode on, no compute instance, GPU {gpus} of {count}",
-        "NVML:MIG 模式开启,没有计算实例,GPU {gpus}(共 {count} 块)",
+        "NVML:MIG 模式开启，没有计算实例，GPU {gpus}（共 {count} 块）",
     ),
     command="sudo nvidia-smi -i {ids} -mig 0",
     help=Text(
         "that gives the whole GPU back, for training over several GPUs; to cut it up instead: "
         "sudo nvidia-smi mig -lgip, then sudo nvidia-smi mig -cgi PROFILE -C. "
         "In a container or a batch job, ask the administrator",
-        "该命令恢复整卡,适合多 GPU 训练;若要切分:sudo nvidia-smi mig -lgip,再 sudo nvidia-smi mig -cgi PROFILE -C。"
+        "该命令恢复整卡，适合多 GPU 训练；若要切分：sudo nvidia-smi mig -lgip，再 sudo nvidia-smi mig -cgi PROFILE -C。"
         "在容器或批处理作业中请联系管理员",
     ),
     confirm="nvidia-smi -L; nvidia-smi mig -lgi",
@@ -155,11 +155,11 @@ DEVICE_ORDER_DIFFERS = Problem(
     title=Text("CUDA and nvidia-smi number the GPUs differently", "CUDA 与 nvidia-smi 的 GPU 编号顺序不同"),
     why=Text(
         "cuda:0 and index 0 of CUDA_VISIBLE_DEVICES are not GPU 0 of nvidia-smi: the wrong GPU is taken or watched",
-        "cuda:0 与 CUDA_VISIBLE_DEVICES 的 0 号并非 nvidia-smi 的 GPU 0:可能用错或看错 GPU",
+        "cuda:0 与 CUDA_VISIBLE_DEVICES 的 0 号并非 nvidia-smi 的 GPU 0：可能用错或看错 GPU",
     ),
     seen=Text(
         "CUDA_DEVICE_ORDER: {order}\nCUDA: {cuda}\nnvidia-smi: {smi}",
-        "CUDA_DEVICE_ORDER:{order}\nCUDA 顺序:{cuda}\nnvidia-smi 顺序:{smi}",
+        "CUDA_DEVICE_ORDER:{order}\nCUDA 顺序：{cuda}\nnvidia-smi 顺序：{smi}",
     ),
     command="export CUDA_DEVICE_ORDER=PCI_BUS_ID",
     confirm="nvidia-smi -L; python -c 'import torch; print([torch.cuda.get_device_name(i) "
@@ -169,11 +169,11 @@ DEVICE_ORDER_DIFFERS = Problem(
         "may": Situation(
             title=Text(
                 "CUDA may number these unlike GPUs differently from nvidia-smi",
-                "GPU 型号不一,CUDA 的编号可能与 nvidia-smi 不同",
+                "GPU 型号不一，CUDA 的编号可能与 nvidia-smi 不同",
             ),
             seen=Text(
                 "CUDA_DEVICE_ORDER: {order}, so the fastest GPU comes first\nnvidia-smi: {smi}",
-                "CUDA_DEVICE_ORDER:{order},即最快的 GPU 排在最前\nnvidia-smi:{smi}",
+                "CUDA_DEVICE_ORDER:{order}，即最快的 GPU 排在最前\nnvidia-smi:{smi}",
             ),
         ),
     },

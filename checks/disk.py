@@ -33,7 +33,7 @@ DISK_FULL = Problem(
     ),
     seen=Text(
         "{path} ({use}): {free_gb:.2f} of {size_gb:.1f} GB free (statvfs), {file_system} on {mount}",
-        "{path}({use}):{size_gb:.1f} GB 中剩余 {free_gb:.2f} GB(statvfs),{mount} 上的 {file_system}",
+        "{path}({use}):{size_gb:.1f} GB 中剩余 {free_gb:.2f} GB(statvfs)，{mount} 上的 {file_system}",
     ),
     help=Text("what is largest there is listed by the command", "下列命令会列出其中占用最多的目录"),
     look="du -xh --max-depth=2 {quoted} 2>/dev/null | sort -h | tail -20",
@@ -43,16 +43,16 @@ DISK_FULL = Problem(
             title=Text("{free_files} inodes are free on {mount}", "{mount} 仅剩 {free_files} 个 inode"),
             why=Text(
                 "no new file can be made, though there is room: `No space left on device`",
-                "虽有空间却无法新建文件:`No space left on device`",
+                "虽有空间却无法新建文件：`No space left on device`",
             ),
             seen=Text(
                 "{path} ({use}): {free_files} of {files} inodes free (statvfs)",
-                "{path}({use}):{files} 个 inode 中剩余 {free_files} 个(statvfs)",
+                "{path}({use}):{files} 个 inode 中剩余 {free_files} 个（statvfs）",
             ),
             look="df -i {quoted}",
             help=Text(
                 "many small files are there: caches, logs, unpacked data sets",
-                "其中有大量小文件:缓存、日志或解压后的数据集",
+                "其中有大量小文件：缓存、日志或解压后的数据集",
             ),
         ),
         "temporary": Situation(
@@ -63,11 +63,11 @@ DISK_FULL = Problem(
             title=Text("{path} cannot be written to by this user", "当前用户无法写入 {path}"),
             why=Text(
                 "what training keeps there ({use}) fails with `Permission denied` or `Read-only file system`",
-                "训练写入该处({use})时会报 `Permission denied` 或 `Read-only file system`",
+                "训练写入该处（{use}）时会报 `Permission denied` 或 `Read-only file system`",
             ),
             seen=Text(
                 "access({path}, W_OK) fails; {file_system} on {mount}",
-                "access({path}, W_OK) 失败;{mount} 上的 {file_system}",
+                "access({path}, W_OK) 失败；{mount} 上的 {file_system}",
             ),
             help=Text("name a folder that can be written to", "请指定可写的目录"),
             command="export {variable_to_set}=/path/that/can/be/written",
@@ -76,9 +76,9 @@ DISK_FULL = Problem(
             title=Text("{variable} names {path}, which does not exist", "{variable} 指定的 {path} 不存在"),
             why=Text(
                 "Python quietly uses /tmp instead, other programs fail",
-                "Python 会悄悄改用 /tmp,其他程序则会失败",
+                "Python 会悄悄改用 /tmp，其他程序则会失败",
             ),
-            seen=Text("environment: {variable}={path}", "环境变量:{variable}={path}"),
+            seen=Text("environment: {variable}={path}", "环境变量：{variable}={path}"),
             help=Text("jobs often name a folder of another node", "作业常常指定了其他节点上的目录"),
             command="mkdir -p {quoted}",
         ),
@@ -91,9 +91,9 @@ FILESYSTEM_NOEXEC = Problem(
     title=Text("nothing may be executed from {path}", "{path} 禁止执行文件"),
     why=Text(
         "compiled kernels cannot be loaded from there: `failed to map segment from shared object`",
-        "编译出的内核无法从该处加载:`failed to map segment from shared object`",
+        "编译出的内核无法从该处加载：`failed to map segment from shared object`",
     ),
-    seen=Text("{mount} is mounted noexec (/proc/self/mountinfo)", "{mount} 以 noexec 挂载(/proc/self/mountinfo)"),
+    seen=Text("{mount} is mounted noexec (/proc/self/mountinfo)", "{mount} 以 noexec 挂载（/proc/self/mountinfo）"),
     help=Text("name a folder on another file system", "请指定另一文件系统上的目录"),
     command="export {variable_to_set}=$HOME/.cache/{use}",
     confirm="findmnt -T /tmp -o TARGET,OPTIONS",
@@ -105,15 +105,15 @@ FILESYSTEM_HANGS = Problem(
     title=Text("{path} does not answer", "{path} 没有应答"),
     why=Text(
         "every process that touches it stops, cannot be killed, and the ranks of other nodes wait for it",
-        "任何访问它的进程都会停住且无法杀死,其他节点的 rank 也只能等待",
+        "任何访问它的进程都会停住且无法杀死，其他节点的 rank 也只能等待",
     ),
     seen=Text(
         "statvfs({path}) ({use}): no answer within 2.5 s; {file_system} from {source} on {mount}",
-        "statvfs({path})({use}):2.5 秒内无应答;{mount} 上的 {file_system},来自 {source}",
+        "statvfs({path})({use}):2.5 秒内无应答；{mount} 上的 {file_system}，来自 {source}",
     ),
     help=Text(
         "is its server reachable from this node? A look may hang as well",
-        "请确认本节点能否到达其服务器;查看该目录的命令也可能挂起",
+        "请确认本节点能否到达其服务器；查看该目录的命令也可能挂起",
     ),
     look="timeout -s KILL 5 stat -f {quoted}",
     confirm="timeout -s KILL 5 stat -f ~",
@@ -225,7 +225,7 @@ def line(disks: Disks) -> tuple[Text, Mapping[str, Scalar]] | None:
     known = [place for place in disks.places if place.free_bytes is not None]
     if not known:
         return None
-    return Text("{path}: {free:.0f} GB free", "{path}:剩余 {free:.0f} GB"), {
+    return Text("{path}: {free:.0f} GB free", "{path}：剩余 {free:.0f} GB"), {
         "path": known[0].path,
         "free": (known[0].free_bytes or 0) / GB,
     }

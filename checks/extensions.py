@@ -31,17 +31,17 @@ EXTENSION_ABI_MISMATCH = Problem(
     severity=Severity.ERROR,
     title=Text(
         "{package} {version} was compiled for torch {built}, torch {torch} is installed",
-        "{package} {version} 为 torch {built} 编译,而安装的是 torch {torch}",
+        "{package} {version} 为 torch {built} 编译，而安装的是 torch {torch}",
     ),
     why=Text(
         "importing it fails with an undefined symbol, or its kernels are left out",
-        "导入时会出现未定义符号,或其内核不可用",
+        "导入时会出现未定义符号，或其内核不可用",
     ),
     seen=Text("{package} {version} in {folder}: {source}", "{folder} 中的 {package} {version}:{source}"),
     command="pip install --force-reinstall --no-deps --no-cache-dir --no-build-isolation {package}",
     help=Text(
         "take a wheel made for torch {torch}, or let pip compile it against the installed torch",
-        "请选用为 torch {torch} 构建的 wheel,或让 pip 针对已安装的 torch 重新编译",
+        "请选用为 torch {torch} 构建的 wheel，或让 pip 针对已安装的 torch 重新编译",
     ),
     confirm="python -c 'import {module}'",
     caused_by=("torch-shadowed", "torch-cpu-build", "torch-rocm-build", "torchvision-mismatch", "torchaudio-mismatch"),
@@ -51,30 +51,30 @@ EXTENSION_ABI_MISMATCH = Problem(
                 "{package} asks for functions that torch {torch} does not have",
                 "{package} 所需的函数在 torch {torch} 中不存在",
             ),
-            why=Text("importing it fails: `undefined symbol: {symbol}`", "导入会失败:`undefined symbol: {symbol}`"),
+            why=Text("importing it fails: `undefined symbol: {symbol}`", "导入会失败：`undefined symbol: {symbol}`"),
             seen=Text(
                 "{path} asks for {symbol}; no library in torch/lib defines it",
-                "{path} 需要 {symbol};torch/lib 中没有任何库定义它",
+                "{path} 需要 {symbol}；torch/lib 中没有任何库定义它",
             ),
         ),
         "cuda": Situation(
             title=Text(
                 "{package} {version} was compiled for CUDA {built}, torch for CUDA {torch}",
-                "{package} {version} 为 CUDA {built} 编译,而 torch 为 CUDA {torch}",
+                "{package} {version} 为 CUDA {built} 编译，而 torch 为 CUDA {torch}",
             ),
             why=Text(
                 "importing it fails: the CUDA runtime it was linked to is not there",
-                "导入会失败:找不到其链接的 CUDA 运行库",
+                "导入会失败：找不到其链接的 CUDA 运行库",
             ),
             help=Text(
                 "take a wheel made for CUDA {torch}, or let pip compile it against the installed torch",
-                "请选用为 CUDA {torch} 构建的 wheel,或让 pip 针对已安装的 torch 重新编译",
+                "请选用为 CUDA {torch} 构建的 wheel，或让 pip 针对已安装的 torch 重新编译",
             ),
         ),
         "cxx11": Situation(
             title=Text(
                 "{package} {version} was compiled with {built}, torch {torch} with the other C++ ABI",
-                "{package} {version} 以 {built} 编译,torch {torch} 使用另一种 C++ ABI",
+                "{package} {version} 以 {built} 编译，torch {torch} 使用另一种 C++ ABI",
             ),
         ),
     },
@@ -85,19 +85,19 @@ EXTENSION_ARCH_MISMATCH = Problem(
     severity=Severity.WARNING,
     title=Text(
         "{package} {version} has no kernels for compute capability {capability} ({gpu})",
-        "{package} {version} 没有计算能力 {capability}({gpu})的内核",
+        "{package} {version} 没有计算能力 {capability}（{gpu}）的内核",
     ),
     why=Text(
         "models that ask for it stop: `FlashAttention only supports Ampere GPUs or newer`",
-        "使用它的模型会报错:`FlashAttention only supports Ampere GPUs or newer`",
+        "使用它的模型会报错：`FlashAttention only supports Ampere GPUs or newer`",
     ),
     seen=Text(
         "{package} {version} needs {needs} or newer; GPU {index} is {capability}",
-        "{package} {version} 需要 {needs} 或更新;GPU {index} 为 {capability}",
+        "{package} {version} 需要 {needs} 或更新；GPU {index} 为 {capability}",
     ),
     help=Text(
         'ask for `attn_implementation="sdpa"` or the like: torch has attention kernels for this GPU itself',
-        '请改用 `attn_implementation="sdpa"` 之类的选项:torch 自带适用于该 GPU 的注意力内核',
+        '请改用 `attn_implementation="sdpa"` 之类的选项：torch 自带适用于该 GPU 的注意力内核',
     ),
     hardware="unconfirmed",
     refs=("https://github.com/Dao-AILab/flash-attention#nvidia-cuda-support",),

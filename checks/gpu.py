@@ -21,7 +21,7 @@ TOPIC = Topic("gpu", 20, Text("the GPUs and access to them", "GPU 及其访问�
 
 NO_GPU = Text(
     "torch.cuda.is_available() is False: training runs on the CPU or stops at the first .cuda()",
-    "torch.cuda.is_available() 为 False:训练只能用 CPU,或在第一次 .cuda() 时报错退出",
+    "torch.cuda.is_available() 为 False：训练只能用 CPU，或在第一次 .cuda() 时报错退出",
 )
 
 GPU_NOT_IN_CONTAINER = Problem(
@@ -32,12 +32,12 @@ GPU_NOT_IN_CONTAINER = Problem(
     seen=Text(
         "{container} container ({shown_by}); the machine has {gpus} NVIDIA GPU(s), kernel module {driver}\n"
         "/dev/nvidia*: no GPU; NVIDIA_VISIBLE_DEVICES: {visible}",
-        "{container} 容器({shown_by});所在机器有 {gpus} 块 NVIDIA GPU,内核模块 {driver}\n"
-        "/dev/nvidia*:没有 GPU;NVIDIA_VISIBLE_DEVICES:{visible}",
+        "{container} 容器（{shown_by}）；所在机器有 {gpus} 块 NVIDIA GPU，内核模块 {driver}\n"
+        "/dev/nvidia*：没有 GPU；NVIDIA_VISIBLE_DEVICES:{visible}",
     ),
     help=Text(
         "GPUs are given when a container is created: create it again with access to them",
-        "GPU 在创建容器时分配:请以可访问 GPU 的方式重新创建容器",
+        "GPU 在创建容器时分配：请以可访问 GPU 的方式重新创建容器",
     ),
     confirm="ls -l /dev/nvidia*; nvidia-smi -L",
     hardware="unconfirmed",
@@ -49,7 +49,8 @@ GPU_NOT_IN_CONTAINER = Problem(
                 'create the container again; if docker then says "could not select device driver", install '
                 "nvidia-container-toolkit on the host, run `sudo nvidia-ctk runtime configure --runtime=docker` and "
                 "`sudo systemctl restart docker`",
-                "重新创建容器;若 docker 提示 “could not select device driver”,先在宿主机安装 nvidia-container-toolkit,"
+                "重新创建容器；若 docker 提示 “could not select device driver”，"
+                "先在宿主机安装 nvidia-container-toolkit,"
                 "再执行 `sudo nvidia-ctk runtime configure --runtime=docker` 与 `sudo systemctl restart docker`",
             ),
         ),
@@ -57,7 +58,7 @@ GPU_NOT_IN_CONTAINER = Problem(
             command="podman run --device nvidia.com/gpu=all ...",
             help=Text(
                 "needs a CDI specification on the host: sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
-                "宿主机需要 CDI 描述文件:sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
+                "宿主机需要 CDI 描述文件：sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
             ),
         ),
         "kubernetes": Situation(
@@ -65,7 +66,7 @@ GPU_NOT_IN_CONTAINER = Problem(
             help=Text(
                 "ask for GPUs in the pod: resources.limits `nvidia.com/gpu: 1` (and runtimeClassName: nvidia where the "
                 "cluster wants it); the command shows whether the device plugin offers any",
-                "在 Pod 中申请 GPU:resources.limits 写 `nvidia.com/gpu: 1`(部分集群还需 runtimeClassName: nvidia);"
+                "在 Pod 中申请 GPU:resources.limits 写 `nvidia.com/gpu: 1`（部分集群还需 runtimeClassName: nvidia）；"
                 "上面的命令可查看设备插件是否提供 GPU",
             ),
         ),
@@ -78,17 +79,17 @@ GPU_NOT_IN_CONTAINER = Problem(
                 "give the container the devices /dev/nvidia0.., /dev/nvidiactl, /dev/nvidia-uvm and the host's driver "
                 "libraries (nvidia-container-toolkit does both)",
                 "把 /dev/nvidia0..、/dev/nvidiactl、/dev/nvidia-uvm 以及宿主机的驱动库提供给容器"
-                "(nvidia-container-toolkit 可完成)",
+                "（nvidia-container-toolkit 可完成）",
             ),
         ),
         "capabilities": Situation(
             title=Text(
                 "this container has the GPU's device files, but not the driver's compute libraries",
-                "容器内有 GPU 设备文件,但没有驱动的计算库",
+                "容器内有 GPU 设备文件，但没有驱动的计算库",
             ),
             seen=Text(
                 "/dev/nvidia0 is there, libcuda.so.1 is not; NVIDIA_DRIVER_CAPABILITIES: {capabilities}",
-                "有 /dev/nvidia0,没有 libcuda.so.1;NVIDIA_DRIVER_CAPABILITIES:{capabilities}",
+                "有 /dev/nvidia0，没有 libcuda.so.1；NVIDIA_DRIVER_CAPABILITIES:{capabilities}",
             ),
             command="docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility ...",
         ),
@@ -96,14 +97,14 @@ GPU_NOT_IN_CONTAINER = Problem(
             title=Text("this container has lost its GPUs", "该容器中途失去了 GPU"),
             seen=Text(
                 "the device files are there and may not be opened; NVML: {nvml}",
-                "设备文件存在但无法打开;NVML:{nvml}",
+                "设备文件存在但无法打开；NVML:{nvml}",
             ),
             command="docker restart CONTAINER    # on the host",
             help=Text(
                 "a `systemctl daemon-reload` on the host, as package upgrades do it, takes the device rules away from "
                 "running containers (nvidia-container-toolkit issue 48); CDI devices keep them",
-                "宿主机执行 `systemctl daemon-reload`(软件包升级常会触发)会清除运行中容器的设备规则"
-                "(见 nvidia-container-toolkit issue 48);改用 CDI 设备可避免",
+                "宿主机执行 `systemctl daemon-reload`（软件包升级常会触发）会清除运行中容器的设备规则"
+                "（见 nvidia-container-toolkit issue 48）；改用 CDI 设备可避免",
             ),
         ),
     },
@@ -117,12 +118,12 @@ GPU_NOT_ALLOCATED = Problem(
     seen=Text(
         "CUDA_VISIBLE_DEVICES: {mask}; none of SLURM_JOB_GPUS, SLURM_STEP_GPUS, SLURM_GPUS* is set; "
         "partition {partition}",
-        "CUDA_VISIBLE_DEVICES:{mask};SLURM_JOB_GPUS、SLURM_STEP_GPUS、SLURM_GPUS* 均未设置;分区 {partition}",
+        "CUDA_VISIBLE_DEVICES:{mask}；SLURM_JOB_GPUS、SLURM_STEP_GPUS、SLURM_GPUS* 均未设置；分区 {partition}",
     ),
     command="sbatch --gres=gpu:1 ...",
     help=Text(
         "ask for as many GPUs per node as there are ranks per node, in a partition that has them (sinfo -o '%P %G')",
-        "按每节点进程数申请 GPU,并选择有 GPU 的分区(sinfo -o '%P %G' 可查看)",
+        "按每节点进程数申请 GPU，并选择有 GPU 的分区（sinfo -o '%P %G' 可查看）",
     ),
     confirm="scontrol show job $SLURM_JOB_ID | grep -i tres; env | grep -i -e gpu -e cuda",
     hardware="unconfirmed",
@@ -135,15 +136,15 @@ GPU_NOT_ALLOCATED = Problem(
             severity=Severity.WARNING,
             title=Text(
                 "this shell belongs to Slurm job {job}, but runs on a machine that is not the job's",
-                "当前 shell 属于 Slurm 作业 {job},但并不在作业的节点上运行",
+                "当前 shell 属于 Slurm 作业 {job}，但并不在作业的节点上运行",
             ),
             why=Text(
                 "what is started here runs on the login node, without the job's GPUs",
-                "在这里启动的程序运行在登录节点上,用不到作业的 GPU",
+                "在这里启动的程序运行在登录节点上，用不到作业的 GPU",
             ),
             seen=Text(
                 "SLURM_JOB_ID={job}, SLURMD_NODENAME is not set, no NVIDIA GPU on this machine",
-                "SLURM_JOB_ID={job},SLURMD_NODENAME 未设置,本机没有 NVIDIA GPU",
+                "SLURM_JOB_ID={job}，SLURMD_NODENAME 未设置，本机没有 NVIDIA GPU",
             ),
             command="srun --jobid={job} --overlap --pty bash",
             help=Text("or put srun in front of each command", "或在每条命令前加 srun"),
@@ -156,13 +157,13 @@ GPU_NOT_VISIBLE = Problem(
     severity=Severity.ERROR,
     title=Text("this user may not open the GPU's device files", "当前用户无权打开 GPU 设备文件"),
     why=NO_GPU,
-    seen=Text("not permitted: {nodes}; {call}: error {error}", "无权限:{nodes};{call}:错误 {error}"),
+    seen=Text("not permitted: {nodes}; {call}: error {error}", "无权限：{nodes}；{call}：错误 {error}"),
     look="ls -l /dev/nvidia*; id",
     help=Text(
         "the driver makes these files for everyone (mode 666) unless NVreg_DeviceFileMode or NVreg_DeviceFileGID in "
         "/etc/modprobe.d say otherwise: join the group that owns them, sudo usermod -aG GROUP $USER, and log in again",
-        "驱动默认以 666 权限创建这些文件,除非 /etc/modprobe.d 中设置了 NVreg_DeviceFileMode 或 NVreg_DeviceFileGID:"
-        "把用户加入所属组(sudo usermod -aG GROUP $USER)后重新登录",
+        "驱动默认以 666 权限创建这些文件，除非 /etc/modprobe.d 中设置了 NVreg_DeviceFileMode 或 NVreg_DeviceFileGID:"
+        "把用户加入所属组（sudo usermod -aG GROUP $USER）后重新登录",
     ),
     confirm="ls -l /dev/nvidia*; nvidia-smi -L",
     caused_by=("gpu-fell-off-bus", "gpu-xid"),
@@ -170,32 +171,32 @@ GPU_NOT_VISIBLE = Problem(
     situations={
         "denied": Situation(),
         "uvm": Situation(
-            title=Text("/dev/nvidia-uvm is absent, CUDA needs it", "缺少 /dev/nvidia-uvm,CUDA 需要它"),
+            title=Text("/dev/nvidia-uvm is absent, CUDA needs it", "缺少 /dev/nvidia-uvm，CUDA 需要它"),
             seen=Text(
                 "{call}: error {error}; the GPUs' device files are there, nvidia-uvm is not",
-                "{call}:错误 {error};GPU 设备文件存在,但没有 nvidia-uvm",
+                "{call}：错误 {error}；GPU 设备文件存在，但没有 nvidia-uvm",
             ),
             command="sudo nvidia-modprobe -u -c=0",
             help=Text(
                 "in a container: run it on the host, then create the container again",
-                "容器环境:在宿主机上执行,然后重新创建容器",
+                "容器环境：在宿主机上执行，然后重新创建容器",
             ),
         ),
         "not-started": Situation(
             title=Text(
                 "the NVIDIA driver is loaded and could start none of the {gpus} GPU(s)",
-                "NVIDIA 驱动已加载,但 {gpus} 块 GPU 都未能启动",
+                "NVIDIA 驱动已加载，但 {gpus} 块 GPU 都未能启动",
             ),
             seen=Text(
                 "PCI: {pci}, bound to: {bound}; kernel module {driver} lists no GPU\nkernel log: {said}",
-                "PCI:{pci},绑定的驱动:{bound};内核模块 {driver} 没有列出任何 GPU\n内核日志:{said}",
+                "PCI:{pci}，绑定的驱动：{bound}；内核模块 {driver} 没有列出任何 GPU\n内核日志：{said}",
             ),
             look="sudo dmesg | grep -i nvrm | tail -20",
             help=Text(
                 "the kernel's log says why: a GPU this release does not support or that needs the open kernel module, "
                 "RmInitAdapter failed (power, riser, firmware), or another driver that holds the device",
-                "内核日志会说明原因:该驱动版本不支持此 GPU 或需要开源内核模块、RmInitAdapter failed"
-                "(供电、转接卡、固件),或设备被其他驱动占用",
+                "内核日志会说明原因：该驱动版本不支持此 GPU 或需要开源内核模块、RmInitAdapter failed"
+                "（供电、转接卡、固件），或设备被其他驱动占用",
             ),
         ),
     },

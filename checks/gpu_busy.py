@@ -37,13 +37,13 @@ GPU_BUSY = Problem(
     ),
     why=Text(
         "training there runs out of memory early, or at a fraction of its speed",
-        "在这些 GPU 上训练会提前显存不足,或速度大幅下降",
+        "在这些 GPU 上训练会提前显存不足，或速度大幅下降",
     ),
-    seen=Text("NVML, processes: {holders}", "NVML,占用进程:{holders}"),
+    seen=Text("NVML, processes: {holders}", "NVML，占用进程：{holders}"),
     look="ps -o pid,user,lstart,args -p {pids}",
     help=Text(
         "take other GPUs, wait, or end the process if it is a leftover of your own",
-        "换用其他 GPU、等待,或结束自己遗留的进程",
+        "换用其他 GPU、等待，或结束自己遗留的进程",
     ),
     confirm="nvidia-smi",
     hardware="unconfirmed",
@@ -52,13 +52,13 @@ GPU_BUSY = Problem(
             command="export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES={idle}",
             help=Text(
                 "these GPUs are idle; or end the process if it is a leftover of your own",
-                "以上 GPU 空闲;若是自己遗留的进程也可结束它",
+                "以上 GPU 空闲；若是自己遗留的进程也可结束它",
             ),
         ),
         "unseen": Situation(
             seen=Text(
                 "NVML: memory in use, no process of this container or user holds it",
-                "NVML:显存被占用,但在本容器或当前用户下看不到占用进程",
+                "NVML：显存被占用，但在本容器或当前用户下看不到占用进程",
             ),
             look="nvidia-smi --query-compute-apps=pid,used_memory --format=csv    # on the host, as root",
         ),
@@ -66,27 +66,28 @@ GPU_BUSY = Problem(
             severity=Severity.ERROR,
             title=Text(
                 "CUDA cannot start: it has no memory for a context (error 2)",
-                "CUDA 无法启动:没有内存创建上下文(错误 2)",
+                "CUDA 无法启动：没有内存创建上下文（错误 2）",
             ),
             seen=Text(
                 "{call}: error 2; GPU memory in use: {used_gb:.0f} of {total_gb:.0f} GB; processes: {holders}",
-                "{call}:错误 2;显存已用 {used_gb:.0f} / {total_gb:.0f} GB;进程:{holders}",
+                "{call}：错误 2；显存已用 {used_gb:.0f} / {total_gb:.0f} GB；进程：{holders}",
             ),
             look="nvidia-smi; ulimit -v",
             help=Text(
                 "GPU memory full: end the leftover processes. GPU memory free: a limit on host memory is too small for "
                 "the address space that CUDA reserves (ulimit -v must be unlimited)",
-                "显存已满:结束遗留进程。显存空闲:主机内存限制过小,放不下 CUDA 预留的地址空间(ulimit -v 应为 unlimited)",
+                "显存已满：结束遗留进程。显存空闲：主机内存限制过小，"
+                "放不下 CUDA 预留的地址空间（ulimit -v 应为 unlimited）",
             ),
         ),
         "exclusive": Situation(
             severity=Severity.ERROR,
-            title=Text("every GPU is busy or unavailable (error 46)", "所有 GPU 都处于忙碌或不可用状态(错误 46)"),
-            seen=Text("{call}: error 46; processes: {holders}", "{call}:错误 46;进程:{holders}"),
+            title=Text("every GPU is busy or unavailable (error 46)", "所有 GPU 都处于忙碌或不可用状态（错误 46）"),
+            seen=Text("{call}: error 46; processes: {holders}", "{call}：错误 46；进程：{holders}"),
             look="nvidia-smi -q -d COMPUTE | grep 'Compute Mode'",
             help=Text(
                 "under Exclusive_Process one process holds a GPU alone: end it, or sudo nvidia-smi -c DEFAULT",
-                "Exclusive_Process 模式下一块 GPU 只容许一个进程:结束该进程,或 sudo nvidia-smi -c DEFAULT",
+                "Exclusive_Process 模式下一块 GPU 只容许一个进程：结束该进程，或 sudo nvidia-smi -c DEFAULT",
             ),
         ),
     },

@@ -22,17 +22,17 @@ TOPIC = Topic("gpu", 22, Text("all GPUs are there", "GPU 数量是否齐全"))
 GPU_FELL_OFF_BUS = Problem(
     code="gpu-fell-off-bus",
     severity=Severity.ERROR,
-    title=Text("{count} GPU(s) have fallen off the PCI bus: {which}", "{count} 块 GPU 从 PCI 总线掉线:{which}"),
+    title=Text("{count} GPU(s) have fallen off the PCI bus: {which}", "{count} 块 GPU 从 PCI 总线掉线：{which}"),
     why=Text(
         "a job that uses it dies or hangs, and CUDA may fail for the other GPUs as well",
-        "使用该 GPU 的作业会崩溃或卡死,其他 GPU 的 CUDA 也可能失败",
+        "使用该 GPU 的作业会崩溃或卡死，其他 GPU 的 CUDA 也可能失败",
     ),
-    seen=Text("no answer from:\n{shown}", "没有响应:\n{shown}"),
+    seen=Text("no answer from:\n{shown}", "没有响应：\n{shown}"),
     command="sudo reboot",
     help=Text(
         "drain the node first; if the GPU is not back after a reboot, power the machine off and on; if it falls off "
         "again, it is hardware: power supply and cables, riser, heat, the board",
-        "先排空节点(drain);重启后仍未恢复则断电重新上电;若反复掉线则是硬件问题:供电与线缆、转接卡、散热、板卡",
+        "先排空节点（drain）；重启后仍未恢复则断电重新上电；若反复掉线则是硬件问题：供电与线缆、转接卡、散热、板卡",
     ),
     confirm="nvidia-smi; sudo dmesg | grep -i 'fallen off'",
     hardware="unconfirmed",
@@ -44,20 +44,20 @@ GPU_COUNT_MISMATCH = Problem(
     severity=Severity.ERROR,
     title=Text(
         "the driver knows {nvml} of the {pci} GPUs on the PCI bus",
-        "PCI 总线上有 {pci} 块 GPU,驱动只识别到 {nvml} 块",
+        "PCI 总线上有 {pci} 块 GPU，驱动只识别到 {nvml} 块",
     ),
     why=Text(
         "ranks are started for GPUs that are not there: invalid device ordinal, or fewer GPUs than paid for",
-        "按缺失的 GPU 启动进程会报 invalid device ordinal,或实际可用的 GPU 少于预期",
+        "按缺失的 GPU 启动进程会报 invalid device ordinal，或实际可用的 GPU 少于预期",
     ),
     seen=Text(
         "PCI: {pci} GPUs; NVML: {nvml}; missing: {missing} (bound to: {bound})",
-        "PCI:{pci} 块;NVML:{nvml} 块;缺少:{missing}(绑定的驱动:{bound})",
+        "PCI:{pci} 块；NVML:{nvml} 块；缺少：{missing}（绑定的驱动：{bound}）",
     ),
     look="sudo dmesg | grep -i nvrm | tail -20",
     help=Text(
         "RmInitAdapter failed in that log: power-cycle the machine, then suspect power, riser or the GPU",
-        "若日志中有 RmInitAdapter failed:断电重新上电;仍不行则检查供电、转接卡或 GPU 本身",
+        "若日志中有 RmInitAdapter failed：断电重新上电；仍不行则检查供电、转接卡或 GPU 本身",
     ),
     confirm="lspci -d 10de: | grep -c -e VGA -e 3D; nvidia-smi -L | wc -l",
     caused_by=("gpu-fell-off-bus", "gpu-needs-recovery", "gpu-xid", "mig-not-configured"),
@@ -68,21 +68,21 @@ GPU_COUNT_MISMATCH = Problem(
             help=Text(
                 "the driver did not take it: too old or too new for this release, started with a fault, or held by "
                 "another kernel driver; the kernel's log says which",
-                "驱动没有接管它:该驱动版本不支持、启动失败,或被其他内核驱动占用;内核日志会说明原因",
+                "驱动没有接管它：该驱动版本不支持、启动失败，或被其他内核驱动占用；内核日志会说明原因",
             ),
         ),
         "cuda": Situation(
             title=Text(
                 "CUDA finds {cuda} GPUs where the driver has {expected} for it",
-                "驱动可提供 {expected} 块 GPU,CUDA 只找到 {cuda} 块",
+                "驱动可提供 {expected} 块 GPU，CUDA 只找到 {cuda} 块",
             ),
             seen=Text(
                 "{call}: {cuda}; NVML: {nvml}; CUDA_VISIBLE_DEVICES: {mask}, which leaves {expected}",
-                "{call}:{cuda} 块;NVML:{nvml} 块;CUDA_VISIBLE_DEVICES:{mask},应剩 {expected} 块",
+                "{call}:{cuda} 块；NVML:{nvml} 块；CUDA_VISIBLE_DEVICES:{mask}，应剩 {expected} 块",
             ),
             help=Text(
                 "a GPU that NVML lists and CUDA leaves out could not be started: the kernel's log says why",
-                "NVML 能列出而 CUDA 不可用的 GPU 是启动失败:内核日志会说明原因",
+                "NVML 能列出而 CUDA 不可用的 GPU 是启动失败：内核日志会说明原因",
             ),
         ),
     },
@@ -163,4 +163,4 @@ def _found(e: Evidence) -> int | None:
 @summary
 def line(pci: PciDevices, gpus: Gpus | None) -> tuple[Text, Mapping[str, Scalar]] | None:
     values: dict[str, Scalar] = {"pci": len(pci.nvidia_gpus), "nvml": gpus.count if gpus else 0}
-    return Text("{pci} on the bus, {nvml} known to the driver", "总线上 {pci} 块,驱动识别 {nvml} 块"), values
+    return Text("{pci} on the bus, {nvml} known to the driver", "总线上 {pci} 块，驱动识别 {nvml} 块"), values

@@ -25,23 +25,23 @@ GPU_ECC = Problem(
     severity=Severity.ERROR,
     title=Text(
         "GPU {gpus}: {errors} uncorrectable memory error(s) since the driver was loaded",
-        "GPU {gpus}:自驱动加载以来有 {errors} 次不可纠正的显存错误",
+        "GPU {gpus}：自驱动加载以来有 {errors} 次不可纠正的显存错误",
     ),
     why=Text(
         "jobs on it die with `uncorrectable ECC error encountered`, until the GPU is reset",
-        "其上的作业会因 `uncorrectable ECC error encountered` 退出,直到重置该 GPU",
+        "其上的作业会因 `uncorrectable ECC error encountered` 退出，直到重置该 GPU",
     ),
     seen=Text(
         "NVML, GPU {gpus}: volatile uncorrected ECC errors {errors}; row remapping pending: {pending}, "
         "failed: {failed}; rows remapped for uncorrectable errors: {rows}",
-        "NVML,GPU {gpus}:易失性不可纠正 ECC 错误 {errors};行重映射待生效:{pending},失败:{failed};"
-        "因不可纠正错误重映射的行:{rows}",
+        "NVML，GPU {gpus}：易失性不可纠正 ECC 错误 {errors}；行重映射待生效：{pending}，失败：{failed};"
+        "因不可纠正错误重映射的行：{rows}",
     ),
     command="sudo nvidia-smi --gpu-reset -i {ids}",
     help=Text(
         "end the processes on the GPU first; if the errors come again after the reset, run the vendor's diagnosis and "
         "have the GPU replaced",
-        "先结束该 GPU 上的进程;若重置后再次出现,请用厂商诊断工具检查并更换 GPU",
+        "先结束该 GPU 上的进程；若重置后再次出现，请用厂商诊断工具检查并更换 GPU",
     ),
     confirm="nvidia-smi -q -d ECC,ROW_REMAPPER,PAGE_RETIREMENT",
     hardware="unconfirmed",
@@ -51,15 +51,15 @@ GPU_ECC = Problem(
             severity=Severity.WARNING,
             title=Text(
                 "GPU {gpus}: a memory row waits to be remapped at the next reset",
-                "GPU {gpus}:有显存行等待下次重置时重映射",
+                "GPU {gpus}：有显存行等待下次重置时重映射",
             ),
             why=Text(
                 "the faulty row stays in use until then and can kill a job again",
-                "在此之前故障行仍在使用,可能再次导致作业失败",
+                "在此之前故障行仍在使用，可能再次导致作业失败",
             ),
         ),
         "failed": Situation(
-            title=Text("GPU {gpus}: remapping a memory row has failed", "GPU {gpus}:显存行重映射失败"),
+            title=Text("GPU {gpus}: remapping a memory row has failed", "GPU {gpus}：显存行重映射失败"),
             why=Text("there are no spare rows left for faulty memory", "已没有备用行可以替换故障显存"),
             look="nvidia-smi -q -d ROW_REMAPPER -i {ids}",
             help=Text("take the GPU out of service and have it replaced", "停用该 GPU 并联系更换"),
@@ -73,26 +73,26 @@ GPU_ECC = Problem(
             help=Text("take the GPU out of service and have it replaced", "停用该 GPU 并联系更换"),
         ),
         "retired": Situation(
-            title=Text("GPU {gpus}: {retired} memory pages are retired", "GPU {gpus}:已停用 {retired} 个显存页"),
+            title=Text("GPU {gpus}: {retired} memory pages are retired", "GPU {gpus}：已停用 {retired} 个显存页"),
             seen=Text(
                 "NVML, GPU {gpus}: retired pages {retired}, waiting for a reboot: {pending}",
-                "NVML,GPU {gpus}:已停用页 {retired},等待重启生效:{pending}",
+                "NVML，GPU {gpus}：已停用页 {retired}，等待重启生效：{pending}",
             ),
             look="nvidia-smi -q -d PAGE_RETIREMENT -i {ids}",
             help=Text(
                 "at most 64 pages can be retired; NVIDIA replaces a GPU at that limit",
-                "最多停用 64 页;达到上限时 NVIDIA 予以更换",
+                "最多停用 64 页；达到上限时 NVIDIA 予以更换",
             ),
         ),
         "retiring": Situation(
             severity=Severity.WARNING,
             title=Text(
                 "GPU {gpus}: a memory page waits to be retired at the next reboot",
-                "GPU {gpus}:有显存页等待下次重启时停用",
+                "GPU {gpus}：有显存页等待下次重启时停用",
             ),
             seen=Text(
                 "NVML, GPU {gpus}: retired pages {retired}, waiting for a reboot: {pending}",
-                "NVML,GPU {gpus}:已停用页 {retired},等待重启生效:{pending}",
+                "NVML，GPU {gpus}：已停用页 {retired}，等待重启生效：{pending}",
             ),
             command="sudo reboot",
         ),
@@ -100,9 +100,9 @@ GPU_ECC = Problem(
             severity=Severity.WARNING,
             title=Text(
                 "GPU {gpus}: {rows} memory rows were remapped for uncorrectable errors",
-                "GPU {gpus}:因不可纠正错误已重映射 {rows} 行显存",
+                "GPU {gpus}：因不可纠正错误已重映射 {rows} 行显存",
             ),
-            why=Text("the memory wears out: spare rows are finite", "显存在老化:备用行数量有限"),
+            why=Text("the memory wears out: spare rows are finite", "显存在老化：备用行数量有限"),
             look="nvidia-smi -q -d ROW_REMAPPER -i {ids}",
         ),
     },
@@ -111,23 +111,23 @@ GPU_ECC = Problem(
 GPU_NEEDS_RECOVERY = Problem(
     code="gpu-needs-recovery",
     severity=Severity.ERROR,
-    title=Text("GPU {gpus} asks to be recovered: {action}", "GPU {gpus} 请求恢复操作:{action}"),
-    why=Text("it takes no new work, or gives wrong results, until then", "在此之前它无法接受新任务,或结果不可信"),
-    seen=Text("NVML, GPU {gpus}: {shown}", "NVML 报告,GPU {gpus}:{shown}"),
+    title=Text("GPU {gpus} asks to be recovered: {action}", "GPU {gpus} 请求恢复操作：{action}"),
+    why=Text("it takes no new work, or gives wrong results, until then", "在此之前它无法接受新任务，或结果不可信"),
+    seen=Text("NVML, GPU {gpus}: {shown}", "NVML 报告，GPU {gpus}:{shown}"),
     command="sudo nvidia-smi --gpu-reset -i {ids}",
     help=Text(
         "end the processes on the GPU first; where NVSwitches join the GPUs, all of them are reset together (no -i)",
-        "先结束该 GPU 上的进程;通过 NVSwitch 互连的 GPU 必须一起重置(不加 -i)",
+        "先结束该 GPU 上的进程；通过 NVSwitch 互连的 GPU 必须一起重置（不加 -i）",
     ),
     confirm="nvidia-smi -q | grep -i -A2 recovery",
     caused_by=("gpu-fell-off-bus", "gpu-ecc", "gpu-xid"),
     hardware="unconfirmed",
     situations={
-        "reboot": Situation(command="sudo reboot", help=Text("drain the node first", "先排空节点(drain)")),
+        "reboot": Situation(command="sudo reboot", help=Text("drain the node first", "先排空节点（drain）")),
         "drain": Situation(
             help=Text(
                 "let the running jobs end and start no new ones there, then reset it",
-                "等待运行中的作业结束,不再调度新作业,然后重置",
+                "等待运行中的作业结束，不再调度新作业，然后重置",
             )
         ),
         "drain-p2p": Situation(
@@ -136,7 +136,7 @@ GPU_NEEDS_RECOVERY = Problem(
             look="nvidia-smi nvlink -s -i {ids}",
             help=Text(
                 "jobs on this one GPU may go on; reset it when the jobs that use its NVLinks have ended",
-                "只用这一块 GPU 的作业可继续;使用其 NVLink 的作业结束后再重置",
+                "只用这一块 GPU 的作业可继续；使用其 NVLink 的作业结束后再重置",
             ),
         ),
         "silent": Situation(
@@ -144,7 +144,7 @@ GPU_NEEDS_RECOVERY = Problem(
             look="sudo dmesg | grep -iE 'nvrm|xid' | tail -20",
             help=Text(
                 "the kernel's log says why; a GPU reset, else a reboot, brings it back or shows a fault",
-                "内核日志会说明原因;重置 GPU 或重启可恢复,否则即为硬件故障",
+                "内核日志会说明原因；重置 GPU 或重启可恢复，否则即为硬件故障",
             ),
         ),
     },
@@ -153,19 +153,19 @@ GPU_NEEDS_RECOVERY = Problem(
 GPU_THROTTLED = Problem(
     code="gpu-throttled",
     severity=Severity.WARNING,
-    title=Text("GPU {gpus}: clocks are held down now ({reasons})", "GPU {gpus}:当前被降频({reasons})"),
+    title=Text("GPU {gpus}: clocks are held down now ({reasons})", "GPU {gpus}：当前被降频（{reasons}）"),
     why=Text(
         "it computes slower than the others, and in data parallel training all ranks wait for the slowest",
-        "它比其他 GPU 慢,数据并行训练时所有进程都要等待最慢的一块",
+        "它比其他 GPU 慢，数据并行训练时所有进程都要等待最慢的一块",
     ),
     seen=Text(
         "NVML, GPU {gpus}: {reasons}; {temperature} °C, slows down at {slowdown} °C; load {load} %",
-        "NVML,GPU {gpus}:{reasons};{temperature} °C,降频温度 {slowdown} °C;负载 {load} %",
+        "NVML，GPU {gpus}:{reasons}；{temperature} °C，降频温度 {slowdown} °C；负载 {load} %",
     ),
     look="nvidia-smi -q -d PERFORMANCE,TEMPERATURE,POWER -i {ids}",
     help=Text(
         "thermal: air flow, fans, room; power-brake and hw-slowdown: power supply, cables, or the rack's power cap",
-        "thermal:检查风道、风扇、机房温度;power-brake 与 hw-slowdown:检查电源、供电线或机柜功率上限",
+        "thermal：检查风道、风扇、机房温度；power-brake 与 hw-slowdown：检查电源、供电线或机柜功率上限",
     ),
     confirm="nvidia-smi -q -d PERFORMANCE",
     hardware="unconfirmed",
@@ -176,7 +176,7 @@ GPU_PCIE_DEGRADED = Problem(
     severity=Severity.WARNING,
     title=Text(
         "GPU {gpus}: the PCIe link runs at x{width}, both ends can do x{width_max}",
-        "GPU {gpus}:PCIe 链路只有 x{width},两端均支持 x{width_max}",
+        "GPU {gpus}:PCIe 链路只有 x{width}，两端均支持 x{width_max}",
     ),
     why=Text(
         "copies between host and GPU, and traffic to network cards, run at a fraction of their speed",
@@ -184,12 +184,13 @@ GPU_PCIE_DEGRADED = Problem(
     ),
     seen=Text(
         "{source}, GPU {gpus}: x{width} of x{width_max}, generation {generation} of {generation_max}, load {load} %",
-        "{source},GPU {gpus}:x{width}(最大 x{width_max}),第 {generation} 代(最大 {generation_max}),负载 {load} %",
+        "{source}，GPU {gpus}:x{width}（最大 x{width_max}），"
+        "第 {generation} 代（最大 {generation_max}），负载 {load} %",
     ),
     look="sudo lspci -vv -d 10de: | grep -e NVIDIA -e LnkCap: -e LnkSta:",
     help=Text(
         "reseat the card or its riser and clean the contacts; look at slot and bifurcation settings in the firmware",
-        "重新插拔 GPU 或转接卡并清洁金手指;检查固件中插槽与拆分(bifurcation)设置",
+        "重新插拔 GPU 或转接卡并清洁金手指；检查固件中插槽与拆分（bifurcation）设置",
     ),
     confirm="nvidia-smi --query-gpu=index,pcie.link.width.current,pcie.link.width.max --format=csv",
     hardware="unconfirmed",
@@ -197,7 +198,7 @@ GPU_PCIE_DEGRADED = Problem(
         "generation": Situation(
             title=Text(
                 "GPU {gpus}: under load the PCIe link runs at generation {generation}, both ends do {generation_max}",
-                "GPU {gpus}:负载下 PCIe 链路为第 {generation} 代,两端均支持第 {generation_max} 代",
+                "GPU {gpus}：负载下 PCIe 链路为第 {generation} 代，两端均支持第 {generation_max} 代",
             ),
         ),
     },
@@ -209,13 +210,13 @@ GPU_PERSISTENCE_OFF = Problem(
     title=Text("persistence mode is off on GPU {gpus}", "GPU {gpus} 未开启持久模式"),
     why=Text(
         "the driver unloads the GPU between jobs: each first CUDA call waits seconds, and settings are lost",
-        "作业间隙驱动会释放 GPU:首次 CUDA 调用要多等数秒,且设置会丢失",
+        "作业间隙驱动会释放 GPU：首次 CUDA 调用要多等数秒，且设置会丢失",
     ),
-    seen=Text("NVML: persistence mode off, GPU {gpus}", "NVML:持久模式关闭,GPU {gpus}"),
+    seen=Text("NVML: persistence mode off, GPU {gpus}", "NVML：持久模式关闭，GPU {gpus}"),
     command="sudo nvidia-smi -pm 1",
     help=Text(
         "for good: sudo systemctl enable --now nvidia-persistenced (on the host, not in a container)",
-        "永久生效:sudo systemctl enable --now nvidia-persistenced(在宿主机上执行,不在容器内)",
+        "永久生效：sudo systemctl enable --now nvidia-persistenced（在宿主机上执行，不在容器内）",
     ),
     confirm="nvidia-smi -q | grep 'Persistence Mode'",
     hardware="unconfirmed",

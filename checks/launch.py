@@ -22,16 +22,16 @@ LAUNCH_ENV_MISSING = Problem(
     severity=Severity.ERROR,
     title=Text(
         "{missing} is not set, though {present} is",
-        "已设置 {present},但缺少 {missing}",
+        "已设置 {present}，但缺少 {missing}",
     ),
     why=Text(
         "`init_process_group` stops with `environment variable ... expected, but not set`",
         "`init_process_group` 会报错 `environment variable ... expected, but not set` 并退出",
     ),
-    seen=Text("environment: {values}; not set: {missing}", "环境变量:{values};未设置:{missing}"),
+    seen=Text("environment: {values}; not set: {missing}", "环境变量：{values}；未设置：{missing}"),
     help=Text(
         "a launcher sets all of them for every process: start the script with torchrun instead of python",
-        "启动器会为每个进程设置全部变量:请用 torchrun 而不是 python 启动脚本",
+        "启动器会为每个进程设置全部变量：请用 torchrun 而不是 python 启动脚本",
     ),
     command="torchrun --nproc-per-node=gpu train.py",
     confirm="env | grep -E '^(RANK|WORLD_SIZE|LOCAL_RANK|MASTER_)'",
@@ -43,10 +43,10 @@ LAUNCH_ENV_MISSING = Problem(
                 "`init_process_group` stops with a ValueError before any rank is contacted",
                 "`init_process_group` 会在联系其他 rank 之前抛出 ValueError",
             ),
-            seen=Text("environment: {variable}={value}", "环境变量:{variable}={value}"),
+            seen=Text("environment: {variable}={value}", "环境变量：{variable}={value}"),
             help=Text(
                 "set it to one whole number; a launcher does it",
-                "请将其设为一个整数;通常由启动器设置",
+                "请将其设为一个整数；通常由启动器设置",
             ),
             look="env | grep ^{variable}=",
         ),
@@ -62,27 +62,27 @@ WORLD_SIZE_MISMATCH = Problem(
     ),
     why=Text(
         "the ranks that others wait for never come: `init_process_group` hangs until its timeout",
-        "其他进程等待的 rank 永远不会出现:`init_process_group` 会一直挂起直到超时",
+        "其他进程等待的 rank 永远不会出现：`init_process_group` 会一直挂起直到超时",
     ),
-    seen=Text("environment: {what}={value}, {other}={limit}", "环境变量:{what}={value},{other}={limit}"),
+    seen=Text("environment: {what}={value}, {other}={limit}", "环境变量：{what}={value}，{other}={limit}"),
     help=Text(
         "ranks run from 0 to the world size less one; the world size is the sum of the processes of all nodes",
-        "rank 的取值为 0 到 world size 减一;world size 等于所有节点进程数之和",
+        "rank 的取值为 0 到 world size 减一；world size 等于所有节点进程数之和",
     ),
     confirm="env | grep -E 'RANK|WORLD_SIZE|NTASKS|PROCID'",
     situations={
         "frozen-rank": Situation(
             title=Text(
                 "RANK is {value} in this process, which {launcher} numbers {limit}",
-                "{launcher} 给本进程的编号为 {limit},但 RANK={value}",
+                "{launcher} 给本进程的编号为 {limit}，但 RANK={value}",
             ),
             why=Text(
                 "two processes claim one rank: `init_process_group` hangs, or NCCL reports a duplicate rank",
-                "两个进程占用同一个 rank:`init_process_group` 挂起,或 NCCL 报告 rank 重复",
+                "两个进程占用同一个 rank:`init_process_group` 挂起，或 NCCL 报告 rank 重复",
             ),
             help=Text(
                 "RANK was set before {launcher} started the tasks, and all of them inherit it: set it inside each task",
-                "RANK 在 {launcher} 启动各任务之前就已设置,因此被所有任务继承:请在每个任务内部设置",
+                "RANK 在 {launcher} 启动各任务之前就已设置，因此被所有任务继承：请在每个任务内部设置",
             ),
             command="export RANK=${other}",
         ),
@@ -92,26 +92,26 @@ WORLD_SIZE_MISMATCH = Problem(
             ),
             why=Text(
                 "their processes claim the same ranks: NCCL reports `rank ... has already checked in`, or all wait",
-                "两个节点的进程占用相同的 rank:NCCL 报告 `rank ... has already checked in`,或全部空等",
+                "两个节点的进程占用相同的 rank:NCCL 报告 `rank ... has already checked in`，或全部空等",
             ),
             seen=Text("{what}={value} on {node} and on {other_node}", "{node} 与 {other_node} 上均为 {what}={value}"),
-            help=Text("every node has its own, from 0 on", "每个节点应有各自的编号,从 0 开始"),
+            help=Text("every node has its own, from 0 on", "每个节点应有各自的编号，从 0 开始"),
         ),
         "nodes-disagree": Situation(
             title=Text(
                 "{what} is {value} on {node} and {limit} on {other_node}",
-                "{what} 在 {node} 上为 {value},在 {other_node} 上为 {limit}",
+                "{what} 在 {node} 上为 {value}，在 {other_node} 上为 {limit}",
             ),
             seen=Text(
                 "environment: {what}={value} on {node}, {limit} on {other_node}",
-                "环境变量:{what} 在 {node} 上为 {value},在 {other_node} 上为 {limit}",
+                "环境变量：{what} 在 {node} 上为 {value}，在 {other_node} 上为 {limit}",
             ),
             help=Text("all nodes of a job must be told the same", "同一任务的所有节点必须取相同的值"),
         ),
         "launcher-started-more": Situation(
             title=Text(
                 "{launcher} started {limit} processes, WORLD_SIZE says {value}",
-                "{launcher} 启动了 {limit} 个进程,WORLD_SIZE 却是 {value}",
+                "{launcher} 启动了 {limit} 个进程，WORLD_SIZE 却是 {value}",
             ),
             command="export WORLD_SIZE=${other}",
         ),
@@ -123,15 +123,15 @@ NPROC_EXCEEDS_GPUS = Problem(
     severity=Severity.ERROR,
     title=Text(
         "{processes} processes per node for {gpus} visible GPUs",
-        "每个节点 {processes} 个进程,但只有 {gpus} 张可见的 GPU",
+        "每个节点 {processes} 个进程，但只有 {gpus} 张可见的 GPU",
     ),
     why=Text(
         "the ranks beyond the last GPU fail with `invalid device ordinal`, or share a GPU, which NCCL refuses",
-        "多出的 rank 会报 `invalid device ordinal`,或与其他 rank 共用 GPU,而 NCCL 不允许共用",
+        "多出的 rank 会报 `invalid device ordinal`，或与其他 rank 共用 GPU，而 NCCL 不允许共用",
     ),
     seen=Text(
         "{variable}={processes}; {gpus} GPUs ({gpus_source})",
-        "{variable}={processes};{gpus} 张 GPU({gpus_source})",
+        "{variable}={processes}；{gpus} 张 GPU({gpus_source})",
     ),
     command="torchrun --nproc-per-node={gpus} train.py",
     confirm="nvidia-smi -L",
@@ -150,19 +150,19 @@ SRUN_TORCHRUN_NESTED = Problem(
     severity=Severity.ERROR,
     title=Text(
         "{launcher} starts {tasks} tasks on this node, and each starts torchrun with {processes} processes",
-        "{launcher} 在本节点启动 {tasks} 个任务,每个任务又由 torchrun 启动 {processes} 个进程",
+        "{launcher} 在本节点启动 {tasks} 个任务，每个任务又由 torchrun 启动 {processes} 个进程",
     ),
     why=Text(
         "there are {tasks} times as many processes as GPUs were meant for, and the agents fight for the port",
-        "进程数变为预期的 {tasks} 倍,各 torchrun 还会争抢同一端口",
+        "进程数变为预期的 {tasks} 倍，各 torchrun 还会争抢同一端口",
     ),
     seen=Text(
         "environment: {tasks_source}={tasks}, LOCAL_WORLD_SIZE={processes}, GROUP_WORLD_SIZE={groups}",
-        "环境变量:{tasks_source}={tasks},LOCAL_WORLD_SIZE={processes},GROUP_WORLD_SIZE={groups}",
+        "环境变量：{tasks_source}={tasks}，LOCAL_WORLD_SIZE={processes}，GROUP_WORLD_SIZE={groups}",
     ),
     help=Text(
         "start one task per node and let torchrun start the ranks, or start one task per GPU without torchrun",
-        "每个节点只启动一个任务并由 torchrun 启动各 rank,或者每张 GPU 启动一个任务而不用 torchrun",
+        "每个节点只启动一个任务并由 torchrun 启动各 rank，或者每张 GPU 启动一个任务而不用 torchrun",
     ),
     situations={
         "slurm": Situation(command="srun --ntasks-per-node=1 torchrun ..."),
@@ -366,13 +366,13 @@ def line(environment: Environment) -> tuple[Text, Mapping[str, Scalar]] | None:
     told = launches(environment)
     rank = process(told)
     if rank is not None and rank.rank is not None:
-        return Text("rank {rank} of {size}, {title}", "rank {rank},共 {size} 个,{title}"), {
+        return Text("rank {rank} of {size}, {title}", "rank {rank}，共 {size} 个，{title}"), {
             "rank": rank.rank,
             "size": rank.world_size,
             "title": rank.title,
         }
     if told:
-        return Text("{title}, {nodes} nodes", "{title},{nodes} 个节点"), {
+        return Text("{title}, {nodes} nodes", "{title}，{nodes} 个节点"), {
             "title": told[0].title,
             "nodes": node_count(told),
         }

@@ -28,15 +28,15 @@ LIBRARY_PATH_POLLUTION = Problem(
     severity=Severity.ERROR,
     title=Text(
         "{soname} comes from {folder}, not from torch's own packages",
-        "{soname} 来自 {folder},而不是 torch 自带的软件包",
+        "{soname} 来自 {folder}，而不是 torch 自带的软件包",
     ),
     why=Text(
         "an older copy lacks what torch's other libraries ask for: undefined symbols at import or at the first use",
-        "较旧的副本缺少 torch 其他库所需的内容:导入或首次使用时出现未定义符号",
+        "较旧的副本缺少 torch 其他库所需的内容：导入或首次使用时出现未定义符号",
     ),
     seen=Text(
         "{path} {version}, found through {through}; torch's own: {own} {own_version}{others}",
-        "{path} {version},经由 {through} 找到;torch 自带:{own} {own_version}{others}",
+        "{path} {version}，经由 {through} 找到；torch 自带：{own} {own_version}{others}",
     ),
     confirm="env -u LD_LIBRARY_PATH python -c 'import torch'",
     refs=("https://github.com/pytorch/pytorch/issues/111469",),
@@ -45,7 +45,7 @@ LIBRARY_PATH_POLLUTION = Problem(
             command="unset LD_LIBRARY_PATH",
             help=Text(
                 "a torch from wheels needs no LD_LIBRARY_PATH; take the folder out where it is set ({set_in})",
-                "wheel 安装的 torch 不需要 LD_LIBRARY_PATH;请在设置处({set_in})去掉该目录",
+                "wheel 安装的 torch 不需要 LD_LIBRARY_PATH；请在设置处（{set_in}）去掉该目录",
             ),
         ),
         "preload": Situation(
@@ -55,24 +55,24 @@ LIBRARY_PATH_POLLUTION = Problem(
         "system": Situation(
             help=Text(
                 "torch finds the system's copy before its own: reinstall torch and NVIDIA's packages into one folder",
-                "torch 先找到了系统中的副本:请将 torch 与 NVIDIA 软件包重新安装到同一目录",
+                "torch 先找到了系统中的副本：请将 torch 与 NVIDIA 软件包重新安装到同一目录",
             ),
             command="pip install --force-reinstall --no-deps torch=={torch}",
         ),
         "stub": Situation(
             title=Text(
                 "libcuda.so.1 is a toolkit's stub, not the driver's library",
-                "libcuda.so.1 是工具包中的桩库,而不是驱动的库",
+                "libcuda.so.1 是工具包中的桩库，而不是驱动的库",
             ),
             why=Text(
                 "a stub can be linked and does nothing: CUDA does not initialise (CUDA driver is a stub library)",
-                "桩库只能用于链接,没有功能:CUDA 无法初始化(CUDA driver is a stub library)",
+                "桩库只能用于链接，没有功能：CUDA 无法初始化（CUDA driver is a stub library）",
             ),
-            seen=Text("{path}, found through {through}", "{path},经由 {through} 找到"),
+            seen=Text("{path}, found through {through}", "{path}，经由 {through} 找到"),
             command="unset LD_LIBRARY_PATH",
             help=Text(
                 "take the folder `stubs` out of LD_LIBRARY_PATH where it is set ({set_in})",
-                "请在设置 LD_LIBRARY_PATH 处({set_in})去掉 `stubs` 目录",
+                "请在设置 LD_LIBRARY_PATH 处（{set_in}）去掉 `stubs` 目录",
             ),
         ),
     },
@@ -84,7 +84,7 @@ CUDA_LIBRARY_MISSING = Problem(
     title=Text("{soname}, which torch needs, is found nowhere", "找不到 torch 所需的 {soname}"),
     why=Text(
         "importing torch fails: `cannot open shared object file: No such file or directory`",
-        "导入 torch 会失败:`cannot open shared object file: No such file or directory`",
+        "导入 torch 会失败：`cannot open shared object file: No such file or directory`",
     ),
     seen=Text("{soname} is needed by {wanted_by}", "{wanted_by} 需要 {soname}"),
     command="pip install --force-reinstall torch=={torch}",
@@ -96,18 +96,18 @@ CUDA_LIBRARY_MISSING = Problem(
                 "{count} packages with libraries that torch {torch} requires are not installed",
                 "torch {torch} 所需的 {count} 个库软件包未安装",
             ),
-            seen=Text("not installed: {absent}", "未安装:{absent}"),
+            seen=Text("not installed: {absent}", "未安装：{absent}"),
             command="pip install --no-deps {wanted}",
         ),
         "payload": Situation(
             title=Text(
                 "{owner} is installed, {files} of its libraries are gone",
-                "已安装 {owner},但其 {files} 个动态库不见了",
+                "已安装 {owner}，但其 {files} 个动态库不见了",
             ),
-            seen=Text("absent: {path}", "缺失:{path}"),
+            seen=Text("absent: {path}", "缺失：{path}"),
             help=Text(
                 "removing another package that owned the same files deleted them; pip thinks that all is well",
-                "卸载占有同样文件的另一软件包时被一并删除;pip 却认为一切正常",
+                "卸载占有同样文件的另一软件包时被一并删除；pip 却认为一切正常",
             ),
             command="pip install --force-reinstall --no-deps {owner}=={version}",
         ),

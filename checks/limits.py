@@ -39,19 +39,19 @@ MEMLOCK_LIMIT = Problem(
     severity=Severity.WARNING,
     title=Text(
         "only {limit_mb:.1f} MB may be locked in memory, with RDMA adapters present",
-        "存在 RDMA 网卡,但仅允许锁定 {limit_mb:.1f} MB 内存",
+        "存在 RDMA 网卡，但仅允许锁定 {limit_mb:.1f} MB 内存",
     ),
     why=Text(
         "NCCL cannot register its buffers: `ibv_reg_mr failed: Cannot allocate memory`",
-        "NCCL 无法注册缓冲区:`ibv_reg_mr failed: Cannot allocate memory`",
+        "NCCL 无法注册缓冲区：`ibv_reg_mr failed: Cannot allocate memory`",
     ),
     seen=Text(
         "RLIMIT_MEMLOCK: soft {limit_mb:.1f} MB, no CAP_IPC_LOCK; {ports} active RDMA ports",
-        "RLIMIT_MEMLOCK:软限制 {limit_mb:.1f} MB,无 CAP_IPC_LOCK;{ports} 个活动的 RDMA 端口",
+        "RLIMIT_MEMLOCK：软限制 {limit_mb:.1f} MB，无 CAP_IPC_LOCK；{ports} 个活动的 RDMA 端口",
     ),
     help=Text(
         "the limit that counts is that of the process the launcher starts: ssh, mpirun and slurmstepd differ",
-        "起作用的是启动器所起进程的限制:ssh、mpirun 与 slurmstepd 各不相同",
+        "起作用的是启动器所起进程的限制：ssh、mpirun 与 slurmstepd 各不相同",
     ),
     command="echo '* - memlock unlimited' | sudo tee /etc/security/limits.d/90-memlock.conf",
     confirm="ulimit -l",
@@ -71,7 +71,7 @@ MEMLOCK_LIMIT = Problem(
             command="sudo systemctl edit slurmd   # [Service] LimitMEMLOCK=infinity",
             help=Text(
                 "and PropagateResourceLimitsExcept=MEMLOCK in slurm.conf, or srun hands on the login node's limit",
-                "并在 slurm.conf 中设置 PropagateResourceLimitsExcept=MEMLOCK,否则 srun 会沿用登录节点的限制",
+                "并在 slurm.conf 中设置 PropagateResourceLimitsExcept=MEMLOCK，否则 srun 会沿用登录节点的限制",
             ),
         ),
     },
@@ -85,25 +85,25 @@ TOO_MANY_OPEN_FILES = Problem(
         "DataLoader workers and NCCL's sockets to many peers run into `Too many open files`",
         "DataLoader 进程以及 NCCL 与众多节点的连接会遇到 `Too many open files`",
     ),
-    seen=Text("RLIMIT_NOFILE: soft {soft}, hard {hard}", "RLIMIT_NOFILE:软限制 {soft},硬限制 {hard}"),
+    seen=Text("RLIMIT_NOFILE: soft {soft}, hard {hard}", "RLIMIT_NOFILE：软限制 {soft}，硬限制 {hard}"),
     command="ulimit -n 65536",
     confirm="ulimit -n",
     situations={
         "hard": Situation(
             command="echo '* - nofile 65536' | sudo tee /etc/security/limits.d/90-nofile.conf",
-            help=Text("needs root, and holds from the next login on", "需要 root 权限,下次登录后生效"),
+            help=Text("needs root, and holds from the next login on", "需要 root 权限，下次登录后生效"),
         ),
         "docker": Situation(command="docker run --ulimit nofile=65536:65536 ..."),
         "system": Situation(
             title=Text(
                 "{used} of the {most} files that this machine may open are open",
-                "本机最多可打开 {most} 个文件,已打开 {used} 个",
+                "本机最多可打开 {most} 个文件，已打开 {used} 个",
             ),
             why=Text(
                 "at the limit nothing on this machine can open a file or a socket",
-                "达到上限后,本机任何进程都无法再打开文件或套接字",
+                "达到上限后，本机任何进程都无法再打开文件或套接字",
             ),
-            seen=Text("/proc/sys/fs/file-nr: {used} of {most}", "/proc/sys/fs/file-nr:{used},上限 {most}"),
+            seen=Text("/proc/sys/fs/file-nr: {used} of {most}", "/proc/sys/fs/file-nr:{used}，上限 {most}"),
             command="sudo sysctl -w fs.file-max={twice}",
             severity=Severity.WARNING,
         ),
@@ -115,18 +115,18 @@ HOST_OUT_OF_MEMORY = Problem(
     severity=Severity.WARNING,
     title=Text(
         "the kernel has killed {count} processes of this control group for want of memory",
-        "因内存不足,内核已杀死本控制组的 {count} 个进程",
+        "因内存不足，内核已杀死本控制组的 {count} 个进程",
     ),
     why=Text(
         "a rank or DataLoader worker ends with signal 9 and no message; the others wait or report a closed connection",
-        "rank 或 DataLoader 进程被信号 9 终止且无任何报错;其余进程空等或报告连接关闭",
+        "rank 或 DataLoader 进程被信号 9 终止且无任何报错；其余进程空等或报告连接关闭",
     ),
     seen=Text(
-        "{source}: oom_kill {count}; limit {limit_gb:.1f} GB", "{source}:oom_kill {count};上限 {limit_gb:.1f} GB"
+        "{source}: oom_kill {count}; limit {limit_gb:.1f} GB", "{source}:oom_kill {count}；上限 {limit_gb:.1f} GB"
     ),
     help=Text(
         "ask for more memory (docker --memory, resources.limits.memory, sbatch --mem), or fewer DataLoader workers",
-        "请申请更多内存(docker --memory、resources.limits.memory、sbatch --mem),或减少 DataLoader 进程数",
+        "请申请更多内存（docker --memory、resources.limits.memory、sbatch --mem），或减少 DataLoader 进程数",
     ),
     look="cat {quoted}",
     confirm="dmesg -T | grep -i 'killed process'",
@@ -134,13 +134,13 @@ HOST_OUT_OF_MEMORY = Problem(
         "log": Situation(
             title=Text(
                 "the kernel killed {process} for want of memory {minutes:.0f} minutes ago",
-                "{minutes:.0f} 分钟前,内核因内存不足杀死了 {process}",
+                "{minutes:.0f} 分钟前，内核因内存不足杀死了 {process}",
             ),
-            seen=Text("{source}: {text}", "内核日志({source}):{text}"),
+            seen=Text("{source}: {text}", "内核日志（{source}）：{text}"),
             look="dmesg -T | grep -i 'killed process'",
             help=Text(
                 "fewer DataLoader workers, a smaller batch on the host, or no pin_memory",
-                "请减少 DataLoader 进程数、减小主机端批次,或关闭 pin_memory",
+                "请减少 DataLoader 进程数、减小主机端批次，或关闭 pin_memory",
             ),
         ),
     },
@@ -236,7 +236,7 @@ def host_out_of_memory(limits: Limits, log: KernelLog | None, host: Host | None)
 
 @summary
 def line(limits: Limits) -> tuple[Text, Mapping[str, Scalar]] | None:
-    return Text("{files} open files, {memlock} locked memory", "打开文件 {files} 个,锁定内存 {memlock}"), {
+    return Text("{files} open files, {memlock} locked memory", "打开文件 {files} 个，锁定内存 {memlock}"), {
         "files": "unlimited" if limits.open_files.soft is None else limits.open_files.soft,
         "memlock": "unlimited" if limits.memlock_bytes.soft is None else f"{limits.memlock_bytes.soft / 1e6:.0f} MB",
     }

@@ -23,15 +23,15 @@ MASTER_UNREACHABLE = Problem(
     title=Text("nothing answers at {host}:{port}", "{host}:{port} 无任何应答"),
     why=Text(
         "the ranks of this node wait for the store and give up after five minutes",
-        "本节点的各 rank 会一直等待 store,五分钟后超时退出",
+        "本节点的各 rank 会一直等待 store，五分钟后超时退出",
     ),
     seen=Text(
         "{source}={host} is {address}; connecting to port {port} and to port 22: no answer within 3 s",
-        "{source}={host},地址 {address};连接端口 {port} 与 22 均在 3 秒内无应答",
+        "{source}={host}，地址 {address}；连接端口 {port} 与 22 均在 3 秒内无应答",
     ),
     help=Text(
         "the address is wrong, or the machine is down or behind a firewall that drops everything",
-        "地址有误,或该机器已关机,或防火墙丢弃了全部数据包",
+        "地址有误，或该机器已关机，或防火墙丢弃了全部数据包",
     ),
     look="ping -c 3 {address}",
     confirm="nc -vz -w 3 MASTER_ADDR MASTER_PORT",
@@ -41,7 +41,7 @@ MASTER_UNREACHABLE = Problem(
             title=Text("there is no way to {host}: {outcome}", "无法到达 {host}:{outcome}"),
             seen=Text(
                 "{source}={host} is {address}; connecting to port {port}: {outcome}",
-                "{source}={host},地址 {address};连接端口 {port}:{outcome}",
+                "{source}={host}，地址 {address}；连接端口 {port}:{outcome}",
             ),
             look="ip route get {address}",
         ),
@@ -49,11 +49,11 @@ MASTER_UNREACHABLE = Problem(
             title=Text("{host} refuses connections to port {port}", "{host} 拒绝连接端口 {port}"),
             seen=Text(
                 "{source}={host} is {address}; connecting to port {port}: refused",
-                "{source}={host},地址 {address};连接端口 {port} 被拒绝",
+                "{source}={host}，地址 {address}；连接端口 {port} 被拒绝",
             ),
             why=Text(
                 "nobody listens there: that is so until rank 0 has started, and a fault afterwards",
-                "该端口无人监听:在 rank 0 启动之前属正常,之后则为故障",
+                "该端口无人监听：在 rank 0 启动之前属正常，之后则为故障",
             ),
             help=Text(
                 "is rank 0 running on that machine, with this port?",
@@ -64,13 +64,13 @@ MASTER_UNREACHABLE = Problem(
         "loopback": Situation(
             title=Text(
                 "{source} is {host}, which is another machine on each of the {nodes} nodes",
-                "{source}={host},而在 {nodes} 个节点上它各自指向自身",
+                "{source}={host}，而在 {nodes} 个节点上它各自指向自身",
             ),
             why=Text(
                 "every node waits for a store on itself, and all but the first wait in vain",
-                "每个节点都在等待自身上的 store,除第一个节点外都只会空等",
+                "每个节点都在等待自身上的 store，除第一个节点外都只会空等",
             ),
-            seen=Text("environment: {source}={host}; {nodes} nodes", "环境变量:{source}={host};共 {nodes} 个节点"),
+            seen=Text("environment: {source}={host}; {nodes} nodes", "环境变量：{source}={host}；共 {nodes} 个节点"),
             help=Text(
                 "set it on all nodes to the address of the first node, as the others see it",
                 "请在所有节点上将其设为第一个节点对其他节点可见的地址",
@@ -79,7 +79,7 @@ MASTER_UNREACHABLE = Problem(
         "nodes-disagree": Situation(
             title=Text(
                 "{node} is told the master {host}:{port}, {other_node} {other_host}:{other_port}",
-                "{node} 的主节点为 {host}:{port},{other_node} 的却是 {other_host}:{other_port}",
+                "{node} 的主节点为 {host}:{port}，{other_node} 的却是 {other_host}:{other_port}",
             ),
             why=Text(
                 "the nodes wait for each other at different places",
@@ -87,25 +87,25 @@ MASTER_UNREACHABLE = Problem(
             ),
             seen=Text(
                 "{source} and its port: {host}:{port} on {node}, {other_host}:{other_port} on {other_node}",
-                "{source} 及其端口:{node} 上为 {host}:{port},{other_node} 上为 {other_host}:{other_port}",
+                "{source} 及其端口：{node} 上为 {host}:{port}，{other_node} 上为 {other_host}:{other_port}",
             ),
             help=Text(
                 "set the same address and port on all nodes; a port drawn at random must be drawn once",
-                "所有节点须设置相同的地址与端口;随机端口只能抽取一次",
+                "所有节点须设置相同的地址与端口；随机端口只能抽取一次",
             ),
             command="export MASTER_ADDR={quoted} MASTER_PORT={port}",
         ),
         "not-here": Situation(
             title=Text(
-                "rank 0 runs here, {source} leads elsewhere: {host}", "rank 0 在本机,{source} 却指向别处:{host}"
+                "rank 0 runs here, {source} leads elsewhere: {host}", "rank 0 在本机，{source} 却指向别处：{host}"
             ),
             why=Text(
                 "rank 0 opens the store on this machine while all ranks, itself included, look for it at {address}",
-                "rank 0 在本机建立 store,而包括它自己在内的所有 rank 都去 {address} 寻找",
+                "rank 0 在本机建立 store，而包括它自己在内的所有 rank 都去 {address} 寻找",
             ),
             seen=Text(
                 "{source}={host} is {address}, no address of this machine; this is node 0",
-                "{source}={host},地址 {address},不属于本机;本机为节点 0",
+                "{source}={host}，地址 {address}，不属于本机；本机为节点 0",
             ),
             help=Text("set it to an address of this machine", "请将其设为本机地址"),
             command="export {source}={outward}",
@@ -116,18 +116,18 @@ MASTER_UNREACHABLE = Problem(
 FIREWALL_BLOCKS_PORTS = Problem(
     code="firewall-blocks-ports",
     severity=Severity.ERROR,
-    title=Text("{host} lives, but port {port} is silent", "{host} 在线,但端口 {port} 无应答"),
+    title=Text("{host} lives, but port {port} is silent", "{host} 在线，但端口 {port} 无应答"),
     why=Text(
         "a firewall drops the packets: the ranks of this node wait for the store until they time out",
-        "防火墙丢弃了数据包:本节点的各 rank 会一直等待 store 直到超时",
+        "防火墙丢弃了数据包：本节点的各 rank 会一直等待 store 直到超时",
     ),
     seen=Text(
         "{source}={host} is {address}; port {port}: no answer within 3 s, port 22: {elsewhere}",
-        "{source}={host},地址 {address};端口 {port} 3 秒内无应答,端口 22:{elsewhere}",
+        "{source}={host}，地址 {address}；端口 {port} 3 秒内无应答，端口 22:{elsewhere}",
     ),
     help=Text(
         "open the port between the nodes; NCCL also needs the ports of net.ipv4.ip_local_port_range, both ways",
-        "请在节点之间开放该端口;NCCL 还需要双向开放 net.ipv4.ip_local_port_range 范围内的端口",
+        "请在节点之间开放该端口；NCCL 还需要双向开放 net.ipv4.ip_local_port_range 范围内的端口",
     ),
     command="sudo iptables -I INPUT -p tcp --dport {port} -j ACCEPT   # on {quoted}",
     confirm="nc -vz -w 3 MASTER_ADDR MASTER_PORT",
@@ -138,19 +138,19 @@ RDZV_HOST_NOT_LOCAL = Problem(
     severity=Severity.ERROR,
     title=Text(
         "torchrun does not recognise {host} as this machine, though it is",
-        "{host} 就是本机,但 torchrun 认不出来",
+        "{host} 就是本机，但 torchrun 认不出来",
     ),
     why=Text(
         "no node starts the store: all of them connect to it until `RendezvousConnectionError`",
-        "没有节点会启动 store:所有节点都去连接它,最终 `RendezvousConnectionError`",
+        "没有节点会启动 store：所有节点都去连接它，最终 `RendezvousConnectionError`",
     ),
     seen=Text(
         "PET_RDZV_ENDPOINT names {host} ({address}), an address of this machine; its own name {name} resolves to {own}",
-        "PET_RDZV_ENDPOINT 指向 {host}({address}),属于本机;而本机名 {name} 解析为 {own}",
+        "PET_RDZV_ENDPOINT 指向 {host}({address})，属于本机；而本机名 {name} 解析为 {own}",
     ),
     help=Text(
         "torchrun compares the endpoint with what the machine's own name resolves to; say it outright on this node",
-        "torchrun 将端点与本机名的解析结果比较;请在本节点上明确声明",
+        "torchrun 将端点与本机名的解析结果比较；请在本节点上明确声明",
     ),
     command="torchrun --rdzv-conf=is_host=true ...",
     confirm="getent ahosts $(hostname)",
@@ -161,7 +161,7 @@ RDZV_HOST_NOT_LOCAL = Problem(
             title=Text("the only node is not {host}, the rendezvous host", "唯一的节点并不是会合主机 {host}"),
             seen=Text(
                 "PET_NNODES=1; PET_RDZV_ENDPOINT names {host} ({address}), no address of this machine",
-                "PET_NNODES=1;PET_RDZV_ENDPOINT 指向 {host}({address}),不属于本机",
+                "PET_NNODES=1；PET_RDZV_ENDPOINT 指向 {host}({address})，不属于本机",
             ),
             help=Text("one node needs no endpoint", "单节点无需指定端点"),
             command="torchrun --standalone ...",
@@ -176,7 +176,7 @@ ETCD_UNREACHABLE = Problem(
     why=Text("torchrun cannot meet the other nodes", "torchrun 无法与其他节点会合"),
     seen=Text(
         "PET_RDZV_ENDPOINT={host}:{port}: {outcome}; GET /version: {status}",
-        "PET_RDZV_ENDPOINT={host}:{port} 的连接结果:{outcome};GET /version:{status}",
+        "PET_RDZV_ENDPOINT={host}:{port} 的连接结果：{outcome}；GET /version:{status}",
     ),
     help=Text(
         "torchrun needs no etcd: --rdzv-backend=c10d serves the same purpose",
@@ -192,9 +192,9 @@ PROXY_INTERFERES = Problem(
     title=Text("{variable} also applies to {host}, the master", "{variable} 对主节点 {host} 同样生效"),
     why=Text(
         "what speaks HTTP or gRPC between the nodes may go through the proxy; torch's own store does not",
-        "节点间使用 HTTP 或 gRPC 的组件可能会经过代理;torch 自身的 store 不受影响",
+        "节点间使用 HTTP 或 gRPC 的组件可能会经过代理；torch 自身的 store 不受影响",
     ),
-    seen=Text("{variable} is set; no_proxy={no_proxy}", "已设置 {variable};no_proxy={no_proxy}"),
+    seen=Text("{variable} is set; no_proxy={no_proxy}", "已设置 {variable}；no_proxy={no_proxy}"),
     help=Text("except the nodes from the proxy", "请将各节点排除在代理之外"),
     command="export no_proxy=$no_proxy,{quoted} NO_PROXY=$NO_PROXY,{quoted}",
     confirm="env | grep -i _proxy",

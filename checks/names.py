@@ -27,12 +27,12 @@ HOSTNAME_LOOPBACK = Problem(
     ),
     why=Text(
         "gloo tells the other nodes this address unless GLOO_SOCKET_IFNAME is set: `Connection refused`",
-        "除非设置 GLOO_SOCKET_IFNAME,gloo 会把该地址告知其他节点,导致 `Connection refused`",
+        "除非设置 GLOO_SOCKET_IFNAME，gloo 会把该地址告知其他节点，导致 `Connection refused`",
     ),
     seen=Text("{source}: {name} is {address}", "{source}:{name} 对应 {address}"),
     help=Text(
         "put the address that the other nodes reach first in /etc/hosts; Debian writes 127.0.1.1 there by itself",
-        "请在 /etc/hosts 首行写入其他节点可达的地址;127.0.1.1 是 Debian 自动写入的",
+        "请在 /etc/hosts 首行写入其他节点可达的地址；127.0.1.1 是 Debian 自动写入的",
     ),
     command="sudo sed -i '1i {outward} {name}' /etc/hosts",
     confirm="getent ahosts $(hostname)",
@@ -45,11 +45,11 @@ HOSTNAME_LOOPBACK = Problem(
             ),
             why=Text(
                 "each of the {nodes} nodes then looks for the master on itself, and all but one wait in vain",
-                "{nodes} 个节点会各自在本机寻找主节点,除一个外都只会空等",
+                "{nodes} 个节点会各自在本机寻找主节点，除一个外都只会空等",
             ),
             seen=Text(
                 "{source}: {name} is {address}; socket.getfqdn() is {fully_qualified}",
-                "{source}:{name} 对应 {address};socket.getfqdn() 为 {fully_qualified}",
+                "{source}:{name} 对应 {address}；socket.getfqdn() 为 {fully_qualified}",
             ),
             severity=Severity.ERROR,
         ),
@@ -60,7 +60,7 @@ HOSTNAME_LOOPBACK = Problem(
             ),
             why=Text(
                 "this node looks for the store on itself instead of on {name}, and waits in vain",
-                "本节点会在自身而不是 {name} 上寻找 store,只会空等",
+                "本节点会在自身而不是 {name} 上寻找 store，只会空等",
             ),
             seen=Text("{source}: {name} is {address}", "{source}:{name} 对应 {address}"),
             help=Text(
@@ -79,12 +79,12 @@ HOSTNAME_UNRESOLVABLE = Problem(
     title=Text("{name}, named by {variable}, does not resolve", "{variable} 指定的主机名 {name} 无法解析"),
     why=Text(
         "no rank of this node finds the store: `Name or service not known`, or waiting until the timeout",
-        "本节点的 rank 都找不到 store:报错 `Name or service not known`,或一直等到超时",
+        "本节点的 rank 都找不到 store：报错 `Name or service not known`，或一直等到超时",
     ),
-    seen=Text("getaddrinfo({name}): {error}", "getaddrinfo({name}) 返回:{error}"),
+    seen=Text("getaddrinfo({name}): {error}", "getaddrinfo({name}) 返回：{error}"),
     help=Text(
         "use the address in place of the name, or add the name to /etc/hosts on every node",
-        "请直接使用 IP 地址,或在每个节点的 /etc/hosts 中添加该名称",
+        "请直接使用 IP 地址，或在每个节点的 /etc/hosts 中添加该名称",
     ),
     look="getent ahosts {quoted}",
     confirm="getent ahosts HOST",
@@ -94,14 +94,14 @@ HOSTNAME_UNRESOLVABLE = Problem(
             title=Text("this machine's own name {name} does not resolve", "本机名 {name} 无法解析"),
             why=Text(
                 "torchrun with an endpoint stops with `socket.gaierror`; gloo falls back on loopback",
-                "指定端点的 torchrun 会因 `socket.gaierror` 退出;gloo 会退回到回环地址",
+                "指定端点的 torchrun 会因 `socket.gaierror` 退出；gloo 会退回到回环地址",
             ),
             command="echo '{outward} {name}' | sudo tee -a /etc/hosts",
         ),
         "pod": Situation(
             help=Text(
                 "a pod's service name resolves once the master's pod exists: wait for it in an init container",
-                "Pod 的服务名要等主 Pod 创建后才能解析:请在 init 容器中等待",
+                "Pod 的服务名要等主 Pod 创建后才能解析：请在 init 容器中等待",
             ),
             severity=Severity.WARNING,
         ),
@@ -109,7 +109,7 @@ HOSTNAME_UNRESOLVABLE = Problem(
             title=Text("the name server does not answer for {name}", "域名服务器对 {name} 没有应答"),
             why=Text(
                 "each look-up blocks for many seconds, and the ranks arrive late or never",
-                "每次解析都会阻塞许多秒,各 rank 迟到或无法到达",
+                "每次解析都会阻塞许多秒，各 rank 迟到或无法到达",
             ),
             seen=Text(
                 "getaddrinfo({name}): no answer within 3 s",
@@ -129,12 +129,12 @@ HOSTNAME_MISRESOLVED = Problem(
     ),
     why=Text(
         "the resolver takes a name of digits for an IPv4 address: ranks connect to {address} and wait in vain",
-        "解析器把纯数字名称当作 IPv4 地址:各 rank 会连接 {address} 而空等",
+        "解析器把纯数字名称当作 IPv4 地址：各 rank 会连接 {address} 而空等",
     ),
     seen=Text("inet_aton({name}) is {address} ({variable})", "inet_aton({name}) 为 {address}({variable})"),
     help=Text(
         "give the machine or container a name with a letter in it, or pass --master-addr and --local-addr",
-        "请为机器或容器起一个含字母的名称,或指定 --master-addr 与 --local-addr",
+        "请为机器或容器起一个含字母的名称，或指定 --master-addr 与 --local-addr",
     ),
     command="torchrun --master-addr=127.0.0.1 --local-addr=127.0.0.1 ...",
     confirm="getent ahosts $(hostname)",
@@ -142,15 +142,15 @@ HOSTNAME_MISRESOLVED = Problem(
         "foreign": Situation(
             title=Text(
                 "this machine's own name {name} leads to another machine: {address}",
-                "本机名 {name} 指向了另一台机器:{address}",
+                "本机名 {name} 指向了另一台机器：{address}",
             ),
             why=Text(
                 "torchrun and gloo give this name or address to the other ranks, which then connect elsewhere",
-                "torchrun 与 gloo 会把该名称或地址告知其他 rank,使它们连接到别处",
+                "torchrun 与 gloo 会把该名称或地址告知其他 rank，使它们连接到别处",
             ),
             seen=Text(
                 "getaddrinfo({name}): {address}, none of them this machine's",
-                "getaddrinfo({name}):{address},均不属于本机",
+                "getaddrinfo({name}):{address}，均不属于本机",
             ),
             help=Text(
                 "/etc/hosts or the name server has an old entry",
@@ -292,4 +292,4 @@ def line(names: HostNames, resolution: NameResolution | None) -> tuple[Text, Map
             "name": names.name,
             "address": lines[0].address,
         }
-    return Text("{name}, not in /etc/hosts", "{name},不在 /etc/hosts 中"), {"name": names.name}
+    return Text("{name}, not in /etc/hosts", "{name}，不在 /etc/hosts 中"), {"name": names.name}

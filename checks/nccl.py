@@ -34,7 +34,7 @@ NCCL_DEBUG_LEFTOVER = Problem(
         "{variable}={value}, as one sets it for debugging, is in effect", "调试用的 {variable}={value} 仍在生效"
     ),
     why=Text("{variable} takes away a fast path between GPUs or nodes", "{variable} 关闭了 GPU 或节点之间的快速路径"),
-    seen=Text("{variable}={value} ({source})", "{variable}={value},来源:{source}"),
+    seen=Text("{variable}={value} ({source})", "{variable}={value}，来源：{source}"),
     command="unset {variable}",
     confirm="env | grep NCCL; cat ~/.nccl.conf /etc/nccl.conf",
     refs=(NCCL_PAGE,),
@@ -42,13 +42,13 @@ NCCL_DEBUG_LEFTOVER = Problem(
         "peers": Situation(
             why=Text(
                 "GPUs of one node exchange data through host memory instead of NVLink or PCIe peer-to-peer",
-                "同一节点的 GPU 不再使用 NVLink 或 PCIe 点对点,而是经主机内存交换数据",
+                "同一节点的 GPU 不再使用 NVLink 或 PCIe 点对点，而是经主机内存交换数据",
             )
         ),
         "shm": Situation(
             why=Text(
                 "processes of one node talk through the network instead of shared memory",
-                "同一节点的进程不再使用共享内存,而是经网络通信",
+                "同一节点的进程不再使用共享内存，而是经网络通信",
             )
         ),
         "rdma": Situation(
@@ -57,7 +57,7 @@ NCCL_DEBUG_LEFTOVER = Problem(
         "log": Situation(
             why=Text(
                 "every collective writes log lines from every rank, which slows training and fills disks",
-                "每个 rank 的每次集合通信都会写日志,拖慢训练并占满磁盘",
+                "每个 rank 的每次集合通信都会写日志，拖慢训练并占满磁盘",
             )
         ),
         "detail": Situation(
@@ -68,13 +68,13 @@ NCCL_DEBUG_LEFTOVER = Problem(
         "unhandled": Situation(
             why=Text(
                 "a collective that times out or fails no longer ends the process: an error becomes a hang",
-                "集合通信超时或失败后进程不再退出,错误变成挂起",
+                "集合通信超时或失败后进程不再退出，错误变成挂起",
             )
         ),
         "forced": Situation(
             why=Text(
                 "NCCL cannot choose by size and topology any more; what helped one job slows another",
-                "NCCL 无法再按数据量与拓扑自动选择;对某个作业有利的设置会拖慢另一个",
+                "NCCL 无法再按数据量与拓扑自动选择；对某个作业有利的设置会拖慢另一个",
             ),
             severity=Severity.NOTE,
         ),
@@ -87,22 +87,22 @@ NCCL_ENV_RENAMED = Problem(
     title=Text("{variable} is an old name of {new}", "{variable} 是 {new} 的旧名称"),
     why=Text(
         "it is read with a deprecation warning today and not at all once it is dropped",
-        "目前仍会读取并给出弃用警告,将来移除后就不再生效",
+        "目前仍会读取并给出弃用警告，将来移除后就不再生效",
     ),
-    seen=Text("{variable}={value} ({source})", "{variable}={value},来源:{source}"),
+    seen=Text("{variable}={value} ({source})", "{variable}={value}，来源：{source}"),
     command="export {new}={value}; unset {variable}",
     refs=("https://github.com/pytorch/pytorch/pull/114077",),
     situations={
         "unread": Situation(
-            title=Text("{variable} is an old name; NCCL reads {new}", "{variable} 是旧名称,NCCL 读取的是 {new}"),
+            title=Text("{variable} is an old name; NCCL reads {new}", "{variable} 是旧名称，NCCL 读取的是 {new}"),
             why=Text("the setting has no effect", "该设置不起作用"),
             command="unset {variable}",
-            help=Text("the values of {new} may differ: look them up", "{new} 的取值可能不同,请查阅文档"),
+            help=Text("the values of {new} may differ: look them up", "{new} 的取值可能不同，请查阅文档"),
         ),
         "too-new": Situation(
             title=Text(
                 "{variable} is not read by torch {torch}, which knows it as {new}",
-                "torch {torch} 不读取 {variable},它对应的名称是 {new}",
+                "torch {torch} 不读取 {variable}，它对应的名称是 {new}",
             ),
             why=Text("the setting has no effect", "该设置不起作用"),
         ),
@@ -115,11 +115,11 @@ NCCL_ENV_INVALID = Problem(
     title=Text("{variable}={value} is read as {taken_as}", "{variable}={value} 会被读作 {taken_as}"),
     why=Text(
         "NCCL takes what it can read of a value and says nothing: the setting does not do what it says",
-        "NCCL 只取能解析的部分且不作提示,该设置并未按字面生效",
+        "NCCL 只取能解析的部分且不作提示，该设置并未按字面生效",
     ),
     seen=Text(
         "{variable}={value} ({source})\nread as: {taken_as}; accepted: {accepts}",
-        "{variable}={value},来源:{source}\n读作:{taken_as};可用值:{accepts}",
+        "{variable}={value}，来源：{source}\n读作：{taken_as}；可用值：{accepts}",
     ),
     confirm="NCCL_DEBUG=INFO torchrun ... 2>&1 | grep -E 'set by environment'",
     refs=(NCCL_PAGE,),
@@ -132,7 +132,7 @@ NCCL_ENV_INVALID = Problem(
             ),
             seen=Text(
                 "{variable}={value} ({source})\naccepted: {accepts}",
-                "{variable}={value},来源:{source}\n可用值:{accepts}",
+                "{variable}={value}，来源：{source}\n可用值：{accepts}",
             ),
             severity=Severity.ERROR,
         ),
@@ -140,9 +140,9 @@ NCCL_ENV_INVALID = Problem(
             title=Text("the quotes are part of the value of {variable}", "{variable} 的值中包含了引号"),
             why=Text(
                 "neither NCCL nor `docker --env-file` removes quotes: the value matches nothing",
-                "NCCL 与 `docker --env-file` 都不会去掉引号,该值匹配不到任何对象",
+                "NCCL 与 `docker --env-file` 都不会去掉引号，该值匹配不到任何对象",
             ),
-            seen=Text("{variable}={value} ({source})", "{variable}={value},来源:{source}"),
+            seen=Text("{variable}={value} ({source})", "{variable}={value}，来源：{source}"),
             help=Text("write the value without quotes", "去掉引号"),
         ),
         "blanks": Situation(
@@ -151,9 +151,9 @@ NCCL_ENV_INVALID = Problem(
                 "blanks around = and words such as export become part of the name or the value",
                 "等号两侧的空格以及 export 等单词会成为名称或值的一部分",
             ),
-            seen=Text("{source}: {line}", "{source} 的原文:{line}"),
+            seen=Text("{source}: {line}", "{source} 的原文：{line}"),
             help=Text(
-                "write {variable}={value}, without blanks and quotes", "请写成 {variable}={value},不带空格与引号"
+                "write {variable}={value}, without blanks and quotes", "请写成 {variable}={value}，不带空格与引号"
             ),
         ),
         "line-end": Situation(
@@ -162,9 +162,9 @@ NCCL_ENV_INVALID = Problem(
             ),
             why=Text(
                 "NCCL before 2.30.3 keeps the carriage return: names and words match nothing",
-                "NCCL 2.30.3 之前会保留回车符,名称与单词匹配不到任何对象",
+                "NCCL 2.30.3 之前会保留回车符，名称与单词匹配不到任何对象",
             ),
-            seen=Text("{variable}={value} ({source})", "{variable}={value},来源:{source}"),
+            seen=Text("{variable}={value} ({source})", "{variable}={value}，来源：{source}"),
             help=Text("convert the file with sed -i 's/\\r$//'", "用 sed -i 's/\\r$//' 转换该文件"),
         ),
     },
@@ -173,11 +173,11 @@ NCCL_ENV_INVALID = Problem(
 NCCL_ENV_UNKNOWN = Problem(
     code="nccl-env-unknown",
     severity=Severity.NOTE,
-    title=Text("nothing reads {variable}; {meant} is near", "{variable} 不会被读取;相近的名称是 {meant}"),
+    title=Text("nothing reads {variable}; {meant} is near", "{variable} 不会被读取；相近的名称是 {meant}"),
     why=Text("the setting has no effect", "该设置不起作用"),
-    seen=Text("{variable}={value} ({source})", "{variable}={value},来源:{source}"),
+    seen=Text("{variable}={value} ({source})", "{variable}={value}，来源：{source}"),
     help=Text(
-        "a network plugin may read names of its own; this one is not known", "网络插件可能有自己的变量,但此名称未知"
+        "a network plugin may read names of its own; this one is not known", "网络插件可能有自己的变量，但此名称未知"
     ),
     refs=(NCCL_PAGE,),
 )
@@ -310,4 +310,4 @@ def line(
     if not names:
         return Text(known + "no variable set", known + "未设置变量"), values
     more = ", ..." if len(names) > 4 else ""
-    return Text(known + "{count} set: {names}" + more, known + "设置了 {count} 个变量:{names}" + more), values
+    return Text(known + "{count} set: {names}" + more, known + "设置了 {count} 个变量：{names}" + more), values

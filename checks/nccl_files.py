@@ -22,13 +22,13 @@ NCCL_NET_PLUGIN_BROKEN = Problem(
     why=Text(
         "NCCL goes on with its own transports, which is slow on fabrics that need the plugin, and hangs where other "
         "nodes have it",
-        "NCCL 会改用内置传输:在依赖该插件的网络上会很慢;若其他节点装有插件,则会挂起",
+        "NCCL 会改用内置传输：在依赖该插件的网络上会很慢；若其他节点装有插件，则会挂起",
     ),
-    seen=Text("NCCL_NET_PLUGIN: {asked}\n{error}", "NCCL_NET_PLUGIN:{asked}\n加载错误:{error}"),
+    seen=Text("NCCL_NET_PLUGIN: {asked}\n{error}", "NCCL_NET_PLUGIN:{asked}\n加载错误：{error}"),
     look="ldconfig -p | grep libnccl-net",
     help=Text(
         "install the plugin on every node and let the loader find it, or set NCCL_NET_PLUGIN=none on every node",
-        "在每个节点安装该插件并确保动态加载器能找到,或在所有节点设置 NCCL_NET_PLUGIN=none",
+        "在每个节点安装该插件并确保动态加载器能找到，或在所有节点设置 NCCL_NET_PLUGIN=none",
     ),
     confirm="NCCL_DEBUG=INFO torchrun ... 2>&1 | grep -E NET/Plugin",
     refs=(ENV_PAGE + "#nccl-net-plugin",),
@@ -36,10 +36,10 @@ NCCL_NET_PLUGIN_BROKEN = Problem(
         "required": Situation(
             title=Text(
                 "NCCL_NET={net} needs the network plugin `{name}`, which does not load",
-                "NCCL_NET={net} 需要网络插件 `{name}`,但该插件无法加载",
+                "NCCL_NET={net} 需要网络插件 `{name}`，但该插件无法加载",
             ),
             why=Text(
-                "NCCL ends with an error: no transport of that name is left", "没有该名称的传输可用,NCCL 报错退出"
+                "NCCL ends with an error: no transport of that name is left", "没有该名称的传输可用，NCCL 报错退出"
             ),
             severity=Severity.ERROR,
         ),
@@ -50,7 +50,7 @@ NCCL_CONF_UNREADABLE = Problem(
     code="nccl-conf-unreadable",
     severity=Severity.WARNING,
     title=Text("NCCL cannot read its configuration file {path}", "NCCL 无法读取配置文件 {path}"),
-    why=Text("NCCL says nothing and goes on without these settings", "NCCL 不作提示,直接忽略其中的设置"),
+    why=Text("NCCL says nothing and goes on without these settings", "NCCL 不作提示，直接忽略其中的设置"),
     seen=Text("{path}: {error}", "读取 {path}:{error}"),
     look="ls -l {path}",
     refs=(ENV_PAGE,),
@@ -59,7 +59,7 @@ NCCL_CONF_UNREADABLE = Problem(
             title=Text("NCCL_CONF_FILE names {path}, which does not exist", "NCCL_CONF_FILE 指向不存在的 {path}"),
             why=Text(
                 "NCCL says nothing and goes on without it; ~/.nccl.conf is not read either while the variable is set",
-                "NCCL 不作提示并跳过该文件;设置该变量后也不会再读取 ~/.nccl.conf",
+                "NCCL 不作提示并跳过该文件；设置该变量后也不会再读取 ~/.nccl.conf",
             ),
             command="unset NCCL_CONF_FILE",
         ),
@@ -83,7 +83,7 @@ NCCL_CONF_SHADOWED = Problem(
     why=Text(
         "{winner_source} sets {variable}={winner} before it; the environment wins over files, and the first line that "
         "names a variable wins over later ones",
-        "{winner_source} 先设置了 {variable}={winner};环境变量优先于文件,同名设置以先读到的为准",
+        "{winner_source} 先设置了 {variable}={winner}；环境变量优先于文件，同名设置以先读到的为准",
     ),
     seen=Text(
         "{source}: {variable}={value}\n{winner_source}: {variable}={winner}",

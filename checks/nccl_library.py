@@ -20,16 +20,16 @@ NCCL_LIBRARY_CONFLICT = Problem(
     severity=Severity.ERROR,
     title=Text(
         "NCCL {version} is loaded from {folder}, not the {own_version} that came with torch",
-        "加载的是 {folder} 中的 NCCL {version},而不是 torch 附带的 {own_version}",
+        "加载的是 {folder} 中的 NCCL {version}，而不是 torch 附带的 {own_version}",
     ),
     why=Text(
         "an older NCCL lacks functions that torch calls (`undefined symbol: ncclCommWindowRegister`); nodes with "
         "different ones do not talk to each other",
-        "较旧的 NCCL 缺少 torch 调用的函数(`undefined symbol: ncclCommWindowRegister`);NCCL 不同的节点之间无法通信",
+        "较旧的 NCCL 缺少 torch 调用的函数（`undefined symbol: ncclCommWindowRegister`）；NCCL 不同的节点之间无法通信",
     ),
     seen=Text(
         "{path} {version}, through {through}; torch's own: {own} {own_version}",
-        "{path} {version},经由 {through};torch 自带:{own} {own_version}",
+        "{path} {version}，经由 {through}；torch 自带：{own} {own_version}",
     ),
     confirm="NCCL_DEBUG=VERSION; python -c 'import torch; print(open(\"/proc/self/maps\").read())' | grep libnccl",
     caused_by=("nvidia-wheel-conflict", "nvidia-wheel-pin", "library-path-pollution"),
@@ -38,7 +38,7 @@ NCCL_LIBRARY_CONFLICT = Problem(
             command="unset LD_LIBRARY_PATH",
             help=Text(
                 "take the folder out of LD_LIBRARY_PATH where it is set ({set_in})",
-                "请在设置 LD_LIBRARY_PATH 处({set_in})去掉该目录",
+                "请在设置 LD_LIBRARY_PATH 处（{set_in}）去掉该目录",
             ),
         ),
         "preload": Situation(command="unset LD_PRELOAD"),
@@ -46,11 +46,11 @@ NCCL_LIBRARY_CONFLICT = Problem(
         "overwritten": Situation(
             title=Text(
                 "the libnccl of {wheel} says it is {version}, the package says {own_version}",
-                "{wheel} 的 libnccl 自称 {version},而软件包为 {own_version}",
+                "{wheel} 的 libnccl 自称 {version}，而软件包为 {own_version}",
             ),
             why=Text(
                 "another package or a copied file has overwritten it: functions that torch calls may be missing",
-                "它已被其他软件包或手工复制的文件覆盖:torch 调用的函数可能缺失",
+                "它已被其他软件包或手工复制的文件覆盖：torch 调用的函数可能缺失",
             ),
             seen=Text("{path}: ncclGetVersion {version}", "{path}:ncclGetVersion 返回 {version}"),
             command="pip install --force-reinstall --no-deps {wheel}=={own_version}",
@@ -64,9 +64,9 @@ NCCL_LIBRARY_MISSING = Problem(
     title=Text("torch's libnccl is not there", "缺少 torch 所需的 libnccl"),
     why=Text(
         "importing torch fails: `libnccl.so.2: cannot open shared object file`",
-        "导入 torch 会失败:`libnccl.so.2: cannot open shared object file`",
+        "导入 torch 会失败：`libnccl.so.2: cannot open shared object file`",
     ),
-    seen=Text("needed by {wanted_by}, found nowhere", "{wanted_by} 需要它,但到处都找不到"),
+    seen=Text("needed by {wanted_by}, found nowhere", "{wanted_by} 需要它，但到处都找不到"),
     command="pip install --force-reinstall torch=={torch}",
     confirm="python -c 'import torch; print(torch.cuda.nccl.version())'",
     caused_by=("nvidia-wheel-conflict", "torch-leftover"),
@@ -79,11 +79,11 @@ NCCL_LIBRARY_MISSING = Problem(
             command="pip install --no-deps {wheel}=={pin}",
         ),
         "payload": Situation(
-            title=Text("{wheel} is installed, its library is gone", "已安装 {wheel},但其动态库不见了"),
-            seen=Text("absent: {path}", "缺失:{path}"),
+            title=Text("{wheel} is installed, its library is gone", "已安装 {wheel}，但其动态库不见了"),
+            seen=Text("absent: {path}", "缺失：{path}"),
             help=Text(
                 "removing another nvidia-nccl package, which owned the same file, deleted it; to pip all is well",
-                "卸载占有同一文件的另一个 nvidia-nccl 软件包时被一并删除;pip 却认为一切正常",
+                "卸载占有同一文件的另一个 nvidia-nccl 软件包时被一并删除；pip 却认为一切正常",
             ),
             command="pip install --force-reinstall --no-deps {wheel}=={pin}",
         ),

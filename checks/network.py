@@ -32,11 +32,11 @@ WRONG_INTERFACE = Problem(
     severity=Severity.ERROR,
     title=Text(
         "NCCL will talk through `{interface}`, which other nodes cannot reach",
-        "NCCL 将通过 `{interface}` 通信,而其他节点无法到达该接口",
+        "NCCL 将通过 `{interface}` 通信，而其他节点无法到达该接口",
     ),
     why=Text(
         "over several nodes every rank waits in init_process_group or its first collective until it times out",
-        "多机训练时,各 rank 会卡在 init_process_group 或首个集合通信操作,直到超时",
+        "多机训练时，各 rank 会卡在 init_process_group 或首个集合通信操作，直到超时",
     ),
     seen=Text(
         "{decided}\n{interface} {address}: {kind}\n{better} {better_address}: {why_better}\n{scale}",
@@ -50,11 +50,11 @@ WRONG_INTERFACE = Problem(
         "gloo": Situation(
             title=Text(
                 "gloo will talk through `{interface}`, which other nodes cannot reach",
-                "gloo 将通过 `{interface}` 通信,而其他节点无法到达该接口",
+                "gloo 将通过 `{interface}` 通信，而其他节点无法到达该接口",
             ),
             why=Text(
                 "gloo tells this address to the other ranks, who connect to it and are refused or time out",
-                "gloo 会把该地址告知其他 rank,对方连接时被拒绝或超时",
+                "gloo 会把该地址告知其他 rank，对方连接时被拒绝或超时",
             ),
             command="export GLOO_SOCKET_IFNAME={better}",
         ),
@@ -66,18 +66,18 @@ WRONG_INTERFACE = Problem(
             why=Text(
                 "start-up goes over {first}; channels that are put on {interface} hang or time out in the first "
                 "collective",
-                "启动阶段走 {first};分配到 {interface} 的通道会在首个集合通信操作时挂起或超时",
+                "启动阶段走 {first}；分配到 {interface} 的通道会在首个集合通信操作时挂起或超时",
             ),
             severity=Severity.WARNING,
         ),
         "private": Situation(
             title=Text(
                 "NCCL will talk through `{interface}`, a private or overlay network",
-                "NCCL 将通过 `{interface}`(VPN 或 overlay 网络)通信",
+                "NCCL 将通过 `{interface}`（VPN 或 overlay 网络）通信",
             ),
             why=Text(
                 "a tunnel is slow, and its small MTU stalls large messages, where it leads to the other nodes at all",
-                "隧道即使能到达其他节点,也很慢,而且 MTU 较小,会使大消息停滞",
+                "隧道即使能到达其他节点，也很慢，而且 MTU 较小，会使大消息停滞",
             ),
             severity=Severity.WARNING,
         ),
@@ -89,16 +89,16 @@ CONTAINER_BRIDGE_NETWORK = Problem(
     severity=Severity.ERROR,
     title=Text(
         "this container sits on a bridge network, and training over several nodes is meant",
-        "容器位于 bridge 网络中,却要进行多机训练",
+        "容器位于 bridge 网络中，却要进行多机训练",
     ),
     why=Text(
         "NCCL and gloo tell {address} to ranks on other hosts, which cannot reach it; they listen on random ports, so "
         "publishing ports does not help",
-        "NCCL 与 gloo 会把 {address} 告知其他主机上的 rank,而对方无法到达;监听端口是随机的,映射端口也无济于事",
+        "NCCL 与 gloo 会把 {address} 告知其他主机上的 rank，而对方无法到达；监听端口是随机的，映射端口也无济于事",
     ),
     seen=Text(
         "{interface} {address}, a {kind} of {container}\n{scale}",
-        "{interface} {address},{container} 的 {kind}\n{scale}",
+        "{interface} {address}，{container} 的 {kind}\n{scale}",
     ),
     command="docker run --network=host --ipc=host ...",
     confirm="ip -br address",
@@ -248,7 +248,7 @@ def line(
         "gloo": gloo.label if gloo else None,
     }
     if gloo is None:
-        return Text("{shown}; NCCL will use {nccl}", "{shown};NCCL 将使用 {nccl}"), values
+        return Text("{shown}; NCCL will use {nccl}", "{shown}；NCCL 将使用 {nccl}"), values
     if nccl is not None and gloo.label == nccl.label:
-        return Text("{shown}; NCCL and gloo will use {nccl}", "{shown};NCCL 与 gloo 将使用 {nccl}"), values
-    return Text("{shown}; NCCL will use {nccl}, gloo {gloo}", "{shown};NCCL 将使用 {nccl},gloo 将使用 {gloo}"), values
+        return Text("{shown}; NCCL and gloo will use {nccl}", "{shown}；NCCL 与 gloo 将使用 {nccl}"), values
+    return Text("{shown}; NCCL will use {nccl}, gloo {gloo}", "{shown}；NCCL 将使用 {nccl}，gloo 将使用 {gloo}"), values

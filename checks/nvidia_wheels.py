@@ -19,15 +19,15 @@ NVIDIA_WHEEL_CONFLICT = Problem(
     severity=Severity.ERROR,
     title=Text(
         "{owners} own the same files ({files}); on disk are those of {belongs_to}, torch needs those of {winner}",
-        "{owners} 占有同样的文件({files} 个);磁盘上的属于 {belongs_to},而 torch 需要 {winner} 的",
+        "{owners} 占有同样的文件（{files} 个）；磁盘上的属于 {belongs_to}，而 torch 需要 {winner} 的",
     ),
     why=Text(
         "libraries of another build are loaded: undefined symbols at import, or crashes later",
-        "加载的是另一构建的动态库:导入时出现未定义符号,或之后崩溃",
+        "加载的是另一构建的动态库：导入时出现未定义符号，或之后崩溃",
     ),
     seen=Text(
         "{path}: the size and digest are those in the RECORD of {belongs_to}",
-        "{path}:大小与摘要与 {belongs_to} 的 RECORD 一致",
+        "{path}：大小与摘要与 {belongs_to} 的 RECORD 一致",
     ),
     command="pip uninstall -y {losers} && pip install --force-reinstall --no-deps {winner}=={version}",
     confirm="pip show -f {winner}",
@@ -37,20 +37,20 @@ NVIDIA_WHEEL_CONFLICT = Problem(
             severity=Severity.WARNING,
             title=Text(
                 "{owners} own the same files ({files}); those on disk are the right ones by luck",
-                "{owners} 占有同样的文件({files} 个);磁盘上的恰好是正确的",
+                "{owners} 占有同样的文件（{files} 个）；磁盘上的恰好是正确的",
             ),
             why=Text(
                 "the order of installation decided it; the next upgrade, or removing one of them, breaks the other",
-                "这取决于安装顺序;下次升级或卸载其中之一,另一个就会损坏",
+                "这取决于安装顺序；下次升级或卸载其中之一，另一个就会损坏",
             ),
-            seen=Text("{path}: belongs to {belongs_to}", "{path}:属于 {belongs_to}"),
+            seen=Text("{path}: belongs to {belongs_to}", "{path}：属于 {belongs_to}"),
         ),
         "unsettled": Situation(
             severity=Severity.WARNING,
-            title=Text("{owners} own the same files ({files})", "{owners} 占有同样的文件({files} 个)"),
+            title=Text("{owners} own the same files ({files})", "{owners} 占有同样的文件（{files} 个）"),
             seen=Text(
                 "{path}: claimed by the RECORD of each; whose it is was not settled",
-                "{path}:各自的 RECORD 均声明占有;尚不能确定属于谁",
+                "{path}：各自的 RECORD 均声明占有；尚不能确定属于谁",
             ),
         ),
     },
@@ -65,9 +65,9 @@ NVIDIA_WHEEL_PIN = Problem(
     ),
     why=Text(
         "torch was built and tested with the pinned ones: undefined symbols or wrong results may follow",
-        "torch 是以所固定的版本构建并测试的:可能出现未定义符号或结果错误",
+        "torch 是以所固定的版本构建并测试的：可能出现未定义符号或结果错误",
     ),
-    seen=Text("installed: {installed}\npinned: {pinned}{asked}", "已安装:{installed}\n应为:{pinned}{asked}"),
+    seen=Text("installed: {installed}\npinned: {pinned}{asked}", "已安装：{installed}\n应为：{pinned}{asked}"),
     command="pip install --no-deps {wanted}",
     confirm="pip check",
     caused_by=("torch-shadowed",),

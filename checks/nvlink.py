@@ -34,7 +34,7 @@ NVLINK_DOWN = Problem(
     ),
     why=Text(
         "NCCL falls back to slower paths or fails, and a collective runs at the pace of the worst link",
-        "NCCL 会退到更慢的通路或直接失败,集合通信受最慢链路拖累",
+        "NCCL 会退到更慢的通路或直接失败，集合通信受最慢链路拖累",
     ),
     seen=Text(
         "NVML: {which}\n{siblings} GPU(s) of the same model have {expected} active",
@@ -44,7 +44,7 @@ NVLINK_DOWN = Problem(
     help=Text(
         "without processes on any GPU, this resets all of them and trains the links again; if a link stays down, it is "
         "the baseboard, NVSwitch or GPU: sudo dmesg | grep -i -e nvlink -e sxid",
-        "所有 GPU 上都没有进程时执行,会重置全部 GPU 并重新训练链路;若仍不可用,则是底板、NVSwitch 或 GPU 故障:"
+        "所有 GPU 上都没有进程时执行，会重置全部 GPU 并重新训练链路；若仍不可用，则是底板、NVSwitch 或 GPU 故障："
         "sudo dmesg | grep -i -e nvlink -e sxid",
     ),
     confirm="nvidia-smi nvlink -s; nvidia-smi topo -m",
@@ -56,11 +56,11 @@ NVLINK_DOWN = Problem(
             look="nvidia-smi nvlink -s",
             help=Text(
                 "these cards are joined by a bridge: switch off and seat it again",
-                "这些卡通过 NVLink 桥连接:关机后重新安装桥接器",
+                "这些卡通过 NVLink 桥连接：关机后重新安装桥接器",
             ),
         ),
         "all": Situation(
-            title=Text("GPU {gpus}: not one NVLink is active", "GPU {gpus}:没有任何 NVLink 可用"),
+            title=Text("GPU {gpus}: not one NVLink is active", "GPU {gpus}：没有任何 NVLink 可用"),
             seen=Text(
                 "NVML: {which}\nthese GPUs are built to be joined by NVLink",
                 "NVML:{which}\n该型号 GPU 本应通过 NVLink 互连",
@@ -68,17 +68,17 @@ NVLINK_DOWN = Problem(
             command="sudo systemctl restart nvidia-fabricmanager",
             help=Text(
                 "then nvidia-smi nvlink -s; in a virtual machine the provider decides whether links are passed on",
-                "然后执行 nvidia-smi nvlink -s;在虚拟机中,是否透传链路由云服务商决定",
+                "然后执行 nvidia-smi nvlink -s；在虚拟机中，是否透传链路由云服务商决定",
             ),
         ),
         "health": Situation(
             severity=Severity.WARNING,
             title=Text("GPU {gpus}: the NVLink fabric reports {health}", "GPU {gpus}:NVLink 互连报告 {health}"),
-            seen=Text("NVML, fabric health: {health}", "NVML,fabric 健康状态:{health}"),
+            seen=Text("NVML, fabric health: {health}", "NVML，fabric 健康状态：{health}"),
             look="nvidia-smi -q | grep -A12 Fabric",
             help=Text(
                 "ask whoever runs the fabric manager (or NVLink switch system) of this machine",
-                "请联系该机器 fabric manager(或 NVLink 交换系统)的管理员",
+                "请联系该机器 fabric manager（或 NVLink 交换系统）的管理员",
             ),
         ),
     },
@@ -89,23 +89,23 @@ FABRIC_MANAGER_DOWN = Problem(
     severity=Severity.ERROR,
     title=Text(
         "the NVSwitch fabric is not set up: the fabric manager does not run",
-        "NVSwitch 互连未就绪:fabric manager 没有运行",
+        "NVSwitch 互连未就绪：fabric manager 没有运行",
     ),
     why=Text(
         "CUDA initialises on no GPU until it is: error 802, system not yet initialized",
-        "在就绪之前任何 GPU 都无法初始化 CUDA:错误 802,system not yet initialized",
+        "在就绪之前任何 GPU 都无法初始化 CUDA：错误 802，system not yet initialized",
     ),
     seen=Text(
         "{call}: error {error}; fabric manager: {manager} {manager_release}; driver: {driver}\n"
         "NVSwitches on the bus: {switches}; GPU fabric state: {state} {status}",
-        "{call}:错误 {error};fabric manager:{manager} {manager_release};驱动:{driver}\n"
-        "总线上的 NVSwitch:{switches};GPU fabric 状态:{state} {status}",
+        "{call}：错误 {error}；fabric manager:{manager} {manager_release}；驱动：{driver}\n"
+        "总线上的 NVSwitch:{switches}；GPU fabric 状态：{state} {status}",
     ),
     command="sudo systemctl enable --now nvidia-fabricmanager && sudo systemctl restart nvidia-fabricmanager",
     help=Text(
         "if it does not stay up, sudo journalctl -u nvidia-fabricmanager says why: another release than the driver's, "
         "or an NVLink or NVSwitch fault",
-        "若无法保持运行,用 sudo journalctl -u nvidia-fabricmanager 查看原因:与驱动版本不同,或 NVLink/NVSwitch 故障",
+        "若无法保持运行，用 sudo journalctl -u nvidia-fabricmanager 查看原因：与驱动版本不同，或 NVLink/NVSwitch 故障",
     ),
     confirm="systemctl status nvidia-fabricmanager; nvidia-smi -q | grep -A3 Fabric",
     caused_by=("gpu-fell-off-bus",),
@@ -115,11 +115,11 @@ FABRIC_MANAGER_DOWN = Problem(
         "version": Situation(
             title=Text(
                 "the fabric manager ({manager_release}) is of another release than the driver ({driver})",
-                "fabric manager 版本({manager_release})与驱动版本({driver})不一致",
+                "fabric manager 版本（{manager_release}）与驱动版本（{driver}）不一致",
             ),
             help=Text(
                 "both must be of exactly the same release (with dnf: sudo dnf install nvidia-fabricmanager-{driver})",
-                "二者版本必须完全一致(dnf 系统:sudo dnf install nvidia-fabricmanager-{driver})",
+                "二者版本必须完全一致（dnf 系统：sudo dnf install nvidia-fabricmanager-{driver}）",
             ),
         ),
         "absent": Situation(
@@ -128,13 +128,13 @@ FABRIC_MANAGER_DOWN = Problem(
             ),
             help=Text(
                 "it must be of exactly the driver's release (with dnf: sudo dnf install nvidia-fabricmanager-{driver})",
-                "版本必须与驱动完全一致(dnf 系统:sudo dnf install nvidia-fabricmanager-{driver})",
+                "版本必须与驱动完全一致（dnf 系统：sudo dnf install nvidia-fabricmanager-{driver}）",
             ),
         ),
         "failed": Situation(
             title=Text(
                 "the NVSwitch fabric registered the GPUs with an error: {status}",
-                "NVSwitch 互连注册 GPU 时出错:{status}",
+                "NVSwitch 互连注册 GPU 时出错：{status}",
             ),
             look="sudo journalctl -u nvidia-fabricmanager | tail -40",
         ),
@@ -144,7 +144,7 @@ FABRIC_MANAGER_DOWN = Problem(
             help=Text(
                 "the fabric manager runs on the host (or with the cloud provider), not in this container or virtual "
                 "machine: it must be started there, before this one",
-                "fabric manager 运行在宿主机(或云服务商一侧),不在本容器或虚拟机内:需在那里先启动它",
+                "fabric manager 运行在宿主机（或云服务商一侧），不在本容器或虚拟机内：需在那里先启动它",
             ),
         ),
     },

@@ -30,7 +30,7 @@ TORCHVISION_MISMATCH = Problem(
     ),
     why=Text(
         "its operators are missing (`operator torchvision::nms does not exist`) or crash",
-        "其算子无法注册(`operator torchvision::nms does not exist`)或会崩溃",
+        "其算子无法注册（`operator torchvision::nms does not exist`）或会崩溃",
     ),
     seen=Text(
         "torchvision {torchvision} in {folder} goes with {wants}",
@@ -44,7 +44,7 @@ TORCHVISION_MISMATCH = Problem(
             severity=Severity.WARNING,
             why=Text(
                 "the same minor release usually works, yet pip reports a conflict and may change torch next time",
-                "同一次版本通常可用,但 pip 会报冲突,并可能在下次安装时更换 torch",
+                "同一次版本通常可用，但 pip 会报冲突，并可能在下次安装时更换 torch",
             ),
         ),
         "unknown": Situation(
@@ -56,27 +56,27 @@ TORCHVISION_MISMATCH = Problem(
         "cuda": Situation(
             title=Text(
                 "torchvision is a CUDA {torchvision_cuda} build, torch a CUDA {torch_cuda} build",
-                "torchvision 为 CUDA {torchvision_cuda} 构建,torch 为 CUDA {torch_cuda} 构建",
+                "torchvision 为 CUDA {torchvision_cuda} 构建，torch 为 CUDA {torch_cuda} 构建",
             ),
             why=Text("importing torchvision fails", "导入 torchvision 会失败"),
             seen=Text(
                 "torchvision {torchvision} in {folder}, torch {torch}",
-                "{folder} 中的 torchvision {torchvision},torch {torch}",
+                "{folder} 中的 torchvision {torchvision}，torch {torch}",
             ),
         ),
         "cpu": Situation(
             severity=Severity.WARNING,
             title=Text(
                 "torchvision is a CPU build, torch a CUDA {torch_cuda} build",
-                "torchvision 为 CPU 构建,torch 为 CUDA {torch_cuda} 构建",
+                "torchvision 为 CPU 构建，torch 为 CUDA {torch_cuda} 构建",
             ),
             why=Text(
                 "its operators do not run on a GPU: `Could not run 'torchvision::nms' ... 'CUDA' backend`",
-                "其算子无法在 GPU 上运行:`Could not run 'torchvision::nms' ... 'CUDA' backend`",
+                "其算子无法在 GPU 上运行：`Could not run 'torchvision::nms' ... 'CUDA' backend`",
             ),
             seen=Text(
                 "torchvision {torchvision} in {folder}, torch {torch}",
-                "{folder} 中的 torchvision {torchvision},torch {torch}",
+                "{folder} 中的 torchvision {torchvision}，torch {torch}",
             ),
         ),
     },
@@ -104,7 +104,7 @@ TORCHAUDIO_MISMATCH = Problem(
             severity=Severity.WARNING,
             why=Text(
                 "the same minor release usually works, yet pip reports a conflict and may change torch next time",
-                "同一次版本通常可用,但 pip 会报冲突,并可能在下次安装时更换 torch",
+                "同一次版本通常可用，但 pip 会报冲突，并可能在下次安装时更换 torch",
             ),
         ),
         "unknown": Situation(
@@ -120,13 +120,13 @@ NUMPY_ABI = Problem(
     severity=Severity.ERROR,
     title=Text(
         "torch {torch} was built for numpy 1, numpy {numpy} is installed",
-        "torch {torch} 为 numpy 1 构建,而安装的是 numpy {numpy}",
+        "torch {torch} 为 numpy 1 构建，而安装的是 numpy {numpy}",
     ),
     why=Text(
         "tensors and arrays cannot be converted: `RuntimeError: Numpy is not available`",
-        "张量与数组之间无法转换:`RuntimeError: Numpy is not available`",
+        "张量与数组之间无法转换：`RuntimeError: Numpy is not available`",
     ),
-    seen=Text("numpy {numpy} in {folder}; torch {torch}", "{folder} 中的 numpy {numpy};torch {torch}"),
+    seen=Text("numpy {numpy} in {folder}; torch {torch}", "{folder} 中的 numpy {numpy}；torch {torch}"),
     command="pip install 'numpy<2'",
     confirm="python -c 'import torch; torch.zeros(1).numpy()'",
     caused_by=("torch-shadowed",),
@@ -136,7 +136,7 @@ NUMPY_ABI = Problem(
             severity=Severity.WARNING,
             title=Text(
                 "{package} asks for numpy{wants}, numpy {numpy} is installed",
-                "{package} 要求 numpy{wants},而安装的是 numpy {numpy}",
+                "{package} 要求 numpy{wants}，而安装的是 numpy {numpy}",
             ),
             why=Text(
                 "compiled modules made for numpy 1 fail to import under numpy 2",
@@ -156,7 +156,7 @@ PYNVML_DEPRECATED = Problem(
     title=Text("the deprecated distribution `pynvml` is installed", "安装了已弃用的 `pynvml`"),
     why=Text(
         "torch warns at every import; the module of the same name comes from nvidia-ml-py, and the older one hides it",
-        "torch 每次导入都会告警;同名模块应由 nvidia-ml-py 提供,旧版会将其遮盖",
+        "torch 每次导入都会告警；同名模块应由 nvidia-ml-py 提供，旧版会将其遮盖",
     ),
     seen=Text("pynvml {version} in {folder}", "{folder} 中的 pynvml {version}"),
     command="pip uninstall -y pynvml && pip install --force-reinstall --no-deps nvidia-ml-py",
@@ -305,7 +305,7 @@ def line(packages: Packages) -> tuple[Text, Mapping[str, Scalar]] | None:
     shown = ", ".join(f"{found.name} {found.version}" for found in named if found)
     if not shown:
         return Text("{count} distributions", "{count} 个软件包"), {"count": packages.count}
-    return Text("{shown}; {count} distributions", "{shown};共 {count} 个软件包"), {
+    return Text("{shown}; {count} distributions", "{shown}；共 {count} 个软件包"), {
         "shown": shown,
         "count": packages.count,
     }

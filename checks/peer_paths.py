@@ -21,13 +21,13 @@ P2P_ACS_IOMMU = Problem(
     ),
     why=Text(
         "peer-to-peer traffic takes the way through the root complex: slow, and on some machines it hangs or corrupts",
-        "点对点流量要绕经根复合体:速度慢,在部分机器上还会挂起或损坏数据",
+        "点对点流量要绕经根复合体：速度慢，在部分机器上还会挂起或损坏数据",
     ),
     seen=Text("ACSCtl of {bridge}: {control}", "{bridge} 的 ACSCtl:{control}"),
     command="sudo setpci -s {bridge} ECAP_ACS+6.w=0000",
     help=Text(
         "at each boot for every bridge above a GPU, or once in the BIOS; passing GPUs to virtual machines needs ACS",
-        "每次启动后须对 GPU 上方的所有桥执行,或在 BIOS 中关闭;若要将 GPU 直通给虚拟机则需保留 ACS",
+        "每次启动后须对 GPU 上方的所有桥执行，或在 BIOS 中关闭；若要将 GPU 直通给虚拟机则需保留 ACS",
     ),
     confirm="sudo lspci -vvv | grep -i acsctl",
     hardware="unconfirmed",
@@ -42,16 +42,16 @@ P2P_ACS_IOMMU = Problem(
             why=Text(
                 "peer-to-peer over PCIe may go through the root complex; with NVLink between the GPUs only the way to "
                 "the NIC is concerned",
-                "PCIe 点对点流量可能绕经根复合体;若 GPU 间有 NVLink,则只影响到网卡的路径",
+                "PCIe 点对点流量可能绕经根复合体；若 GPU 间有 NVLink，则只影响到网卡的路径",
             ),
             seen=Text(
                 "/sys/bus/pci/devices/{gpu}/iommu_group/type: {type}\n/proc/cmdline: {options}",
-                "/sys/bus/pci/devices/{gpu}/iommu_group/type:{type}\n/proc/cmdline 中的选项:{options}",
+                "/sys/bus/pci/devices/{gpu}/iommu_group/type:{type}\n/proc/cmdline 中的选项：{options}",
             ),
             look="grep -o 'iommu=[a-z]*' /proc/cmdline",
             help=Text(
                 "add iommu=pt to the kernel's command line, update the boot loader, reboot",
-                "在内核命令行中加入 iommu=pt,更新引导程序并重启",
+                "在内核命令行中加入 iommu=pt，更新引导程序并重启",
             ),
             severity=Severity.NOTE,
         ),
@@ -94,4 +94,4 @@ def line(paths: PeerPaths) -> tuple[Text, Mapping[str, Scalar]]:
         "iommu": translated,
         "acs": ("on" if paths.redirecting else "off") if paths.acs_readable else None,
     }
-    return Text("IOMMU {iommu}, ACS redirection {acs}", "IOMMU {iommu},ACS 重定向 {acs}"), values
+    return Text("IOMMU {iommu}, ACS redirection {acs}", "IOMMU {iommu}，ACS 重定向 {acs}"), values

@@ -21,30 +21,30 @@ RULES = "https://pip.pypa.io/en/stable/topics/configuration/"
 PIP_CONFIG_BROKEN = Problem(
     code="pip-config-broken",
     severity=Severity.ERROR,
-    title=Text("pip cannot read {file}: every pip command fails", "pip 无法读取 {file}:所有 pip 命令都会失败"),
+    title=Text("pip cannot read {file}: every pip command fails", "pip 无法读取 {file}：所有 pip 命令都会失败"),
     why=Text("no package can be installed, listed or removed", "无法安装、列出或卸载任何软件包"),
-    seen=Text("{file}:{line}: {text}", "{file} 第 {line} 行:{text}"),
+    seen=Text("{file}:{line}: {text}", "{file} 第 {line} 行：{text}"),
     confirm="python -m pip config list",
     refs=(RULES,),
     situations={
         "bom": Situation(
             title=Text(
                 "{file} begins with a byte order mark: every pip command fails",
-                "{file} 以字节顺序标记(BOM)开头:所有 pip 命令都会失败",
+                "{file} 以字节顺序标记（BOM）开头：所有 pip 命令都会失败",
             ),
             command=r"sed -i '1s/^\xEF\xBB\xBF//' {path}",
         ),
         "no-section-header": Situation(
             title=Text(
                 "{file} has values before any section: every pip command fails",
-                "{file} 在任何段之前就有内容:所有 pip 命令都会失败",
+                "{file} 在任何段之前就有内容：所有 pip 命令都会失败",
             ),
             command="sed -i '1i [global]' {path}",
         ),
         "duplicate-option": Situation(
             title=Text(
                 "{file} sets `{text}` twice in one section: every pip command fails",
-                "{file} 在同一段中重复设置 `{text}`:所有 pip 命令都会失败",
+                "{file} 在同一段中重复设置 `{text}`：所有 pip 命令都会失败",
             ),
             seen=Text("{file}:{line}: `{text}` for the second time", "{file}:{line}:`{text}` 第二次出现"),
             command="sed -i '{line}s/^/# /' {path}",
@@ -52,7 +52,7 @@ PIP_CONFIG_BROKEN = Problem(
         "duplicate-section": Situation(
             title=Text(
                 "{file} has the section [{text}] twice: every pip command fails",
-                "{file} 中 [{text}] 段出现两次:所有 pip 命令都会失败",
+                "{file} 中 [{text}] 段出现两次：所有 pip 命令都会失败",
             ),
             seen=Text("{file}:{line}: [{text}] for the second time", "{file}:{line}:[{text}] 第二次出现"),
             command="${{EDITOR:-vi}} +{line} {path}",
@@ -63,13 +63,14 @@ PIP_CONFIG_BROKEN = Problem(
             command="${{EDITOR:-vi}} +{line} {path}",
             help=Text(
                 "save it in the encoding of the locale, best without letters beyond ASCII",
-                "请按当前 locale 的编码保存,最好只用 ASCII 字符",
+                "请按当前 locale 的编码保存，最好只用 ASCII 字符",
             ),
         ),
         "unreadable": Situation(
             severity=Severity.WARNING,
             title=Text(
-                "pip may not read {file} and leaves it out without a word", "pip 无权读取 {file},且不作任何提示地忽略它"
+                "pip may not read {file} and leaves it out without a word",
+                "pip 无权读取 {file}，且不作任何提示地忽略它",
             ),
             why=Text("its settings have no effect for this user", "其中的设置对当前用户无效"),
             seen=Text("{file}: {text}", "文件 {file}:{text}"),
@@ -81,27 +82,28 @@ PIP_CONFIG_BROKEN = Problem(
         ),
         "pip-says": Situation(
             title=Text("pip cannot use its configuration", "pip 无法使用其配置"),
-            seen=Text("pip says: {text}", "pip 的原话:{text}"),
+            seen=Text("pip says: {text}", "pip 的原话：{text}"),
             look="python -m pip config debug",
         ),
         "comment": Situation(
             title=Text("a comment has become part of `{option}`", "注释成了 `{option}` 的一部分"),
             why=Text(
                 "pip knows no comments behind a value, and asks a place that does not exist",
-                "pip 不支持写在值后面的注释,因而会访问不存在的地址",
+                "pip 不支持写在值后面的注释，因而会访问不存在的地址",
             ),
             seen=Text("`{text}` at {place}", "{place} 处为 `{text}`"),
         ),
         "flat": Situation(
             title=Text(
-                "`{option}` is a flat list of files, not an index", "`{option}` 指向的是平铺的文件列表,而不是软件包索引"
+                "`{option}` is a flat list of files, not an index",
+                "`{option}` 指向的是平铺的文件列表，而不是软件包索引",
             ),
             why=Text(
-                'pip finds no package there: "from versions: none"', 'pip 在那里找不到任何包:"from versions: none"'
+                'pip finds no package there: "from versions: none"', 'pip 在那里找不到任何包："from versions: none"'
             ),
             seen=Text("{text} at {place}", "{place} 处为 {text}"),
             help=Text(
-                "such a page belongs into find-links, beside an index", "此类页面应写入 find-links,并另设一个索引"
+                "such a page belongs into find-links, beside an index", "此类页面应写入 find-links，并另设一个索引"
             ),
         ),
         "no-such-page": Situation(
@@ -114,13 +116,13 @@ PIP_CONFIG_BROKEN = Problem(
         "moved": Situation(
             severity=Severity.NOTE,
             title=Text("`{option}` only sends pip elsewhere", "`{option}` 只会把 pip 转向别处"),
-            why=Text("{note}: one more host that must be reachable", "{note}:多了一个必须可达的主机"),
+            why=Text("{note}: one more host that must be reachable", "{note}：多了一个必须可达的主机"),
             seen=Text("{text} at {place}", "{place} 处为 {text}"),
         ),
         "not-simple": Situation(
             title=Text("`{option}` lacks `/simple` at its end", "`{option}` 的末尾缺少 `/simple`"),
             why=Text(
-                'pip finds no package there: "from versions: none"', 'pip 在那里找不到任何包:"from versions: none"'
+                'pip finds no package there: "from versions: none"', 'pip 在那里找不到任何包："from versions: none"'
             ),
             seen=Text("{text} at {place}", "{place} 处为 {text}"),
         ),
@@ -211,7 +213,7 @@ def line(config: PipConfig, effective: PipEffective | None) -> tuple[Text, Mappi
         return Text("{url} ({place})" + more[0], "{url}({place})" + more[1]), values
     if effective and effective.default_index:
         values["url"] = effective.default_index
-        return Text("pip {version}, {url} (the default)", "pip {version},{url}(默认)"), values
+        return Text("pip {version}, {url} (the default)", "pip {version}，{url}（默认）"), values
     if not config.pip_version:
         return Text("no pip in this Python", "该 Python 中没有 pip"), values
-    return Text("pip {version}, the default index", "pip {version},默认索引"), values
+    return Text("pip {version}, the default index", "pip {version}，默认索引"), values

@@ -47,18 +47,18 @@ PIP_INDEX_UNREACHABLE = Problem(
     severity=Severity.ERROR,
     title=Text("the package index {host} cannot be reached", "无法访问软件包索引 {host}"),
     why=Text(
-        "pip installs nothing from there, and waits long before it says so", "pip 无法从该处安装,且要等待很久才会报错"
+        "pip installs nothing from there, and waits long before it says so", "pip 无法从该处安装，且要等待很久才会报错"
     ),
-    seen=Text("{url}: {outcome}, {detail}", "访问 {url}:{outcome},{detail}"),
+    seen=Text("{url}: {outcome}, {detail}", "访问 {url}:{outcome}，{detail}"),
     confirm="curl -sSI --max-time 5 {url}",
     situations={
         "no-name": Situation(
             title=Text("the name of the package index {host} does not resolve", "软件包索引的主机名 {host} 无法解析"),
-            seen=Text("{url}: {detail} (getaddrinfo)", "解析 {url} 的主机名:{detail}(getaddrinfo)"),
+            seen=Text("{url}: {detail} (getaddrinfo)", "解析 {url} 的主机名：{detail}(getaddrinfo)"),
         ),
         "intranet": Situation(
             title=Text("{host} exists inside {cloud} only", "{host} 只在 {cloud} 内网中存在"),
-            seen=Text("{url}: {outcome}, {detail}", "访问 {url}:{outcome},{detail}"),
+            seen=Text("{url}: {outcome}, {detail}", "访问 {url}:{outcome}，{detail}"),
         ),
         "timeout": Situation(
             title=Text("the package index {host} does not answer within 3 s", "软件包索引 {host} 在 3 秒内没有应答"),
@@ -72,9 +72,9 @@ PIP_INDEX_UNREACHABLE = Problem(
             title=Text("{host} answers with a page that is no package index", "{host} 返回的页面不是软件包索引"),
             why=Text(
                 "a login page or a portal stands in between: pip finds no package",
-                "中间隔着登录页或认证门户:pip 找不到任何包",
+                "中间隔着登录页或认证门户：pip 找不到任何包",
             ),
-            seen=Text("{url}: {content_type}, without a single file", "{url}:{content_type},不含任何文件"),
+            seen=Text("{url}: {content_type}, without a single file", "{url}:{content_type}，不含任何文件"),
         ),
     },
 )
@@ -135,13 +135,13 @@ def pip_index_unreachable(
 PIP_MIRROR_BLOCKED = Problem(
     code="pip-mirror-blocked",
     severity=Severity.ERROR,
-    title=Text("{host} refuses pip by its name, and answers others", "{host} 按名称拒绝 pip,却应答其他客户端"),
+    title=Text("{host} refuses pip by its name, and answers others", "{host} 按名称拒绝 pip，却应答其他客户端"),
     why=Text(
-        'pip says "from versions: none" although the package is there', '软件包明明存在,pip 却报 "from versions: none"'
+        'pip says "from versions: none" although the package is there', '软件包明明存在，pip 却报 "from versions: none"'
     ),
     seen=Text(
         "{url}: HTTP {status} for pip's User-Agent, HTTP {status_plain} for another",
-        "{url}:对 pip 的 User-Agent 返回 HTTP {status},对其他的返回 HTTP {status_plain}",
+        "{url}：对 pip 的 User-Agent 返回 HTTP {status}，对其他的返回 HTTP {status_plain}",
     ),
 )
 
@@ -161,9 +161,9 @@ PIP_MIRROR_FOREIGN_LINKS = Problem(
     severity=Severity.WARNING,
     title=Text("{host} lists files that lie on {files}", "{host} 列出的文件位于 {files}"),
     why=Text(
-        "the mirror speeds up the list only: downloads go to the other host", "该镜像只加速了列表:下载仍走另一主机"
+        "the mirror speeds up the list only: downloads go to the other host", "该镜像只加速了列表：下载仍走另一主机"
     ),
-    seen=Text("{url}: links lead to {files}", "{url}:链接指向 {files}"),
+    seen=Text("{url}: links lead to {files}", "{url}：链接指向 {files}"),
 )
 
 
@@ -192,14 +192,14 @@ def pip_mirror_foreign_links(probes: IndexProbes, effective: PipEffective | None
 PIP_INDEX_STALE = Problem(
     code="pip-index-stale",
     severity=Severity.WARNING,
-    title=Text("{host} is behind: its newest torch is {newest}", "{host} 已落后:其最新的 torch 为 {newest}"),
+    title=Text("{host} is behind: its newest torch is {newest}", "{host} 已落后：其最新的 torch 为 {newest}"),
     why=Text(
         '"no matching distribution" for newer releases of torch and of what goes with it',
         '安装较新的 torch 及其配套包时会报 "no matching distribution"',
     ),
     seen=Text(
         "{url}: torch up to {newest}; {expected} came out on {date}",
-        "{url}:torch 最新为 {newest};{expected} 已于 {date} 发布",
+        "{url}:torch 最新为 {newest}；{expected} 已于 {date} 发布",
     ),
 )
 
@@ -237,7 +237,7 @@ PIP_INDEX_SLOW = Problem(
     why=Text("pip asks for dozens of such pages before it installs", "pip 安装前要请求数十个这样的页面"),
     seen=Text(
         "{url}: name {resolve:.2f} s, connection {connect:.2f} s, TLS {tls:.2f} s, first byte {first:.2f} s",
-        "{url}:域名解析 {resolve:.2f} 秒,连接 {connect:.2f} 秒,TLS {tls:.2f} 秒,首字节 {first:.2f} 秒",
+        "{url}：域名解析 {resolve:.2f} 秒，连接 {connect:.2f} 秒，TLS {tls:.2f} 秒，首字节 {first:.2f} 秒",
     ),
 )
 
@@ -271,7 +271,7 @@ def line(probes: IndexProbes) -> tuple[Text, Mapping[str, Scalar]] | None:
         if first.newest and first.whole:
             return Text(
                 "{host} answers in {seconds:.2f} s, torch up to {newest}",
-                "{host} 应答 {seconds:.2f} 秒,torch 最新为 {newest}",
+                "{host} 应答 {seconds:.2f} 秒，torch 最新为 {newest}",
             ), values
         return Text("{host} answers in {seconds:.2f} s", "{host} 应答 {seconds:.2f} 秒"), values
     values["outcome"] = f"HTTP {first.status}" if first.status else first.outcome

@@ -25,7 +25,7 @@ PIP_SSL = Problem(
     severity=Severity.ERROR,
     title=Text("the certificate of {host} does not verify", "{host} 的证书校验失败"),
     why=Text("pip refuses to talk to the index", "pip 拒绝与该索引通信"),
-    seen=Text("{url}: {detail}", "访问 {url} 时:{detail}"),
+    seen=Text("{url}: {detail}", "访问 {url} 时：{detail}"),
     confirm="openssl s_client -connect {host}:443 -servername {host} </dev/null",
     caused_by=("python-ssl-missing",),
     situations={
@@ -36,13 +36,13 @@ PIP_SSL = Problem(
             ),
             help=Text(
                 "a company's proxy that opens TLS signs with its own authority: give pip the bundle that holds it",
-                "解密 TLS 的企业代理会用自己的机构签发证书:请让 pip 使用包含该机构的证书文件",
+                "解密 TLS 的企业代理会用自己的机构签发证书：请让 pip 使用包含该机构的证书文件",
             ),
         ),
         "expired": Situation(
             title=Text("the certificate of {host} is not valid today", "{host} 的证书今天无效"),
             look="date",
-            help=Text("either it has expired, or this machine's clock is wrong", "要么证书已过期,要么本机时钟有误"),
+            help=Text("either it has expired, or this machine's clock is wrong", "要么证书已过期，要么本机时钟有误"),
         ),
         "name": Situation(
             title=Text("the certificate of {host} is for another name", "{host} 的证书属于另一个名称"),
@@ -115,7 +115,7 @@ PIP_PROXY = Problem(
     look="env -u http_proxy -u https_proxy -u HTTPS_PROXY -u ALL_PROXY python -m pip index versions torch",
     help=Text(
         "this tries without the proxy; where it is needed, correct its address",
-        "此命令不经代理尝试;若确需代理,请更正其地址",
+        "此命令不经代理尝试；若确需代理，请更正其地址",
     ),
     situations={
         "login": Situation(

@@ -26,7 +26,7 @@ PIP_CONFIG_SHADOWED = Problem(
     title=Text("`{option}` at {place} has no effect", "{place} 处的 `{option}` 不起作用"),
     why=Text("pip uses another value than the one written there", "pip 使用的并不是写在那里的值"),
     seen=Text(
-        "{place}: {value}\n{winner_place}: {winner}, which wins", "{place}:{value}\n{winner_place}:{winner}(生效)"
+        "{place}: {value}\n{winner_place}: {winner}, which wins", "{place}:{value}\n{winner_place}:{winner}（生效）"
     ),
     refs=(RULES,),
     situations={
@@ -37,25 +37,25 @@ PIP_CONFIG_SHADOWED = Problem(
         "command-section": Situation(
             why=Text(
                 "a section of the command beats every [global], whatever the files; other commands take the value",
-                "命令自己的段优先于所有 [global],与所在文件无关;其他命令仍使用该值",
+                "命令自己的段优先于所有 [global]，与所在文件无关；其他命令仍使用该值",
             ),
         ),
         "list": Situation(
-            title=Text("`{option}` at {place} is replaced, not added to", "{place} 处的 `{option}` 被替换,而不是合并"),
-            why=Text("a list replaces a weaker one: {lost} is not used", "列表会整体替换较弱的列表:{lost} 未被使用"),
+            title=Text("`{option}` at {place} is replaced, not added to", "{place} 处的 `{option}` 被替换，而不是合并"),
+            why=Text("a list replaces a weaker one: {lost} is not used", "列表会整体替换较弱的列表：{lost} 未被使用"),
         ),
         "section": Situation(
             title=Text(
                 "pip reads no section [{section}]: `{option}` has no effect",
-                "pip 不读取 [{section}] 段:`{option}` 不起作用",
+                "pip 不读取 [{section}] 段：`{option}` 不起作用",
             ),
             why=Text("section names are lower-case names of commands, or `global`", "段名须为小写的命令名或 `global`"),
-            seen=Text("{place}: {value}, under [{section}]", "{place}:{value},位于 [{section}] 之下"),
+            seen=Text("{place}: {value}, under [{section}]", "{place}:{value}，位于 [{section}] 之下"),
         ),
         "empty": Situation(
             severity=Severity.NOTE,
-            title=Text("{place} is empty and overrides nothing", "{place} 为空,不会覆盖任何设置"),
-            why=Text("pip drops empty values: {winner_place} still holds", "pip 会丢弃空值:{winner_place} 仍然生效"),
+            title=Text("{place} is empty and overrides nothing", "{place} 为空，不会覆盖任何设置"),
+            why=Text("pip drops empty values: {winner_place} still holds", "pip 会丢弃空值：{winner_place} 仍然生效"),
             seen=Text(
                 "{place} is set to nothing\n{winner_place}: {winner}", "{place} 被设为空\n{winner_place}:{winner}"
             ),
@@ -123,7 +123,7 @@ PIP_CONFIG_SECRET = Problem(
         "anyone with an account here can fetch from, or publish to, your index",
         "本机任何用户都能以你的身份访问或发布到该索引",
     ),
-    seen=Text("{file}:{line}: `{key}` holds credentials; mode {mode}", "{file}:{line}:`{key}` 含有凭据;权限 {mode}"),
+    seen=Text("{file}:{line}: `{key}` holds credentials; mode {mode}", "{file}:{line}:`{key}` 含有凭据；权限 {mode}"),
     command="chmod 600 {path}",
     refs=("https://pip.pypa.io/en/stable/topics/authentication/",),
     situations={
@@ -131,7 +131,7 @@ PIP_CONFIG_SECRET = Problem(
             command="sudo chmod 640 {path}",
             help=Text(
                 "the file is meant for all users: better keep the password in each user's ~/.netrc or keyring",
-                "该文件供所有用户使用:更好的做法是把密码放在各用户的 ~/.netrc 或 keyring 中",
+                "该文件供所有用户使用：更好的做法是把密码放在各用户的 ~/.netrc 或 keyring 中",
             ),
         ),
     },
@@ -169,11 +169,12 @@ PIP_EXTERNALLY_MANAGED = Problem(
     code="pip-externally-managed",
     severity=Severity.NOTE,
     title=Text(
-        "this Python belongs to the system: pip refuses to install into it", "该 Python 由系统管理:pip 会拒绝向其中安装"
+        "this Python belongs to the system: pip refuses to install into it",
+        "该 Python 由系统管理：pip 会拒绝向其中安装",
     ),
     why=Text(
         '`pip install` ends with "externally-managed-environment"; packages belong into an environment of their own',
-        '`pip install` 会以 "externally-managed-environment" 失败;软件包应装入独立的环境',
+        '`pip install` 会以 "externally-managed-environment" 失败；软件包应装入独立的环境',
     ),
     seen=Text("{marker} exists", "存在 {marker}"),
     command="{python} -m venv ~/.venvs/train && . ~/.venvs/train/bin/activate",

@@ -44,18 +44,18 @@ def without(config: PipConfig, value: PipValue, gone: Iterable[str], python: Pyt
 PIP_UNTRUSTED_HOST = Problem(
     code="pip-untrusted-host",
     severity=Severity.ERROR,
-    title=Text("pip ignores {url}: plain HTTP, and not a trusted host", "pip 忽略 {url}:明文 HTTP,且不是受信任主机"),
+    title=Text("pip ignores {url}: plain HTTP, and not a trusted host", "pip 忽略 {url}：明文 HTTP，且不是受信任主机"),
     why=Text("packages that are only there are not found", "只在该处提供的包将无法找到"),
     seen=Text(
         "{option} at {place}: {url}\ntrusted-host: {trusted}", "{place} 处的 {option}:{url}\ntrusted-host:{trusted}"
     ),
     help=Text(
         "trusted-host takes a bare host name: the one written as a URL matches nothing",
-        "trusted-host 只接受主机名:写成 URL 不会匹配任何主机",
+        "trusted-host 只接受主机名：写成 URL 不会匹配任何主机",
     ),
     refs=("https://pip.pypa.io/en/stable/cli/pip/#cmdoption-trusted-host",),
     situations={
-        "plain": Situation(help=Text("use https where the host offers it", "若主机支持,请改用 https")),
+        "plain": Situation(help=Text("use https where the host offers it", "若主机支持，请改用 https")),
     },
 )
 
@@ -113,12 +113,12 @@ PIP_INSECURE_TRUSTED_HOST = Problem(
     title=Text("trusted-host turns off certificate checks for {host}", "trusted-host 关闭了对 {host} 的证书校验"),
     why=Text(
         "anyone on the path can replace a package, and pip does not cache what comes from there",
-        "链路上的任何人都可以替换软件包,且 pip 不缓存来自该处的内容",
+        "链路上的任何人都可以替换软件包，且 pip 不缓存来自该处的内容",
     ),
     seen=Text("trusted-host at {place}: {host}\n{url} is https", "{place} 处的 trusted-host:{host}\n{url} 是 https"),
     help=Text(
         "only plain HTTP needs trusted-host; for a private certificate authority set global.cert",
-        "只有明文 HTTP 才需要 trusted-host;若使用私有 CA,请设置 global.cert",
+        "只有明文 HTTP 才需要 trusted-host；若使用私有 CA，请设置 global.cert",
     ),
 )
 
@@ -144,11 +144,11 @@ PIP_CPU_INDEX = Problem(
     severity=Severity.ERROR,
     title=Text(
         "pip takes torch from a CPU index, and this machine has NVIDIA GPUs ({gpus})",
-        "机器有 {gpus} 块 NVIDIA GPU,而 pip 从 CPU 索引安装 torch",
+        "机器有 {gpus} 块 NVIDIA GPU，而 pip 从 CPU 索引安装 torch",
     ),
     why=Text(
         "`pip install torch` brings a build without CUDA: its version ends in +cpu and ranks above the plain one",
-        "`pip install torch` 会装上不含 CUDA 的构建:其版本以 +cpu 结尾,排序高于普通版本",
+        "`pip install torch` 会装上不含 CUDA 的构建：其版本以 +cpu 结尾，排序高于普通版本",
     ),
     seen=Text("{option} at {place}: {url}", "{place} 处的 {option}:{url}"),
     refs=("https://pytorch.org/get-started/locally/",),
@@ -175,7 +175,7 @@ PIP_MIRROR_DEAD = Problem(
     severity=Severity.ERROR,
     title=Text("the mirror {host} is gone", "镜像站 {host} 已停止服务"),
     why=Text(
-        "pip finds no package, or waits for a host that never answers", "pip 找不到任何包,或一直等待不会应答的主机"
+        "pip finds no package, or waits for a host that never answers", "pip 找不到任何包，或一直等待不会应答的主机"
     ),
     seen=Text("{option} at {place}: {url}", "{place} 处的 {option}:{url}"),
 )

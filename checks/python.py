@@ -22,18 +22,18 @@ VENV_BROKEN = Problem(
     title=Text("the venv {venv} has lost the Python it was made from", "venv {venv} 所依赖的基础 Python 已不存在"),
     why=Text(
         "no program of this environment starts, neither Python nor pip nor torchrun",
-        "该环境中的任何程序(Python、pip、torchrun)都无法启动",
+        "该环境中的任何程序（Python、pip、torchrun）都无法启动",
     ),
     seen=Text(
         "{executable}: {failure}\nhome = {home}, version {made_with} ({venv}/pyvenv.cfg)",
-        "{executable}:{failure}\nhome = {home},版本 {made_with}({venv}/pyvenv.cfg)",
+        "{executable}:{failure}\nhome = {home}，版本 {made_with}({venv}/pyvenv.cfg)",
     ),
     command="rm {folder}/bin/python* && python{minor} -m venv --upgrade {folder}",
     help=Text(
         "this puts the venv on another Python {minor} and keeps its packages; if the machine has none, install one "
         "(`uv python install {minor}`, the system's package manager, conda) or make the venv anew",
-        "以上命令让 venv 改用另一个 Python {minor},并保留已装的包;若系统中没有,请先安装"
-        "(`uv python install {minor}`、系统包管理器或 conda),或重建 venv",
+        "以上命令让 venv 改用另一个 Python {minor}，并保留已装的包；若系统中没有，请先安装"
+        "（`uv python install {minor}`、系统包管理器或 conda），或重建 venv",
     ),
     confirm="ls -l {folder}/bin/ && cat {folder}/pyvenv.cfg",
     refs=("https://docs.python.org/3/library/venv.html",),
@@ -41,15 +41,15 @@ VENV_BROKEN = Problem(
         "upgraded": Situation(
             title=Text(
                 "the venv {venv} was made with Python {made_with} and now runs {version}",
-                "venv {venv} 由 Python {made_with} 创建,现在运行的却是 {version}",
+                "venv {venv} 由 Python {made_with} 创建，现在运行的却是 {version}",
             ),
             why=Text(
                 "its packages lie in lib/python{minor}, where Python {version} does not look: torch is not found",
-                "其中的包在 lib/python{minor} 下,Python {version} 不会到那里查找:找不到 torch",
+                "其中的包在 lib/python{minor} 下，Python {version} 不会到那里查找：找不到 torch",
             ),
             seen=Text(
                 "{executable} says {version}\nversion {made_with}, home = {home} ({venv}/pyvenv.cfg)",
-                "{executable} 的版本为 {version}\n版本 {made_with},home = {home}({venv}/pyvenv.cfg)",
+                "{executable} 的版本为 {version}\n版本 {made_with}，home = {home}({venv}/pyvenv.cfg)",
             ),
         ),
     },
@@ -60,24 +60,24 @@ VENV_MOVED = Problem(
     severity=Severity.WARNING,
     title=Text(
         "the venv {venv} was moved or copied: its programs run {named}",
-        "venv {venv} 被移动或复制过:其中的程序运行的是 {named}",
+        "venv {venv} 被移动或复制过：其中的程序运行的是 {named}",
     ),
     why=Text(
         "`pip` installs into the other place, and `torchrun` trains with what is there",
-        "`pip` 会装到那一处,`torchrun` 也会用那里的环境训练",
+        "`pip` 会装到那一处，`torchrun` 也会用那里的环境训练",
     ),
-    seen=Text("first line of {folder}/bin/pip or torchrun: {named}", "{folder}/bin/pip 或 torchrun 的首行:{named}"),
+    seen=Text("first line of {folder}/bin/pip or torchrun: {named}", "{folder}/bin/pip 或 torchrun 的首行：{named}"),
     command="grep -lI '^#!{named}' {folder}/bin/* | xargs sed -i '1s|^#!.*|#!{folder}/bin/python|'",
     help=Text(
         "or make it anew at its place; `python -m pip` and `python -m torch.distributed.run` work meanwhile",
-        "也可以在当前位置重建;在此之前可用 `python -m pip` 与 `python -m torch.distributed.run`",
+        "也可以在当前位置重建；在此之前可用 `python -m pip` 与 `python -m torch.distributed.run`",
     ),
     confirm="head -1 {folder}/bin/pip",
     situations={
         "gone": Situation(
             why=Text(
                 "`pip`, `torchrun` and `accelerate` of this environment do not start: bad interpreter",
-                "该环境中的 `pip`、`torchrun`、`accelerate` 都无法启动:bad interpreter",
+                "该环境中的 `pip`、`torchrun`、`accelerate` 都无法启动：bad interpreter",
             ),
             severity=Severity.ERROR,
         ),
@@ -89,26 +89,26 @@ NOT_STARTING = Problem(
     severity=Severity.ERROR,
     title=Text("{executable} does not start", "{executable} 无法启动"),
     why=Text("nothing can be trained with this Python", "无法用这个 Python 进行训练"),
-    seen=Text("it says: {failure}", "它的输出:{failure}"),
+    seen=Text("it says: {failure}", "它的输出：{failure}"),
     confirm="{executable} -V",
     caused_by=("venv-broken", "python-unsupported", "filesystem-hangs"),
     situations={
         "absent": Situation(title=Text("there is no Python at {executable}", "{executable} 处没有 Python")),
         "dangling": Situation(
-            title=Text("{executable} is a link to {about}, which is gone", "{executable} 链接到 {about},后者已不存在"),
+            title=Text("{executable} is a link to {about}, which is gone", "{executable} 链接到 {about}，后者已不存在"),
         ),
         "denied": Situation(
             title=Text("{executable} may not be executed", "没有执行 {executable} 的权限"),
             command="chmod +x {quoted}",
             help=Text(
                 "if it is executable already, its file system is mounted noexec or a folder above it is closed to you",
-                "若已有执行权限,则可能是文件系统以 noexec 挂载,或上级目录不允许访问",
+                "若已有执行权限，则可能是文件系统以 noexec 挂载，或上级目录不允许访问",
             ),
         ),
         "foreign": Situation(
             title=Text(
                 "{executable} is built for {about}, not for this machine",
-                "{executable} 是为 {about} 架构编译的,与本机不符",
+                "{executable} 是为 {about} 架构编译的，与本机不符",
             ),
         ),
         "library": Situation(
@@ -118,26 +118,26 @@ NOT_STARTING = Problem(
             title=Text("{executable} does not find its standard library", "{executable} 找不到自己的标准库"),
             help=Text(
                 "its installation was removed in part or moved, or PYTHONHOME points elsewhere",
-                "安装目录被部分删除或移动过,或 PYTHONHOME 指向了别处",
+                "安装目录被部分删除或移动过，或 PYTHONHOME 指向了别处",
             ),
         ),
         "too-old": Situation(
             title=Text(
                 "{executable} is Python {version}, too old to be examined and for any torch of today",
-                "{executable} 是 Python {version},版本过旧,无法检查,也装不了现在的 torch",
+                "{executable} 是 Python {version}，版本过旧，无法检查，也装不了现在的 torch",
             ),
         ),
         "silent": Situation(
-            title=Text("{executable} hangs while it starts ({about})", "{executable} 在启动时卡住({about})"),
+            title=Text("{executable} hangs while it starts ({about})", "{executable} 在启动时卡住（{about}）"),
             help=Text(
                 "a start-up file (sitecustomize, usercustomize, a .pth file) or a file system does not come back; "
                 "`{quoted} -X importtime -c pass` shows how far it gets, `-S` leaves those files out",
-                "启动文件(sitecustomize、usercustomize 或 .pth)或文件系统没有响应;"
-                "`{quoted} -X importtime -c pass` 可看到进行到哪一步,`-S` 可跳过这些文件",
+                "启动文件（sitecustomize、usercustomize 或 .pth）或文件系统没有响应；"
+                "`{quoted} -X importtime -c pass` 可看到进行到哪一步，`-S` 可跳过这些文件",
             ),
         ),
         "startup": Situation(
-            title=Text("{executable} ends while it starts, in {about}", "{executable} 在启动过程中退出,位置:{about}"),
+            title=Text("{executable} ends while it starts, in {about}", "{executable} 在启动过程中退出，位置：{about}"),
         ),
         "stub": Situation(
             title=Text(
@@ -152,12 +152,12 @@ NOT_STARTING = Problem(
 STARTUP_NOISE = Problem(
     code="python-startup-noise",
     severity=Severity.NOTE,
-    title=Text("a start-up file of this Python prints: {said}", "此 Python 的启动文件有输出:{said}"),
+    title=Text("a start-up file of this Python prints: {said}", "此 Python 的启动文件有输出：{said}"),
     why=Text(
         "every process of a job prints it, and programs that read Python's output are misled",
-        "作业的每个进程都会输出它,读取 Python 输出的程序会被误导",
+        "作业的每个进程都会输出它，读取 Python 输出的程序会被误导",
     ),
-    seen=Text("printed before anything is imported: {said}", "在导入任何模块之前输出:{said}"),
+    seen=Text("printed before anything is imported: {said}", "在导入任何模块之前输出：{said}"),
     help=Text(
         "sitecustomize, usercustomize or a .pth file of site-packages: `{quoted} -v -c pass` shows which are run",
         "来源是 sitecustomize、usercustomize 或 site-packages 中的 .pth:`{quoted} -v -c pass` 可看到运行了哪些",
@@ -165,10 +165,10 @@ STARTUP_NOISE = Problem(
     confirm="{quoted} -c pass",
     situations={
         "raises": Situation(
-            title=Text("a start-up file of this Python raises: {said}", "此 Python 的启动文件出错:{said}"),
+            title=Text("a start-up file of this Python raises: {said}", "此 Python 的启动文件出错：{said}"),
             why=Text(
                 "what it was to set up (coverage, an environment's hooks) is not in effect, in every process",
-                "它本应完成的设置(coverage、环境的钩子等)在所有进程中都不生效",
+                "它本应完成的设置（coverage、环境的钩子等）在所有进程中都不生效",
             ),
             severity=Severity.WARNING,
         ),
@@ -179,13 +179,14 @@ HOME_SET = Problem(
     code="python-home-set",
     severity=Severity.WARNING,
     title=Text(
-        "PYTHONHOME is set to {home}, not this Python's own folder", "PYTHONHOME 被设为 {home},并非此 Python 自己的目录"
+        "PYTHONHOME is set to {home}, not this Python's own folder",
+        "PYTHONHOME 被设为 {home}，并非此 Python 自己的目录",
     ),
     why=Text(
         "this Python takes its standard library from there: it does not start, or loads modules of another version",
-        "Python 会从那里加载标准库:要么无法启动,要么加载了其他版本的模块",
+        "Python 会从那里加载标准库：要么无法启动，要么加载了其他版本的模块",
     ),
-    seen=Text("PYTHONHOME={home}; {executable} belongs to {base}", "PYTHONHOME={home};{executable} 属于 {base}"),
+    seen=Text("PYTHONHOME={home}; {executable} belongs to {base}", "PYTHONHOME={home}；{executable} 属于 {base}"),
     command="unset PYTHONHOME",
     confirm="env | grep PYTHONHOME",
     situations={
@@ -204,13 +205,13 @@ SSL_MISSING = Problem(
     title=Text("{executable} has no ssl module", "{executable} 没有 ssl 模块"),
     why=Text(
         "pip cannot use https and no package, model or data set can be downloaded",
-        "pip 无法使用 https,包、模型与数据集都下载不了",
+        "pip 无法使用 https，包、模型与数据集都下载不了",
     ),
-    seen=Text("`import ssl` says: {error}", "`import ssl` 报错:{error}"),
+    seen=Text("`import ssl` says: {error}", "`import ssl` 报错：{error}"),
     help=Text(
         "this Python was built without OpenSSL, or its libssl is gone: install the OpenSSL headers and build it again, "
         "or take a Python that has it (`uv python install {minor}`)",
-        "此 Python 编译时没有 OpenSSL,或其 libssl 已被删除:请安装 OpenSSL 开发文件后重新编译,"
+        "此 Python 编译时没有 OpenSSL，或其 libssl 已被删除：请安装 OpenSSL 开发文件后重新编译，"
         "或改用带 ssl 的 Python(`uv python install {minor}`)",
     ),
     confirm="{executable} -c 'import ssl; print(ssl.OPENSSL_VERSION)'",
@@ -220,7 +221,7 @@ SSL_MISSING = Problem(
             command="pyenv install --force {version}",
             help=Text(
                 "first the OpenSSL headers, such as `apt-get install libssl-dev` or `yum install openssl-devel`",
-                "先安装 OpenSSL 开发文件,例如 `apt-get install libssl-dev` 或 `yum install openssl-devel`",
+                "先安装 OpenSSL 开发文件，例如 `apt-get install libssl-dev` 或 `yum install openssl-devel`",
             ),
         ),
         "conda": Situation(
@@ -235,11 +236,11 @@ OTHER_ON_PATH = Problem(
     severity=Severity.NOTE,
     title=Text(
         "`python` on PATH is {on_path}, not that of the active environment",
-        "PATH 中的 `python` 是 {on_path},不属于当前激活的环境",
+        "PATH 中的 `python` 是 {on_path}，不属于当前激活的环境",
     ),
     why=Text(
         "a script started with `python` or `torchrun` runs in another environment than {variable} names",
-        "用 `python` 或 `torchrun` 启动的脚本,运行环境与 {variable} 所指的不同",
+        "用 `python` 或 `torchrun` 启动的脚本，运行环境与 {variable} 所指的不同",
     ),
     seen=Text("{variable}={folder}\npython on PATH: {on_path}", "{variable}={folder}\nPATH 中的 python:{on_path}"),
     help=Text("activate the environment again, last of all", "最后再激活一次该环境"),
@@ -357,5 +358,7 @@ def line(python: Python) -> tuple[Text, Mapping[str, Scalar]] | None:
     if python.venv:
         return Text("{version} ({tag}) in the venv {place}", "{version}({tag}),venv {place}"), values
     if python.conda:
-        return Text("{version} ({tag}) in the conda environment {place}", "{version}({tag}),conda 环境 {place}"), values
+        return Text(
+            "{version} ({tag}) in the conda environment {place}", "{version}({tag})，conda 环境 {place}"
+        ), values
     return Text("{version} ({tag})", "{version}({tag})"), values

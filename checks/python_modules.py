@@ -21,10 +21,10 @@ SHADOWED = Problem(
     ),
     why=Text(
         "wherever `import {module}` is meant, this file is run: its contents decide what breaks, and when",
-        "凡是 `import {module}` 的地方,运行的都是这个文件:何时出错、错在哪里取决于它的内容",
+        "凡是 `import {module}` 的地方，运行的都是这个文件：何时出错、错在哪里取决于它的内容",
     ),
     seen=Text(
-        "{files} ({place}, before the real module on sys.path)", "{files}({place},在 sys.path 中排在真正的模块之前)"
+        "{files} ({place}, before the real module on sys.path)", "{files}（{place}，在 sys.path 中排在真正的模块之前）"
     ),
     command="mv {quoted} {renamed}",
     confirm="python -c 'import {module}; print({module}.__file__)'",
@@ -32,10 +32,10 @@ SHADOWED = Problem(
         "breaks": Situation(
             title=Text(
                 "{file} hides the module `{module}`, and `import torch` fails on it",
-                "{file} 遮住了模块 `{module}`,导致 `import torch` 失败",
+                "{file} 遮住了模块 `{module}`，导致 `import torch` 失败",
             ),
             seen=Text(
-                "{files} ({place})\n`import torch` says: {error}", "{files}({place})\n`import torch` 报错:{error}"
+                "{files} ({place})\n`import torch` says: {error}", "{files}({place})\n`import torch` 报错：{error}"
             ),
             severity=Severity.ERROR,
         ),

@@ -25,11 +25,11 @@ IB_PORT_DOWN = Problem(
     title=Text("RDMA port {port} is {state}", "RDMA 端口 {port} 处于 {state} 状态"),
     why=Text(
         "NCCL leaves it out: less bandwidth, or other rails than on other nodes",
-        "NCCL 会跳过该端口:带宽下降,或与其他节点的 rail 不一致",
+        "NCCL 会跳过该端口：带宽下降，或与其他节点的 rail 不一致",
     ),
     seen=Text(
         "{port}: state {state}, physical state {physical}, {link_layer}; {active} other ports are active",
-        "{port}:state {state},phys_state {physical},{link_layer};其他活动端口 {active} 个",
+        "{port}:state {state}，phys_state {physical}，{link_layer}；其他活动端口 {active} 个",
     ),
     look="ibstat {device} {number}",
     help=Text("look at the cable, the transceiver and the switch port", "检查线缆、光模块与交换机端口"),
@@ -37,21 +37,21 @@ IB_PORT_DOWN = Problem(
     hardware="unconfirmed",
     situations={
         "all": Situation(
-            title=Text("no RDMA port is up: {port} is {state}", "没有可用的 RDMA 端口:{port} 处于 {state} 状态"),
+            title=Text("no RDMA port is up: {port} is {state}", "没有可用的 RDMA 端口：{port} 处于 {state} 状态"),
             why=Text(
-                "NCCL goes over TCP, or hangs where other nodes use RDMA", "NCCL 将走 TCP;若其他节点使用 RDMA 则会挂起"
+                "NCCL goes over TCP, or hangs where other nodes use RDMA", "NCCL 将走 TCP；若其他节点使用 RDMA 则会挂起"
             ),
             severity=Severity.ERROR,
         ),
         "subnet-manager": Situation(
             title=Text(
                 "RDMA port {port} waits for a subnet manager ({state})",
-                "RDMA 端口 {port} 正在等待子网管理器({state})",
+                "RDMA 端口 {port} 正在等待子网管理器（{state}）",
             ),
             look="sminfo -C {device} -P {number}",
             help=Text(
                 "the cable is fine; start opensm on one machine, or the subnet manager of the switch",
-                "线缆正常;请在某台机器上启动 opensm,或启用交换机的子网管理器",
+                "线缆正常；请在某台机器上启动 opensm，或启用交换机的子网管理器",
             ),
         ),
     },
@@ -62,13 +62,14 @@ IB_RATE_DEGRADED = Problem(
     severity=Severity.WARNING,
     title=Text(
         "RDMA port {port} runs at {rate:g} Gb/s, its siblings at {expected:g}",
-        "RDMA 端口 {port} 速率为 {rate:g} Gb/s,同型号端口为 {expected:g} Gb/s",
+        "RDMA 端口 {port} 速率为 {rate:g} Gb/s，同型号端口为 {expected:g} Gb/s",
     ),
     why=Text("the slowest rail sets the pace of every collective", "每次集合通信都受制于最慢的 rail"),
-    seen=Text("{port}: {text}, board {board}", "{port}:{text},板卡 {board}"),
+    seen=Text("{port}: {text}, board {board}", "{port}:{text}，板卡 {board}"),
     look="mlxlink -d {device} -p {number}",
     help=Text(
-        "a bad lane, cable or transceiver, or a speed set by hand on one end", "通道、线缆或光模块故障,或某一端手动限速"
+        "a bad lane, cable or transceiver, or a speed set by hand on one end",
+        "通道、线缆或光模块故障，或某一端手动限速",
     ),
     confirm="cat /sys/class/infiniband/{device}/ports/{number}/rate",
     hardware="unconfirmed",
@@ -79,19 +80,19 @@ IB_GID_WRONG = Problem(
     severity=Severity.ERROR,
     title=Text(
         "NCCL will use GID index {index} on {port}, which is empty",
-        "NCCL 将在 {port} 上使用 GID 索引 {index},该槽位为空",
+        "NCCL 将在 {port} 上使用 GID 索引 {index}，该槽位为空",
     ),
     why=Text(
         "queue pairs do not connect: ibv_modify_qp fails, or the first transfer ends with status 12",
-        "QP 无法建立连接:ibv_modify_qp 失败,或首次传输以 status=12 结束",
+        "QP 无法建立连接：ibv_modify_qp 失败，或首次传输以 status=12 结束",
     ),
     seen=Text(
         "{chosen_by}\n{port} GID {index}: {gid}\nusable: {usable}",
-        "{chosen_by}\n{port} GID {index}:{gid}\n可用:{usable}",
+        "{chosen_by}\n{port} GID {index}:{gid}\n可用：{usable}",
     ),
     help=Text(
         "NCCL since 2.21.5 finds the index by itself when NCCL_IB_GID_INDEX is unset; it may differ between nodes",
-        "NCCL 2.21.5 起在未设置 NCCL_IB_GID_INDEX 时会自动选择;各节点的索引可能不同",
+        "NCCL 2.21.5 起在未设置 NCCL_IB_GID_INDEX 时会自动选择；各节点的索引可能不同",
     ),
     confirm="grep . /sys/class/infiniband/*/ports/1/gids/* | grep -v 0000:0000:0000:0000$",
     hardware="unconfirmed",
@@ -100,22 +101,22 @@ IB_GID_WRONG = Problem(
         "link-local": Situation(
             title=Text(
                 "NCCL will use GID index {index} on {port}, a link-local address",
-                "NCCL 将在 {port} 上使用 GID 索引 {index},该地址为链路本地地址",
+                "NCCL 将在 {port} 上使用 GID 索引 {index}，该地址为链路本地地址",
             ),
             why=Text(
                 "it reaches neighbours on the same Ethernet segment only: behind a router the first transfer times out",
-                "只能到达同一以太网段内的节点;跨路由时首次传输会超时",
+                "只能到达同一以太网段内的节点；跨路由时首次传输会超时",
             ),
             severity=Severity.WARNING,
         ),
         "version-1": Situation(
             title=Text(
                 "NCCL will use GID index {index} on {port}, which is RoCE v1",
-                "NCCL 将在 {port} 上使用 GID 索引 {index},该条目为 RoCE v1",
+                "NCCL 将在 {port} 上使用 GID 索引 {index}，该条目为 RoCE v1",
             ),
             why=Text(
                 "RoCE v1 is not routed, and both ends must use the same version",
-                "RoCE v1 不可路由,且两端版本必须一致",
+                "RoCE v1 不可路由，且两端版本必须一致",
             ),
             severity=Severity.WARNING,
         ),
@@ -128,10 +129,10 @@ IB_HCA_WRONG = Problem(
     title=Text("NCCL_IB_HCA={value} selects no active port", "NCCL_IB_HCA={value} 没有选中任何活动端口"),
     why=Text(
         "NCCL falls back to TCP without an error, or hangs where other nodes do use RDMA",
-        "NCCL 会不报错地退回 TCP;若其他节点仍使用 RDMA 则会挂起",
+        "NCCL 会不报错地退回 TCP；若其他节点仍使用 RDMA 则会挂起",
     ),
     seen=Text(
-        "NCCL_IB_HCA={value} ({source})\nactive: {active}", "NCCL_IB_HCA={value},来源:{source}\n活动端口:{active}"
+        "NCCL_IB_HCA={value} ({source})\nactive: {active}", "NCCL_IB_HCA={value}，来源：{source}\n活动端口：{active}"
     ),
     confirm="NCCL_DEBUG=INFO torchrun ... 2>&1 | grep -E 'NET/IB : Using'",
     hardware="unconfirmed",
@@ -141,13 +142,13 @@ IB_HCA_WRONG = Problem(
             title=Text("NCCL_IB_HCA={value} also takes {extra}", "NCCL_IB_HCA={value} 还会选中 {extra}"),
             why=Text(
                 "names are beginnings unless the list starts with `=`; a slow or unconnected device joins in",
-                "列表不以 `=` 开头时按前缀匹配,会混入较慢或未接入的设备",
+                "列表不以 `=` 开头时按前缀匹配，会混入较慢或未接入的设备",
             ),
             severity=Severity.NOTE,
         ),
         "partly": Situation(
             title=Text("NCCL_IB_HCA names {extra}, which is not there", "NCCL_IB_HCA 中的 {extra} 不存在"),
-            why=Text("NCCL uses the others and says nothing", "NCCL 会使用其余设备,且不作提示"),
+            why=Text("NCCL uses the others and says nothing", "NCCL 会使用其余设备，且不作提示"),
             severity=Severity.WARNING,
         ),
     },
@@ -325,7 +326,7 @@ def line(rdma: Rdma) -> tuple[Text, Mapping[str, Scalar]]:
     return (
         Text(
             "{active} of {ports} ports active ({kinds}, {rate:g} Gb/s)",
-            "{ports} 个端口中 {active} 个活动({kinds},{rate:g} Gb/s)",
+            "{ports} 个端口中 {active} 个活动（{kinds}，{rate:g} Gb/s）",
         ),
         values,
     )

@@ -26,13 +26,13 @@ IB_DEVICE_INACCESSIBLE = Problem(
     title=Text("{count} RDMA devices cannot be opened by this process", "本进程无法打开 {count} 个 RDMA 设备"),
     why=Text(
         "NCCL says `Unable to open device` and goes over TCP, or hangs where other nodes use RDMA",
-        "NCCL 报 `Unable to open device` 并改走 TCP;若其他节点使用 RDMA 则会挂起",
+        "NCCL 报 `Unable to open device` 并改走 TCP；若其他节点使用 RDMA 则会挂起",
     ),
     seen=Text(
-        "{device} is in /sys/class/infiniband; {node}: {error}", "/sys/class/infiniband 中有 {device};{node}:{error}"
+        "{device} is in /sys/class/infiniband; {node}: {error}", "/sys/class/infiniband 中有 {device}；{node}:{error}"
     ),
     look="ls -l /dev/infiniband",
-    help=Text("load ib_uverbs, or correct the permissions of {node}", "加载 ib_uverbs 模块,或修正 {node} 的权限"),
+    help=Text("load ib_uverbs, or correct the permissions of {node}", "加载 ib_uverbs 模块，或修正 {node} 的权限"),
     confirm="ibv_devinfo",
     hardware="unconfirmed",
     refs=(TROUBLESHOOTING,),
@@ -41,14 +41,14 @@ IB_DEVICE_INACCESSIBLE = Problem(
             command="docker run --device=/dev/infiniband --cap-add=IPC_LOCK --ulimit memlock=-1 ...",
             help=Text(
                 "a container sees the host's sysfs but only the device nodes it is given",
-                "容器能看到主机的 sysfs,但只有显式传入的设备节点才可用",
+                "容器能看到主机的 sysfs，但只有显式传入的设备节点才可用",
             ),
         ),
         "kubernetes": Situation(
             look="kubectl describe node | grep -i rdma",
             help=Text(
                 "ask for the RDMA device plugin's resource (such as rdma/hca) in the pod's limits, with IPC_LOCK",
-                "在 Pod 的 limits 中申请 RDMA 设备插件的资源(如 rdma/hca),并添加 IPC_LOCK 能力",
+                "在 Pod 的 limits 中申请 RDMA 设备插件的资源（如 rdma/hca），并添加 IPC_LOCK 能力",
             ),
         ),
     },
@@ -57,16 +57,18 @@ IB_DEVICE_INACCESSIBLE = Problem(
 LIBIBVERBS_MISSING = Problem(
     code="libibverbs-missing",
     severity=Severity.WARNING,
-    title=Text("RDMA ports are active, and libibverbs cannot be loaded", "RDMA 端口处于活动状态,但无法加载 libibverbs"),
+    title=Text(
+        "RDMA ports are active, and libibverbs cannot be loaded", "RDMA 端口处于活动状态，但无法加载 libibverbs"
+    ),
     why=Text(
         "NCCL opens it at run time, says nothing when it is absent, and goes over TCP",
-        "NCCL 在运行时加载该库;缺失时不作提示,直接改走 TCP",
+        "NCCL 在运行时加载该库；缺失时不作提示，直接改走 TCP",
     ),
-    seen=Text("dlopen: {error}", "dlopen 报错:{error}"),
+    seen=Text("dlopen: {error}", "dlopen 报错：{error}"),
     command="apt-get install -y libibverbs1 ibverbs-providers",
     help=Text(
         "put it into the image: libibverbs1 and ibverbs-providers (Debian, Ubuntu), libibverbs and rdma-core (RHEL)",
-        "请装入镜像:Debian/Ubuntu 为 libibverbs1 与 ibverbs-providers,RHEL 为 libibverbs 与 rdma-core",
+        "请装入镜像：Debian/Ubuntu 为 libibverbs1 与 ibverbs-providers，RHEL 为 libibverbs 与 rdma-core",
     ),
     confirm="ldconfig -p | grep libibverbs",
     hardware="unconfirmed",
@@ -75,12 +77,12 @@ LIBIBVERBS_MISSING = Problem(
         "provider": Situation(
             title=Text(
                 "libibverbs offers no {device}: its provider library is absent",
-                "libibverbs 未列出 {device}:缺少对应的 provider 库",
+                "libibverbs 未列出 {device}：缺少对应的 provider 库",
             ),
-            why=Text("NCCL does not see the device and goes over TCP", "NCCL 看不到该设备,改走 TCP"),
+            why=Text("NCCL does not see the device and goes over TCP", "NCCL 看不到该设备，改走 TCP"),
             seen=Text(
                 "/sys/class/infiniband: {device} ({driver}); ibv_get_device_list: {offered}",
-                "/sys/class/infiniband 中有 {device}({driver});ibv_get_device_list:{offered}",
+                "/sys/class/infiniband 中有 {device}({driver})；ibv_get_device_list:{offered}",
             ),
             command="apt-get install -y ibverbs-providers",
         ),
@@ -93,18 +95,18 @@ GDR_MISSING = Problem(
     title=Text("GPUDirect RDMA is not available to NCCL", "NCCL 无法使用 GPUDirect RDMA"),
     why=Text(
         "data between NIC and GPU is copied through host memory: less bandwidth, more latency and CPU load",
-        "网卡与 GPU 之间的数据需经主机内存中转:带宽下降,延迟与 CPU 占用上升",
+        "网卡与 GPU 之间的数据需经主机内存中转：带宽下降，延迟与 CPU 占用上升",
     ),
     seen=Text(
         "nvidia-peermem: not loaded (/sys/module/nvidia_peermem/version, /sys/kernel/mm/memory_peers/nv_mem)\n"
         "DMA-BUF: {dma_buf}; kernel {kernel}",
-        "nvidia-peermem:未加载(/sys/module/nvidia_peermem/version、/sys/kernel/mm/memory_peers/nv_mem)\n"
-        "DMA-BUF:{dma_buf};内核 {kernel}",
+        "nvidia-peermem：未加载（/sys/module/nvidia_peermem/version、/sys/kernel/mm/memory_peers/nv_mem）\n"
+        "DMA-BUF:{dma_buf}；内核 {kernel}",
     ),
     command="sudo modprobe nvidia-peermem && echo nvidia-peermem | sudo tee /etc/modules-load.d/nvidia-peermem.conf",
     help=Text(
         "or use NVIDIA's open kernel modules on Linux 5.12 or newer, which offer DMA-BUF; in a container, on the host",
-        "或在 Linux 5.12 及以上使用支持 DMA-BUF 的 NVIDIA 开源内核模块;容器环境须在主机上操作",
+        "或在 Linux 5.12 及以上使用支持 DMA-BUF 的 NVIDIA 开源内核模块；容器环境须在主机上操作",
     ),
     confirm="NCCL_DEBUG=INFO torchrun ... 2>&1 | grep -E 'via NET/IB.*GDRDMA'",
     hardware="unconfirmed",

@@ -12,7 +12,7 @@ from envdoctor.facts.launch import Launch, launches, node_rank, process
 from envdoctor.facts.rendezvous import RendezvousPort, RendezvousReach
 from envdoctor.model import Scalar
 
-TOPIC = Topic("rendezvous", 240, Text("the rendezvous address and port", "会合(rendezvous)地址与端口"))
+TOPIC = Topic("rendezvous", 240, Text("the rendezvous address and port", "会合（rendezvous）地址与端口"))
 
 PORT_IN_USE = Problem(
     code="port-in-use",
@@ -20,16 +20,16 @@ PORT_IN_USE = Problem(
     title=Text("port {port} is held by `{command}`", "端口 {port} 已被 `{command}` 占用"),
     why=Text(
         "rank 0 cannot open its store there: `EADDRINUSE`, `address already in use`",
-        "rank 0 无法在该端口建立 store:`EADDRINUSE`,即 `address already in use`",
+        "rank 0 无法在该端口建立 store:`EADDRINUSE`，即 `address already in use`",
     ),
     seen=Text(
         "binding [::]:{port} and 0.0.0.0:{port} gives EADDRINUSE; pid {pid} of {user} listens on {address}",
-        "绑定 [::]:{port} 与 0.0.0.0:{port} 均返回 EADDRINUSE;用户 {user} 的进程 {pid} 正在监听 {address}",
+        "绑定 [::]:{port} 与 0.0.0.0:{port} 均返回 EADDRINUSE；用户 {user} 的进程 {pid} 正在监听 {address}",
     ),
     help=Text(
         "every node must use the same port; port {free_port} is free on this one. If pid {pid} is left over from an "
         "earlier run, ending it frees the port",
-        "所有节点必须使用同一端口;本节点的 {free_port} 端口空闲。若进程 {pid} 是先前任务的残留,结束它即可释放端口",
+        "所有节点必须使用同一端口；本节点的 {free_port} 端口空闲。若进程 {pid} 是先前任务的残留，结束它即可释放端口",
     ),
     command="torchrun --master-port={free_port} ...",
     confirm='ss -ltnp "sport = :29500"',
@@ -39,23 +39,24 @@ PORT_IN_USE = Problem(
             seen=Text(
                 "binding [::]:{port} and 0.0.0.0:{port} gives EADDRINUSE; a process of {user} that this user may not "
                 "see listens on {address}",
-                "绑定 [::]:{port} 与 0.0.0.0:{port} 均返回 EADDRINUSE;用户 {user} 的一个当前用户无权查看的进程正在监听 "
+                "绑定 [::]:{port} 与 0.0.0.0:{port} 均返回 EADDRINUSE；"
+                "用户 {user} 的一个当前用户无权查看的进程正在监听 "
                 "{address}",
             ),
             help=Text(
                 "every node must use the same port; port {free_port} is free on this one",
-                "所有节点必须使用同一端口;本节点的 {free_port} 端口空闲",
+                "所有节点必须使用同一端口；本节点的 {free_port} 端口空闲",
             ),
         ),
         "unseen": Situation(
-            title=Text("port {port} cannot be bound: it is in use", "端口 {port} 无法绑定:已被占用"),
+            title=Text("port {port} cannot be bound: it is in use", "端口 {port} 无法绑定：已被占用"),
             seen=Text(
                 "binding [::]:{port} and 0.0.0.0:{port} gives EADDRINUSE; /proc/net/tcp names no holder",
-                "绑定 [::]:{port} 与 0.0.0.0:{port} 均返回 EADDRINUSE;/proc/net/tcp 中未见占用者",
+                "绑定 [::]:{port} 与 0.0.0.0:{port} 均返回 EADDRINUSE；/proc/net/tcp 中未见占用者",
             ),
             help=Text(
                 "every node must use the same port; port {free_port} is free on this one",
-                "所有节点必须使用同一端口;本节点的 {free_port} 端口空闲",
+                "所有节点必须使用同一端口；本节点的 {free_port} 端口空闲",
             ),
         ),
     },
@@ -70,14 +71,14 @@ PORT_IN_EPHEMERAL_RANGE = Problem(
     ),
     why=Text(
         "any client on this machine may hold it when training starts, once in a while",
-        "训练启动时,本机任意客户端都有可能恰好占用该端口",
+        "训练启动时，本机任意客户端都有可能恰好占用该端口",
     ),
     seen=Text(
         "net.ipv4.ip_local_port_range = {first} {last}; {source}={port}",
-        "内核参数 net.ipv4.ip_local_port_range = {first} {last};{source}={port}",
+        "内核参数 net.ipv4.ip_local_port_range = {first} {last}；{source}={port}",
     ),
     help=Text(
-        "choose a port below {first}, such as torch's 29500", "请选择小于 {first} 的端口,例如 torch 默认的 29500"
+        "choose a port below {first}, such as torch's 29500", "请选择小于 {first} 的端口，例如 torch 默认的 29500"
     ),
     confirm="cat /proc/sys/net/ipv4/ip_local_port_range",
 )
@@ -90,16 +91,16 @@ MASTER_PORT_INVALID = Problem(
         "torch stops with a ValueError before any rank is contacted",
         "torch 会在联系其他 rank 之前抛出 ValueError",
     ),
-    seen=Text("given as {source}={given}", "取值来源:{source}={given}"),
+    seen=Text("given as {source}={given}", "取值来源：{source}={given}"),
     help=Text("a whole number from 1024 to 65535", "应为 1024 到 65535 之间的整数"),
     command="export {source}=29500",
     confirm="env | grep _PORT",
     situations={
         "list": Situation(
-            title=Text("{source} holds a list of ports: `{given}`", "{source} 是端口列表:`{given}`"),
+            title=Text("{source} holds a list of ports: `{given}`", "{source} 是端口列表：`{given}`"),
             help=Text(
                 "the platform reserved several ports; the first one serves as the master port",
-                "平台预留了多个端口;取第一个作为主端口",
+                "平台预留了多个端口；取第一个作为主端口",
             ),
             command="export {source}=${{{source}%%,*}}",
         ),
@@ -111,18 +112,18 @@ MASTER_PORT_INVALID = Problem(
             ),
             seen=Text(
                 "binding port {given} ({source}) gives EACCES",
-                "绑定端口 {given}({source})返回 EACCES",
+                "绑定端口 {given}（{source}）返回 EACCES",
             ),
         ),
         "zero": Situation(
-            title=Text("{source} is 0, a port of the kernel's choice", "{source} 为 0,即由内核任选端口"),
+            title=Text("{source} is 0, a port of the kernel's choice", "{source} 为 0，即由内核任选端口"),
             why=Text(
                 "rank 0 listens on a port that the other ranks cannot know",
                 "rank 0 监听的端口其他 rank 无从得知",
             ),
             help=Text(
                 "only torchrun can share such a port, given as --rdzv-endpoint=host:0 on one node",
-                "只有 torchrun 能共享这样的端口(单节点,--rdzv-endpoint=host:0)",
+                "只有 torchrun 能共享这样的端口（单节点，--rdzv-endpoint=host:0）",
             ),
             severity=Severity.WARNING,
         ),
@@ -137,12 +138,12 @@ MASTER_ADDR_MALFORMED = Problem(
     ),
     why=Text(
         "the name does not resolve: every rank waits for the store until its timeout",
-        "该名称无法解析:所有 rank 会一直等待 store 直到超时",
+        "该名称无法解析：所有 rank 会一直等待 store 直到超时",
     ),
-    seen=Text("environment: {variable}=`{value}`", "环境变量:{variable}=`{value}`"),
+    seen=Text("environment: {variable}=`{value}`", "环境变量：{variable}=`{value}`"),
     help=Text(
         "the bare host name or address of rank 0, without scheme, port, brackets, quotes or blanks",
-        "应为 rank 0 的主机名或地址本身,不带协议、端口、方括号、引号或空白",
+        "应为 rank 0 的主机名或地址本身，不带协议、端口、方括号、引号或空白",
     ),
     confirm="printenv MASTER_ADDR | od -c | head",
 )
@@ -245,7 +246,7 @@ def line(port: RendezvousPort) -> tuple[Text, Mapping[str, Scalar]] | None:
     if port.port is None:
         return Text("{given} is no port", "{given} 不是端口号"), values
     if port.in_use and port.ours:
-        return Text("port {port}, held by this job", "端口 {port},由本任务占用"), values
+        return Text("port {port}, held by this job", "端口 {port}，由本任务占用"), values
     if port.error:
         return Text("port {port} cannot be bound", "端口 {port} 无法绑定"), values
     return Text("port {port} is free", "端口 {port} 空闲"), values

@@ -18,15 +18,15 @@ CONDA_OTHER_SHELL = Problem(
     severity=Severity.WARNING,
     title=Text(
         "conda is set up for another shell than {shell}, the login shell",
-        "conda 只为其他 shell 做了初始化,而登录 shell 是 {shell}",
+        "conda 只为其他 shell 做了初始化，而登录 shell 是 {shell}",
     ),
     why=Text(
         "`conda activate` fails with `command not found`, and scripts run with another Python",
-        "`conda activate` 会报 `command not found`,脚本会用另一个 Python 运行",
+        "`conda activate` 会报 `command not found`，脚本会用另一个 Python 运行",
     ),
     seen=Text(
         "SHELL is {shell}; conda in {root} is initialised in {file}:{line}; PATH has no conda",
-        "SHELL 为 {shell};{root} 中的 conda 在 {file}:{line} 初始化;PATH 中没有 conda",
+        "SHELL 为 {shell}；{root} 中的 conda 在 {file}:{line} 初始化；PATH 中没有 conda",
     ),
     help=Text("then open a new shell", "然后重新打开 shell"),
     command="{quoted}/bin/conda init {shell}",
@@ -39,11 +39,11 @@ CUDA_NOT_ON_PATH = Problem(
     title=Text("the CUDA toolkit in {toolkit} is not on PATH", "PATH 中没有 {toolkit} 的 CUDA 工具包"),
     why=Text(
         "extensions that are compiled on installation do not find nvcc; torch itself needs none",
-        "安装时需要编译的扩展找不到 nvcc;torch 本身并不需要它",
+        "安装时需要编译的扩展找不到 nvcc；torch 本身并不需要它",
     ),
     seen=Text(
         "{toolkit}/bin/nvcc exists; PATH has no nvcc, CUDA_HOME is not set",
-        "{toolkit}/bin/nvcc 存在;PATH 中没有 nvcc,CUDA_HOME 未设置",
+        "{toolkit}/bin/nvcc 存在；PATH 中没有 nvcc，CUDA_HOME 未设置",
     ),
     command="export CUDA_HOME={toolkit} PATH={toolkit}/bin:$PATH",
     confirm="command -v nvcc",
@@ -58,9 +58,9 @@ SHELL_PATH_STALE = Problem(
     ),
     why=Text(
         "builds and libraries are looked for where nothing is, and others are found by accident",
-        "编译与加载库时会到空目录中查找,并可能误用其他版本",
+        "编译与加载库时会到空目录中查找，并可能误用其他版本",
     ),
-    seen=Text("{file}:{line}: {name}={value}", "{file} 第 {line} 行:{name}={value}"),
+    seen=Text("{file}:{line}: {name}={value}", "{file} 第 {line} 行：{name}={value}"),
     help=Text("correct or delete the line", "请更正或删除该行"),
     look="sed -n '{line}p' {quoted_file}",
     confirm="ls -d FOLDER",
@@ -71,15 +71,15 @@ MODULE_NOT_LOADED = Problem(
     severity=Severity.NOTE,
     title=Text(
         "this cluster offers {what} as a module, and none is loaded",
-        "本集群以 module 形式提供 {what},但尚未加载",
+        "本集群以 module 形式提供 {what}，但尚未加载",
     ),
     why=Text(
         "what the job script loads is missing in this shell, or the script forgets it too",
-        "作业脚本中加载的软件在当前 shell 中缺失,或者脚本本身也漏了加载",
+        "作业脚本中加载的软件在当前 shell 中缺失，或者脚本本身也漏了加载",
     ),
     seen=Text(
         "MODULEPATH offers {modules}; LOADEDMODULES has none of them",
-        "MODULEPATH 中有 {modules};LOADEDMODULES 中均未加载",
+        "MODULEPATH 中有 {modules}；LOADEDMODULES 中均未加载",
     ),
     command="module load {quoted}",
     confirm="module list",
@@ -162,7 +162,7 @@ def module_not_loaded(shell: ShellFiles, host: Host) -> Iterable[Finding]:
 def line(shell: ShellFiles) -> tuple[Text, Mapping[str, Scalar]] | None:
     if not shell.files:
         return Text("no start-up files", "没有启动文件"), {}
-    return Text("{shell}, {count} start-up files", "{shell},{count} 个启动文件"), {
+    return Text("{shell}, {count} start-up files", "{shell}，{count} 个启动文件"), {
         "shell": shell.shell or None,
         "count": len(shell.files),
     }

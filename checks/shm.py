@@ -28,20 +28,20 @@ SHM_TOO_SMALL = Problem(
     severity=Severity.WARNING,
     title=Text(
         "/dev/shm holds {size_mb:.0f} MB, too little for DataLoader workers and NCCL",
-        "/dev/shm 只有 {size_mb:.0f} MB,不够 DataLoader 进程与 NCCL 使用",
+        "/dev/shm 只有 {size_mb:.0f} MB，不够 DataLoader 进程与 NCCL 使用",
     ),
     why=Text(
         "DataLoader workers die of a bus error; NCCL cannot open its shared memory segments",
-        "DataLoader 工作进程会因 bus error 退出;NCCL 无法建立共享内存段",
+        "DataLoader 工作进程会因 bus error 退出；NCCL 无法建立共享内存段",
     ),
     seen=Text(
         "/dev/shm: {size_mb:.0f} MB, {free_mb:.0f} MB free (statvfs)",
-        "/dev/shm:{size_mb:.0f} MB,空闲 {free_mb:.0f} MB(statvfs)",
+        "/dev/shm:{size_mb:.0f} MB，空闲 {free_mb:.0f} MB(statvfs)",
     ),
     command="sudo mount -o remount,size=50% /dev/shm",
     help=Text(
         "needs root and holds until the next boot; for good, give /dev/shm a size= in /etc/fstab",
-        "需要 root 权限,重启后失效;如需永久生效,请在 /etc/fstab 中为 /dev/shm 指定 size=",
+        "需要 root 权限，重启后失效；如需永久生效，请在 /etc/fstab 中为 /dev/shm 指定 size=",
     ),
     confirm="df -h /dev/shm",
     refs=("https://docs.pytorch.org/docs/stable/multiprocessing.html",),
@@ -50,14 +50,14 @@ SHM_TOO_SMALL = Problem(
             command="docker run --shm-size=16g ...",
             help=Text(
                 "cannot be changed from inside: start the container again; in a compose file it is `shm_size: 16gb`",
-                "容器内无法更改:请重新启动容器;compose 文件中写作 `shm_size: 16gb`",
+                "容器内无法更改：请重新启动容器；compose 文件中写作 `shm_size: 16gb`",
             ),
         ),
         "podman": Situation(
             command="podman run --shm-size=16g ...",
             help=Text(
                 "cannot be changed from inside: start the container again",
-                "容器内无法更改:请重新启动容器",
+                "容器内无法更改：请重新启动容器",
             ),
         ),
         "kubernetes": Situation(
@@ -65,15 +65,15 @@ SHM_TOO_SMALL = Problem(
             help=Text(
                 "in the pod's `spec`, and in its container `volumeMounts: [{{name: shm, mountPath: /dev/shm}}]`; "
                 "a running pod cannot be changed, and what is written there counts against the memory limit",
-                "写入 Pod 的 `spec`,并在容器中加入 `volumeMounts: [{{name: shm, mountPath: /dev/shm}}]`;"
-                "运行中的 Pod 无法更改,写入其中的内容计入内存上限",
+                "写入 Pod 的 `spec`，并在容器中加入 `volumeMounts: [{{name: shm, mountPath: /dev/shm}}]`;"
+                "运行中的 Pod 无法更改，写入其中的内容计入内存上限",
             ),
         ),
         "container": Situation(
             look="findmnt /dev/shm",
             help=Text(
                 "set by whoever starts the container: ask for 16 GB on /dev/shm",
-                "由启动容器的一方决定:请申请 16 GB 的 /dev/shm",
+                "由启动容器的一方决定：请申请 16 GB 的 /dev/shm",
             ),
         ),
         "several-gpus": Situation(
@@ -83,19 +83,19 @@ SHM_TOO_SMALL = Problem(
             ),
             why=Text(
                 "enough for NCCL, but DataLoader workers of {gpus} ranks may fill it with large batches",
-                "足够 NCCL 使用,但 {gpus} 个 rank 的 DataLoader 进程在大批次时可能将其写满",
+                "足够 NCCL 使用，但 {gpus} 个 rank 的 DataLoader 进程在大批次时可能将其写满",
             ),
             severity=Severity.NOTE,
         ),
         "full": Situation(
             title=Text(
                 "/dev/shm is full: {free_mb:.0f} MB of {size_mb:.0f} MB are free",
-                "/dev/shm 已满:{size_mb:.0f} MB 中仅剩 {free_mb:.0f} MB",
+                "/dev/shm 已满：{size_mb:.0f} MB 中仅剩 {free_mb:.0f} MB",
             ),
             look="fuser -v /dev/shm/* ; ls -l /dev/shm",
             help=Text(
                 "remove what ended jobs left ({left_over} segments of NCCL, torch or multiprocessing are there)",
-                "清除已结束作业的残留(现有 {left_over} 个 NCCL、torch 或 multiprocessing 段)",
+                "清除已结束作业的残留（现有 {left_over} 个 NCCL、torch 或 multiprocessing 段）",
             ),
         ),
     },
@@ -143,7 +143,7 @@ def _situation(host: Host) -> str | None:
 def line(limits: Limits) -> tuple[Text, Mapping[str, Scalar]] | None:
     if limits.shm.size_bytes is None:
         return None
-    return Text("{size:.1f} GB, {free:.1f} GB free", "{size:.1f} GB,空闲 {free:.1f} GB"), {
+    return Text("{size:.1f} GB, {free:.1f} GB free", "{size:.1f} GB，空闲 {free:.1f} GB"), {
         "size": limits.shm.size_bytes / 1e9,
         "free": (limits.shm.free_bytes or 0) / 1e9,
     }

@@ -18,17 +18,17 @@ TOPIC = Topic("libraries", 87, Text("glibc and libstdc++", "glibc 与 libstdc++"
 GLIBC_TOO_OLD = Problem(
     code="glibc-too-old",
     severity=Severity.ERROR,
-    title=Text("{owner} needs glibc {needs}, this system has {glibc}", "{owner} 需要 glibc {needs},本系统为 {glibc}"),
+    title=Text("{owner} needs glibc {needs}, this system has {glibc}", "{owner} 需要 glibc {needs}，本系统为 {glibc}"),
     why=Text(
         "importing it fails: version `GLIBC_{needs}' not found",
-        "导入会失败:version `GLIBC_{needs}' not found",
+        "导入会失败：version `GLIBC_{needs}' not found",
     ),
-    seen=Text("{path} asks for GLIBC_{needs}; {system}", "{path} 要求 GLIBC_{needs};{system}"),
+    seen=Text("{path} asks for GLIBC_{needs}; {system}", "{path} 要求 GLIBC_{needs}；{system}"),
     help=Text(
         "glibc comes with the system and cannot be replaced: use a newer system or container, a conda-forge build, or "
         "an older release (wheels of torch up to 2.5 need glibc 2.17, later ones 2.28)",
-        "glibc 随系统提供,无法单独更换:请使用更新的系统或容器、conda-forge 构建,或较旧的版本"
-        "(torch 2.5 及以前的 wheel 需要 glibc 2.17,之后需要 2.28)",
+        "glibc 随系统提供，无法单独更换：请使用更新的系统或容器、conda-forge 构建，或较旧的版本"
+        "（torch 2.5 及以前的 wheel 需要 glibc 2.17，之后需要 2.28）",
     ),
     confirm="ldd --version",
     situations={
@@ -42,12 +42,12 @@ LIBSTDCXX_TOO_OLD = Problem(
     severity=Severity.ERROR,
     title=Text(
         "{owner} needs {needs}, the libstdc++ that is found offers {offers}",
-        "{owner} 需要 {needs},而找到的 libstdc++ 只提供到 {offers}",
+        "{owner} 需要 {needs}，而找到的 libstdc++ 只提供到 {offers}",
     ),
-    why=Text("importing it fails: version `{needs}' not found", "导入会失败:version `{needs}' not found"),
+    why=Text("importing it fails: version `{needs}' not found", "导入会失败：version `{needs}' not found"),
     seen=Text(
         "{path} asks for {needs}\n{library} offers up to {offers}, found through {through}",
-        "{path} 要求 {needs}\n{library} 最高提供 {offers},经由 {through} 找到",
+        "{path} 要求 {needs}\n{library} 最高提供 {offers}，经由 {through} 找到",
     ),
     confirm="strings {library} | grep GLIBCXX",
     situations={
@@ -55,20 +55,20 @@ LIBSTDCXX_TOO_OLD = Problem(
             command="unset LD_LIBRARY_PATH",
             help=Text(
                 "LD_LIBRARY_PATH leads to the older copy; take its folder out where it is set",
-                "LD_LIBRARY_PATH 指向了较旧的副本;请在设置它的地方去掉该目录",
+                "LD_LIBRARY_PATH 指向了较旧的副本；请在设置它的地方去掉该目录",
             ),
         ),
         "conda": Situation(
             command="conda install -c conda-forge 'libstdcxx-ng>=13'",
             help=Text(
                 "the environment's own libstdc++ must come first: start its Python by its path or `conda activate`",
-                "应先找到环境自带的 libstdc++:请用该环境的 Python 路径启动,或先 `conda activate`",
+                "应先找到环境自带的 libstdc++：请用该环境的 Python 路径启动，或先 `conda activate`",
             ),
         ),
         "system": Situation(
             help=Text(
                 "use a newer system or container, or a conda environment, which brings its own libstdc++",
-                "请使用更新的系统或容器,或自带 libstdc++ 的 conda 环境",
+                "请使用更新的系统或容器，或自带 libstdc++ 的 conda 环境",
             ),
         ),
     },

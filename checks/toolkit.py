@@ -24,15 +24,15 @@ CUDA_HOME_MISSING = Problem(
     title=Text("no CUDA toolkit is found, which compiling an extension needs", "未找到编译扩展所需的 CUDA 工具包"),
     why=Text(
         "builds stop with `CUDA_HOME environment variable is not set`; torch itself runs without a toolkit",
-        "构建会因 `CUDA_HOME environment variable is not set` 而中止;torch 本身无需工具包即可运行",
+        "构建会因 `CUDA_HOME environment variable is not set` 而中止；torch 本身无需工具包即可运行",
     ),
     seen=Text(
         "no nvcc through CUDA_HOME, CUDA_PATH, PATH or /usr/local/cuda; {reason}",
-        "CUDA_HOME、CUDA_PATH、PATH 与 /usr/local/cuda 中均无 nvcc;{reason}",
+        "CUDA_HOME、CUDA_PATH、PATH 与 /usr/local/cuda 中均无 nvcc；{reason}",
     ),
     help=Text(
         "install the toolkit of CUDA {cuda}, start from an image with `-devel` in its name, or take a prebuilt wheel",
-        "请安装 CUDA {cuda} 工具包、使用名称含 `-devel` 的镜像,或选用预编译的 wheel",
+        "请安装 CUDA {cuda} 工具包、使用名称含 `-devel` 的镜像，或选用预编译的 wheel",
     ),
     command="conda install -c nvidia cuda-nvcc={cuda} cuda-cudart-dev={cuda}",
     confirm="nvcc --version",
@@ -40,7 +40,7 @@ CUDA_HOME_MISSING = Problem(
         "elsewhere": Situation(
             seen=Text(
                 "no nvcc through CUDA_HOME, CUDA_PATH or PATH; there is one in {root}; {reason}",
-                "CUDA_HOME、CUDA_PATH 与 PATH 中均无 nvcc;{root} 中有一个;{reason}",
+                "CUDA_HOME、CUDA_PATH 与 PATH 中均无 nvcc；{root} 中有一个；{reason}",
             ),
             command="export CUDA_HOME={root}",
         ),
@@ -57,18 +57,18 @@ CUDA_HOME_MISMATCH = Problem(
     severity=Severity.WARNING,
     title=Text(
         "the toolkit that would compile extensions is CUDA {nvcc_version}, torch is a CUDA {cuda} build",
-        "编译扩展所用的工具包为 CUDA {nvcc_version},而 torch 为 CUDA {cuda} 构建",
+        "编译扩展所用的工具包为 CUDA {nvcc_version}，而 torch 为 CUDA {cuda} 构建",
     ),
     why=Text(
         "builds stop: `The detected CUDA version ({nvcc_version}) mismatches the version that was used to compile "
         "PyTorch`; torch itself is not affected",
-        "构建会中止:`The detected CUDA version ({nvcc_version}) mismatches the version that was used to compile "
+        "构建会中止：`The detected CUDA version ({nvcc_version}) mismatches the version that was used to compile "
         "PyTorch`;torch 本身不受影响",
     ),
-    seen=Text("{nvcc}, found through {source}", "{nvcc},经由 {source} 找到"),
+    seen=Text("{nvcc}, found through {source}", "{nvcc}，经由 {source} 找到"),
     help=Text(
         "use a toolkit of the same major version as torch, {cuda}; another minor version will do",
-        "请使用与 torch({cuda})主版本相同的工具包;次版本不同不要紧",
+        "请使用与 torch（{cuda}）主版本相同的工具包；次版本不同不要紧",
     ),
     command="conda install -c nvidia cuda-nvcc={cuda} cuda-cudart-dev={cuda}",
     confirm="nvcc --version; python -c 'import torch; print(torch.version.cuda)'",
@@ -80,16 +80,16 @@ COMPILER_TOO_NEW = Problem(
     severity=Severity.WARNING,
     title=Text(
         "{kind} {version} is newer than the nvcc of CUDA {nvcc_version} accepts ({newest})",
-        "{kind} {version} 比 CUDA {nvcc_version} 的 nvcc 所支持的({newest})新",
+        "{kind} {version} 比 CUDA {nvcc_version} 的 nvcc 所支持的（{newest}）新",
     ),
     why=Text(
         "builds stop with `unsupported GNU version` or `greater than the maximum required version`",
         "构建会因 `unsupported GNU version` 或 `greater than the maximum required version` 而中止",
     ),
-    seen=Text("{path}; {nvcc} accepts up to {newest} ({source})", "{path};{nvcc} 最高支持 {newest}({source})"),
+    seen=Text("{path}; {nvcc} accepts up to {newest} ({source})", "{path}；{nvcc} 最高支持 {newest}({source})"),
     help=Text(
         "install the older compiler beside the newer one and name it when building",
-        "请并存安装较旧的编译器,并在构建时指定它",
+        "请并存安装较旧的编译器，并在构建时指定它",
     ),
     command="CC=gcc-{newest} CXX=g++-{newest} NVCC_PREPEND_FLAGS='-ccbin g++-{newest}' pip install ...",
     confirm="{path} --version",
@@ -186,8 +186,8 @@ def line(toolkit: Toolkit) -> tuple[Text, Mapping[str, Scalar]] | None:
     used, compiler = toolkit.used, toolkit.cxx
     built = f"{compiler.kind or compiler.command} {compiler.version}".strip() if compiler.path else ""
     if used is None:
-        return Text("no toolkit; {compiler}", "无工具包;{compiler}"), {"compiler": built or "no compiler"}
-    return Text("CUDA {cuda} in {root}; {compiler}", "CUDA {cuda},位于 {root};{compiler}"), {
+        return Text("no toolkit; {compiler}", "无工具包；{compiler}"), {"compiler": built or "no compiler"}
+    return Text("CUDA {cuda} in {root}; {compiler}", "CUDA {cuda}，位于 {root}；{compiler}"), {
         "cuda": used.version or None,
         "root": used.root,
         "compiler": built or "-",

@@ -20,7 +20,7 @@ from envdoctor.knowledge.prescription import prescribe
 from envdoctor.model import Scalar
 
 TOPIC = Topic(
-    "torch", 65, Text("torch: installed, whole, the one that is meant", "torch:是否已安装、是否完整、是否为所要的那份")
+    "torch", 65, Text("torch: installed, whole, the one that is meant", "torch：是否已安装、是否完整、是否为所要的那份")
 )
 
 # Who names one of these on the command line means to train.
@@ -31,10 +31,10 @@ TORCH_MISSING = Problem(
     severity=Severity.NOTE,
     title=Text("there is no torch in {python}", "{python} 中没有 torch"),
     why=Text("a training script stops at `import torch`", "训练脚本会在 `import torch` 处停止"),
-    seen=Text("no torch on sys.path of {python} ({version})", "{python}({version})的 sys.path 中没有 torch"),
+    seen=Text("no torch on sys.path of {python} ({version})", "{python}（{version}）的 sys.path 中没有 torch"),
     help=Text(
         "if torch lies in another environment, name that: `envdoctor check --python ENV`",
-        "若 torch 装在另一个环境中,请指明:`envdoctor check --python ENV`",
+        "若 torch 装在另一个环境中，请指明：`envdoctor check --python ENV`",
     ),
     confirm="{python} -c 'import torch'",
     caused_by=("venv-broken", "python-does-not-start", "python-unsupported", "platform-unsupported"),
@@ -42,7 +42,7 @@ TORCH_MISSING = Problem(
         "meant": Situation(
             seen=Text(
                 "no torch on sys.path of {python} ({version})\ntraining is meant: {shown_by}",
-                "{python}({version})的 sys.path 中没有 torch\n显然要进行训练:{shown_by}",
+                "{python}（{version}）的 sys.path 中没有 torch\n显然要进行训练：{shown_by}",
             ),
             severity=Severity.ERROR,
         ),
@@ -55,30 +55,30 @@ TORCH_LEFTOVER = Problem(
     title=Text("{folder} is what a removed torch left behind", "{folder} 是 torch 被卸载后的残留"),
     why=Text(
         "`import torch` takes it and fails, or gives an empty module (`torch` has no attribute `__version__`)",
-        "`import torch` 会误用它而失败,或得到一个空模块(`torch` 没有 `__version__` 属性)",
+        "`import torch` 会误用它而失败，或得到一个空模块（`torch` 没有 `__version__` 属性）",
     ),
     seen=Text("{folder} has no {lacks}", "{folder} 中缺少 {lacks}"),
     confirm="ls {quoted}",
     situations={
         "files": Situation(
             title=Text("torch {version} has lost {count} of its files", "torch {version} 缺失了 {count} 个文件"),
-            seen=Text("{lacks} is named in {record} and absent", "{record} 中列有 {lacks},但文件不存在"),
-            why=Text("what needs them fails, at import or later", "用到这些文件的地方会出错,可能在导入时,也可能更晚"),
+            seen=Text("{lacks} is named in {record} and absent", "{record} 中列有 {lacks}，但文件不存在"),
+            why=Text("what needs them fails, at import or later", "用到这些文件的地方会出错，可能在导入时，也可能更晚"),
         ),
         "metadata": Situation(
             title=Text(
-                "torch {version} is registered and its files are gone", "torch {version} 仍有安装记录,文件却已不在"
+                "torch {version} is registered and its files are gone", "torch {version} 仍有安装记录，文件却已不在"
             ),
             why=Text(
                 "`import torch` fails while `pip install torch` says that it is there",
-                "`import torch` 会失败,而 `pip install torch` 却认为它已装好",
+                "`import torch` 会失败，而 `pip install torch` 却认为它已装好",
             ),
-            seen=Text("{record} is there, the folder torch beside it is not", "{record} 存在,旁边却没有 torch 目录"),
+            seen=Text("{record} is there, the folder torch beside it is not", "{record} 存在，旁边却没有 torch 目录"),
         ),
         "unused": Situation(
             why=Text(
                 "another torch comes before it and is whole; it misleads once that one is removed",
-                "排在它之前的另一份 torch 是完整的;一旦那份被移除就会误用它",
+                "排在它之前的另一份 torch 是完整的；一旦那份被移除就会误用它",
             ),
             severity=Severity.NOTE,
         ),
@@ -86,9 +86,9 @@ TORCH_LEFTOVER = Problem(
             title=Text("an interrupted pip left {folder}", "被中断的 pip 留下了 {folder}"),
             why=Text(
                 "it takes gigabytes, and pip warns of an invalid distribution on every call",
-                "它占用数 GB 空间,pip 每次运行都会警告 invalid distribution",
+                "它占用数 GB 空间，pip 每次运行都会警告 invalid distribution",
             ),
-            seen=Text("{folder} (its name starts with ~)", "{folder}(名称以 ~ 开头)"),
+            seen=Text("{folder} (its name starts with ~)", "{folder}（名称以 ~ 开头）"),
             severity=Severity.NOTE,
         ),
     },
@@ -99,15 +99,15 @@ TORCH_SHADOWED = Problem(
     severity=Severity.ERROR,
     title=Text(
         "`import torch` takes {folder}, not the torch of this environment",
-        "`import torch` 用的是 {folder},而不是本环境中的 torch",
+        "`import torch` 用的是 {folder}，而不是本环境中的 torch",
     ),
     why=Text(
         "another version or no torch at all is run, and torchvision and compiled extensions do not fit it",
-        "运行的是另一个版本,甚至根本不是 torch;torchvision 与编译的扩展都与之不配",
+        "运行的是另一个版本，甚至根本不是 torch；torchvision 与编译的扩展都与之不配",
     ),
     seen=Text(
         "first on sys.path: {folder} {version} ({place})\ninstalled: {other}",
-        "sys.path 中最先找到:{folder} {version}({place})\n已安装:{other}",
+        "sys.path 中最先找到：{folder} {version}({place})\n已安装：{other}",
     ),
     confirm="python -c 'import torch; print(torch.__file__)'",
     situations={
@@ -115,7 +115,7 @@ TORCH_SHADOWED = Problem(
             command="mv {quoted} {renamed}",
             help=Text(
                 "or start from another folder: the working directory comes first on sys.path",
-                "或换一个目录启动:工作目录在 sys.path 中排在最前",
+                "或换一个目录启动：工作目录在 sys.path 中排在最前",
             ),
         ),
         "PYTHONPATH": Situation(command="unset PYTHONPATH"),
@@ -123,7 +123,7 @@ TORCH_SHADOWED = Problem(
             command="export PYTHONNOUSERSITE=1",
             help=Text(
                 "or remove that copy: `{python} -m pip uninstall torch` takes the first one on sys.path",
-                "或卸载那一份:`{python} -m pip uninstall torch` 卸载的是 sys.path 中最先找到的",
+                "或卸载那一份：`{python} -m pip uninstall torch` 卸载的是 sys.path 中最先找到的",
             ),
         ),
     },
@@ -132,10 +132,10 @@ TORCH_SHADOWED = Problem(
 TORCH_DEBUG = Problem(
     code="torch-debug-build",
     severity=Severity.WARNING,
-    title=Text("torch {version} is a debug build", "torch {version} 是调试(debug)构建"),
+    title=Text("torch {version} is a debug build", "torch {version} 是调试（debug）构建"),
     why=Text(
         "every operator is checked and unoptimised: training is many times slower",
-        "算子未经优化且带检查:训练会慢很多倍",
+        "算子未经优化且带检查：训练会慢很多倍",
     ),
     seen=Text("debug = True in {folder}/version.py", "{folder}/version.py 中 debug = True"),
     command="python -m pip install --force-reinstall torch=={release}",
@@ -148,15 +148,15 @@ BACKEND_UNAVAILABLE = Problem(
     title=Text("torch {version} is built without {backend}", "torch {version} 编译时未包含 {backend}"),
     why=Text(
         "`init_process_group` with this backend raises; several GPUs cannot train together over it",
-        "以该后端调用 `init_process_group` 会报错;多个 GPU 无法通过它协同训练",
+        "以该后端调用 `init_process_group` 会报错；多个 GPU 无法通过它协同训练",
     ),
     seen=Text(
         "distributed backends of the build: {backends}; CUDA {cuda} ({file})",
-        "该构建的分布式后端:{backends};CUDA {cuda}({file})",
+        "该构建的分布式后端：{backends}；CUDA {cuda}({file})",
     ),
     help=Text(
         "builds for Jetson and builds of one's own often leave it out; the wheels for servers have it",
-        "Jetson 的构建和自行编译的版本常常不含它;服务器用的 wheel 都包含",
+        "Jetson 的构建和自行编译的版本常常不含它；服务器用的 wheel 都包含",
     ),
     confirm="python -c 'import torch.distributed as d; print(d.is_available() and d.is_nccl_available())'",
 )
@@ -305,7 +305,7 @@ def line(
         parts.append(f"NCCL {loaded.nccl_header}")
     values: dict[str, Scalar] = {"parts": ", ".join(parts), "seconds": loaded.seconds if loaded else None}
     if loaded is None:
-        return Text("{parts}, not imported", "{parts},未导入"), values
+        return Text("{parts}, not imported", "{parts}，未导入"), values
     if loaded.error:
-        return Text("{parts}, `import torch` fails", "{parts},`import torch` 失败"), values
-    return Text("{parts}, imported in {seconds:.1f} s", "{parts},导入用时 {seconds:.1f} 秒"), values
+        return Text("{parts}, `import torch` fails", "{parts}，`import torch` 失败"), values
+    return Text("{parts}, imported in {seconds:.1f} s", "{parts}，导入用时 {seconds:.1f} 秒"), values

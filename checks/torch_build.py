@@ -25,20 +25,20 @@ TORCH_CPU_BUILD = Problem(
     severity=Severity.ERROR,
     title=Text(
         "torch {torch} is a CPU build on a machine with {gpu}",
-        "本机有 {gpu},安装的 torch {torch} 却是 CPU 版",
+        "本机有 {gpu}，安装的 torch {torch} 却是 CPU 版",
     ),
     why=Text(
         "torch.cuda.is_available() is False: training runs on the CPU or stops",
-        "torch.cuda.is_available() 返回 False:训练只能在 CPU 上运行或直接中止",
+        "torch.cuda.is_available() 返回 False：训练只能在 CPU 上运行或直接中止",
     ),
     seen=Text(
         "torch {torch}, no CUDA ({torch_source}), installed by {installer}\n"
         "{count} GPUs, the first {gpu}; driver {driver}",
-        "torch {torch},无 CUDA({torch_source}),由 {installer} 安装\n共 {count} 块 GPU,首块为 {gpu};驱动 {driver}",
+        "torch {torch}，无 CUDA({torch_source})，由 {installer} 安装\n共 {count} 块 GPU，首块为 {gpu}；驱动 {driver}",
     ),
     help=Text(
         "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not ({why_not})",
-        "该命令安装 torch {build};适合本机的最新版本是 {newest},更新的版本不行({why_not})",
+        "该命令安装 torch {build}；适合本机的最新版本是 {newest}，更新的版本不行（{why_not}）",
     ),
     confirm='python -c "import torch; print(torch.__version__, torch.version.cuda)"',
     caused_by=("pip-cpu-index", "conda-cpu-solve", "torch-shadowed"),
@@ -48,19 +48,19 @@ TORCH_CPU_BUILD = Problem(
         "best": Situation(
             help=Text(
                 "the command installs torch {build}, the newest that fits here; newer ones do not ({why_not})",
-                "该命令安装 torch {build},即适合本机的最新版本;更新的版本不行({why_not})",
+                "该命令安装 torch {build}，即适合本机的最新版本；更新的版本不行（{why_not}）",
             ),
         ),
         "newest": Situation(
             help=Text(
                 "the command installs torch {build}; the newest that fits here is {newest}",
-                "该命令安装 torch {build};适合本机的最新版本是 {newest}",
+                "该命令安装 torch {build}；适合本机的最新版本是 {newest}",
             ),
         ),
         "nothing-fits": Situation(
             help=Text(
                 "no CUDA build on PyTorch's index fits these GPUs, this driver and this Python ({why_not})",
-                "PyTorch 索引中没有同时适合这些 GPU、本驱动与此 Python 的 CUDA 版本({why_not})",
+                "PyTorch 索引中没有同时适合这些 GPU、本驱动与此 Python 的 CUDA 版本（{why_not}）",
             ),
             severity=Severity.NOTE,
         ),
@@ -72,16 +72,17 @@ TORCH_ROCM_BUILD = Problem(
     severity=Severity.ERROR,
     title=Text(
         "torch {torch} is built for AMD GPUs (ROCm {rocm}), the machine has {gpu}",
-        "torch {torch} 面向 AMD GPU(ROCm {rocm}),而本机是 {gpu}",
+        "torch {torch} 面向 AMD GPU(ROCm {rocm})，而本机是 {gpu}",
     ),
     why=Text(
         "torch finds no GPU: training runs on the CPU or stops",
-        "torch 找不到 GPU:训练只能在 CPU 上运行或直接中止",
+        "torch 找不到 GPU：训练只能在 CPU 上运行或直接中止",
     ),
     seen=Text(
         "torch {torch}, ROCm {rocm} ({torch_source}), installed by {installer}\n"
         "{count} GPUs, the first {gpu}; driver {driver}",
-        "torch {torch},ROCm {rocm}({torch_source}),由 {installer} 安装\n共 {count} 块 GPU,首块为 {gpu};驱动 {driver}",
+        "torch {torch}，ROCm {rocm}({torch_source})，由 {installer} 安装\n"
+        "共 {count} 块 GPU，首块为 {gpu}；驱动 {driver}",
     ),
     help=TORCH_CPU_BUILD.help,
     confirm='python -c "import torch; print(torch.__version__, torch.version.hip)"',

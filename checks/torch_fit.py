@@ -34,23 +34,23 @@ DRIVER_TOO_OLD = Problem(
     severity=Severity.ERROR,
     title=Text(
         "driver {driver} supports CUDA {supports}, torch {torch} is built for CUDA {cuda}",
-        "驱动 {driver} 最高支持 CUDA {supports},而 torch {torch} 是为 CUDA {cuda} 编译的",
+        "驱动 {driver} 最高支持 CUDA {supports}，而 torch {torch} 是为 CUDA {cuda} 编译的",
     ),
     why=Text(
         "CUDA does not initialise: torch.cuda.is_available() is False, and training stops or runs on the CPU",
-        "CUDA 无法初始化:torch.cuda.is_available() 返回 False,训练会中止或退到 CPU 上运行",
+        "CUDA 无法初始化：torch.cuda.is_available() 返回 False，训练会中止或退到 CPU 上运行",
     ),
     seen=Text(
         "driver {driver} ({driver_source}), CUDA {supports} ({supports_source})\n"
         "torch {torch}, CUDA {cuda} ({torch_source}), which starts with driver {needs}",
-        "驱动 {driver}({driver_source}),CUDA {supports}({supports_source})\n"
-        "torch {torch},CUDA {cuda}({torch_source}),要求驱动不低于 {needs}",
+        "驱动 {driver}({driver_source})，CUDA {supports}({supports_source})\n"
+        "torch {torch}，CUDA {cuda}({torch_source})，要求驱动不低于 {needs}",
     ),
     help=Text(
         "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not ({why_not}). Or "
         "install driver {needs} or newer (root and a restart; from inside a container: on the host)",
-        "该命令安装 torch {build};适合本机的最新版本是 {newest},更新的版本不行({why_not})。也可以把驱动升级到 "
-        "{needs} 或更新(需要 root 并重启;在容器内则须在宿主机上升级)",
+        "该命令安装 torch {build}；适合本机的最新版本是 {newest}，更新的版本不行（{why_not}）。也可以把驱动升级到 "
+        "{needs} 或更新（需要 root 并重启；在容器内则须在宿主机上升级）",
     ),
     confirm="nvidia-smi",
     caused_by=("torch-shadowed", "cuda-compat-mismatch", "driver-library-mismatch"),
@@ -61,15 +61,16 @@ DRIVER_TOO_OLD = Problem(
             help=Text(
                 "the command installs torch {build}, the newest that fits here; newer ones do not ({why_not}). Or "
                 "install driver {needs} or newer (root and a restart; from inside a container: on the host)",
-                "该命令安装 torch {build},即适合本机的最新版本;更新的版本不行({why_not})。也可以把驱动升级到 {needs} "
-                "或更新(需要 root 并重启;在容器内则须在宿主机上升级)",
+                "该命令安装 torch {build}，即适合本机的最新版本；更新的版本不行（{why_not}）。"
+                "也可以把驱动升级到 {needs} "
+                "或更新（需要 root 并重启；在容器内则须在宿主机上升级）",
             ),
         ),
         "no-driver-helps": Situation(
             help=Text(
                 "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not "
                 "({why_not}). A newer driver is no way out: the installed torch has no code for {gpu}",
-                "该命令安装 torch {build};适合本机的最新版本是 {newest},更新的版本不行({why_not})。升级驱动行不通:"
+                "该命令安装 torch {build}；适合本机的最新版本是 {newest}，更新的版本不行（{why_not}）。升级驱动行不通："
                 "已安装的 torch 不含 {gpu} 的代码",
             ),
         ),
@@ -77,7 +78,7 @@ DRIVER_TOO_OLD = Problem(
             help=Text(
                 "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not "
                 "({why_not}). A newer driver is no way out: branch {last} is the last for {gpu}",
-                "该命令安装 torch {build};适合本机的最新版本是 {newest},更新的版本不行({why_not})。升级驱动行不通:"
+                "该命令安装 torch {build}；适合本机的最新版本是 {newest}，更新的版本不行（{why_not}）。升级驱动行不通："
                 "{last} 是支持 {gpu} 的最后一个驱动分支",
             ),
         ),
@@ -85,47 +86,47 @@ DRIVER_TOO_OLD = Problem(
             help=Text(
                 "no torch on PyTorch's index fits {gpu}, this driver and this Python ({why_not}), and driver branch "
                 "{last} is the last for it: train on another GPU",
-                "PyTorch 索引中没有适合 {gpu}、本驱动与此 Python 的 torch({why_not}),而 {last} "
-                "已是支持它的最后一个驱动分支:请换用其他 GPU 训练",
+                "PyTorch 索引中没有适合 {gpu}、本驱动与此 Python 的 torch({why_not})，而 {last} "
+                "已是支持它的最后一个驱动分支：请换用其他 GPU 训练",
             ),
         ),
         "nothing-fits": Situation(
             help=Text(
                 "install driver {needs} or newer (root and a restart; from inside a container: on the host): no torch "
                 "on PyTorch's index fits this driver, these GPUs and this Python ({why_not})",
-                "请把驱动升级到 {needs} 或更新(需要 root 并重启;在容器内则须在宿主机上升级):PyTorch "
+                "请把驱动升级到 {needs} 或更新（需要 root 并重启；在容器内则须在宿主机上升级）：PyTorch "
                 "索引中没有同时适合本驱动、这些 GPU 与此 Python 的 torch({why_not})",
             ),
         ),
         "level-unknown": Situation(
             title=Text(
                 "CUDA says that the driver is too old for torch {torch}, which is built for CUDA {cuda}",
-                "CUDA 报告驱动版本过低:torch {torch} 是为 CUDA {cuda} 编译的",
+                "CUDA 报告驱动版本过低：torch {torch} 是为 CUDA {cuda} 编译的",
             ),
             seen=Text(
                 "torch.cuda.init: {error}\n"
                 "torch {torch}, CUDA {cuda} ({torch_source}), which starts with driver {needs}",
-                "torch.cuda.init:{error}\ntorch {torch},CUDA {cuda}({torch_source}),要求驱动不低于 {needs}",
+                "torch.cuda.init:{error}\ntorch {torch}，CUDA {cuda}({torch_source})，要求驱动不低于 {needs}",
             ),
             help=Text(
                 "`nvidia-smi` shows the CUDA that the driver supports: take a torch for that CUDA, or driver {needs}",
-                "`nvidia-smi` 会显示驱动支持的 CUDA:请安装面向该 CUDA 的 torch,或把驱动升级到 {needs}",
+                "`nvidia-smi` 会显示驱动支持的 CUDA：请安装面向该 CUDA 的 torch，或把驱动升级到 {needs}",
             ),
         ),
         "old-libcuda": Situation(
             title=Text(
                 "the libcuda in use supports CUDA {supports} only, although driver {driver} supports CUDA {own}",
-                "所用的 libcuda 只支持 CUDA {supports},而驱动 {driver} 本身支持 CUDA {own}",
+                "所用的 libcuda 只支持 CUDA {supports}，而驱动 {driver} 本身支持 CUDA {own}",
             ),
             seen=Text(
                 "{libcuda}: CUDA {supports} ({supports_source})\n"
                 "driver {driver} ({driver_source}); torch {torch}, CUDA {cuda} ({torch_source})",
                 "{libcuda}:CUDA {supports}({supports_source})\n"
-                "驱动 {driver}({driver_source});torch {torch},CUDA {cuda}({torch_source})",
+                "驱动 {driver}({driver_source})；torch {torch}，CUDA {cuda}({torch_source})",
             ),
             help=Text(
                 "take the folder of {libcuda} out of LD_LIBRARY_PATH or /etc/ld.so.conf.d: the driver's own is newer",
-                "请从 LD_LIBRARY_PATH 或 /etc/ld.so.conf.d 中去掉 {libcuda} 所在目录:驱动自带的 libcuda 更新",
+                "请从 LD_LIBRARY_PATH 或 /etc/ld.so.conf.d 中去掉 {libcuda} 所在目录：驱动自带的 libcuda 更新",
             ),
         ),
     },
@@ -136,21 +137,23 @@ DRIVER_NO_PTX_JIT = Problem(
     severity=Severity.NOTE,
     title=Text(
         "driver {driver} cannot compile PTX of CUDA {cuda}, for which torch {torch} is built",
-        "驱动 {driver} 无法编译 CUDA {cuda} 的 PTX,而 torch {torch} 是为该 CUDA 编译的",
+        "驱动 {driver} 无法编译 CUDA {cuda} 的 PTX，而 torch {torch} 是为该 CUDA 编译的",
     ),
     why=Text(
         "torch's own kernels run; extensions that hold only PTX, and kernels made at run time with this CUDA, fail "
         "with cudaErrorUnsupportedPtxVersion",
-        "torch 自带的内核可以运行;但只含 PTX 的扩展,以及运行时用该 CUDA 生成的内核,会报 cudaErrorUnsupportedPtxVersion",
+        "torch 自带的内核可以运行；但只含 PTX 的扩展，以及运行时用该 CUDA 生成的内核，"
+        "会报 cudaErrorUnsupportedPtxVersion",
     ),
     seen=Text(
         "driver {driver} ({driver_source}), CUDA {supports} ({supports_source})\n"
         "torch {torch}, CUDA {cuda} ({torch_source})",
-        "驱动 {driver}({driver_source}),CUDA {supports}({supports_source})\ntorch {torch},CUDA {cuda}({torch_source})",
+        "驱动 {driver}({driver_source})，CUDA {supports}({supports_source})\n"
+        "torch {torch}，CUDA {cuda}({torch_source})",
     ),
     help=Text(
         "a driver of branch {branch} or newer compiles it; {full} is the newest torch that this driver serves in full",
-        "驱动分支 {branch} 或更新即可编译;本驱动能完整支持的最新 torch 是 {full}",
+        "驱动分支 {branch} 或更新即可编译；本驱动能完整支持的最新 torch 是 {full}",
     ),
     confirm="nvidia-smi",
     caused_by=("cuda-compat-mismatch",),
@@ -160,13 +163,13 @@ DRIVER_NO_PTX_JIT = Problem(
         "no-torch-in-full": Situation(
             help=Text(
                 "a driver of branch {branch} or newer compiles it; this one serves no torch in full that fits here",
-                "驱动分支 {branch} 或更新即可编译;适合本机的 torch 都得不到本驱动的完整支持",
+                "驱动分支 {branch} 或更新即可编译；适合本机的 torch 都得不到本驱动的完整支持",
             ),
         ),
         "needed": Situation(
             title=Text(
                 "torch {torch} has only PTX of CUDA {cuda} for {gpu}, which driver {driver} cannot compile",
-                "torch {torch} 对 {gpu} 只含 CUDA {cuda} 的 PTX,而驱动 {driver} 无法编译它",
+                "torch {torch} 对 {gpu} 只含 CUDA {cuda} 的 PTX，而驱动 {driver} 无法编译它",
             ),
             why=Text(
                 "the first kernel fails with cudaErrorUnsupportedPtxVersion",
@@ -300,7 +303,7 @@ def line(driver: Driver, torch: TorchInstall) -> tuple[Text, Mapping[str, Scalar
         return None
     return Text(
         "torch for CUDA {cuda}, driver {driver} for CUDA {supports}",
-        "torch 面向 CUDA {cuda},驱动 {driver} 支持 CUDA {supports}",
+        "torch 面向 CUDA {cuda}，驱动 {driver} 支持 CUDA {supports}",
     ), {
         "cuda": torch.cuda,
         "driver": driver.release or None,

@@ -24,27 +24,27 @@ TOPIC = Topic("torch", 72, Text("torch against the GPUs", "torch 与 GPU 是否�
 
 _SEEN = Text(
     "GPU {index}: {gpu}, compute capability {capability} ({gpu_source})\ntorch {torch} holds {codes} ({codes_source})",
-    "GPU {index}:{gpu},计算能力 {capability}({gpu_source})\ntorch {torch} 含有 {codes}({codes_source})",
+    "GPU {index}:{gpu}，计算能力 {capability}({gpu_source})\ntorch {torch} 含有 {codes}({codes_source})",
 )
 _WHY = Text(
     "the first kernel on it fails: `no kernel image is available for execution on the device`",
-    "在该 GPU 上运行第一个内核就会报错:`no kernel image is available for execution on the device`",
+    "在该 GPU 上运行第一个内核就会报错：`no kernel image is available for execution on the device`",
 )
 _HELP = Text(
     "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not ({why_not})",
-    "该命令安装 torch {build};适合本机的最新版本是 {newest},更新的版本不行({why_not})",
+    "该命令安装 torch {build}；适合本机的最新版本是 {newest}，更新的版本不行（{why_not}）",
 )
 _SITUATIONS = {
     "best": Situation(
         help=Text(
             "the command installs torch {build}, the newest that fits here; newer ones do not ({why_not})",
-            "该命令安装 torch {build},即适合本机的最新版本;更新的版本不行({why_not})",
+            "该命令安装 torch {build}，即适合本机的最新版本；更新的版本不行（{why_not}）",
         ),
     ),
     "newest": Situation(
         help=Text(
             "the command installs torch {build}; the newest that fits here is {newest}",
-            "该命令安装 torch {build};适合本机的最新版本是 {newest}",
+            "该命令安装 torch {build}；适合本机的最新版本是 {newest}",
         ),
     ),
     "nothing-fits": Situation(
@@ -57,13 +57,13 @@ _SITUATIONS = {
         help=Text(
             "no torch on PyTorch's index fits all these GPUs at once ({why_not}): let training see one kind of them, "
             "by CUDA_VISIBLE_DEVICES",
-            "PyTorch 索引中没有能同时支持这些 GPU 的 torch({why_not}):请用 CUDA_VISIBLE_DEVICES 让训练只看到其中一类",
+            "PyTorch 索引中没有能同时支持这些 GPU 的 torch({why_not})：请用 CUDA_VISIBLE_DEVICES 让训练只看到其中一类",
         ),
     ),
     "jetson": Situation(
         help=Text(
             "{gpu} takes the torch that NVIDIA builds for its JetPack, not that of PyTorch's index",
-            "{gpu} 须使用 NVIDIA 为其 JetPack 编译的 torch,而不是 PyTorch 索引中的版本",
+            "{gpu} 须使用 NVIDIA 为其 JetPack 编译的 torch，而不是 PyTorch 索引中的版本",
         ),
     ),
 }
@@ -75,7 +75,7 @@ GPU_ARCH_UNSUPPORTED_OLD = Problem(
     severity=Severity.ERROR,
     title=Text(
         "torch {torch} no longer has code for {gpu} (compute capability {capability})",
-        "torch {torch} 已不含 {gpu}(计算能力 {capability})的代码",
+        "torch {torch} 已不含 {gpu}（计算能力 {capability}）的代码",
     ),
     why=_WHY,
     seen=_SEEN,
@@ -92,7 +92,7 @@ GPU_ARCH_UNSUPPORTED_NEW = Problem(
     severity=Severity.ERROR,
     title=Text(
         "torch {torch} has no code yet for {gpu} (compute capability {capability})",
-        "torch {torch} 尚不含 {gpu}(计算能力 {capability})的代码",
+        "torch {torch} 尚不含 {gpu}（计算能力 {capability}）的代码",
     ),
     why=_WHY,
     seen=_SEEN,
@@ -109,7 +109,7 @@ NCCL_TOO_OLD_FOR_GPU = Problem(
     severity=Severity.ERROR,
     title=Text(
         "NCCL {nccl} has no code for {gpu}; {first} is the first that does",
-        "NCCL {nccl} 不含 {gpu} 的代码;从 {first} 起才支持",
+        "NCCL {nccl} 不含 {gpu} 的代码；从 {first} 起才支持",
     ),
     why=Text(
         "collectives between its GPUs fail with `unhandled cuda error` or an illegal memory access",
@@ -117,11 +117,11 @@ NCCL_TOO_OLD_FOR_GPU = Problem(
     ),
     seen=Text(
         "NCCL {nccl} ({nccl_source}); GPU {index}: {gpu}, compute capability {capability}",
-        "NCCL {nccl}({nccl_source});GPU {index}:{gpu},计算能力 {capability}",
+        "NCCL {nccl}({nccl_source})；GPU {index}:{gpu}，计算能力 {capability}",
     ),
     help=Text(
         "take a torch that brings a newer NCCL: the newest that fits here is {newest}",
-        "请换用自带较新 NCCL 的 torch:适合本机的最新版本是 {newest}",
+        "请换用自带较新 NCCL 的 torch：适合本机的最新版本是 {newest}",
     ),
     confirm='python -c "import torch; print(torch.cuda.nccl.version())"',
     caused_by=("gpu-arch-unsupported-new", "nccl-library-conflict"),
@@ -131,23 +131,23 @@ NCCL_TOO_OLD_FOR_GPU = Problem(
         "translated": Situation(
             title=Text(
                 "NCCL {nccl} runs on {gpu} only by translating code of the generation before; {first} has its own",
-                "NCCL {nccl} 在 {gpu} 上只能靠即时编译上一代的代码运行;从 {first} 起才有专用代码",
+                "NCCL {nccl} 在 {gpu} 上只能靠即时编译上一代的代码运行；从 {first} 起才有专用代码",
             ),
             why=Text(
                 "the first collective starts slowly, and none uses what the GPU has over its predecessor",
-                "首次集合通信启动缓慢,且用不上该 GPU 相对上一代的新特性",
+                "首次集合通信启动缓慢，且用不上该 GPU 相对上一代的新特性",
             ),
             severity=Severity.WARNING,
         ),
         "unsound": Situation(
             title=Text(
                 "NCCL {nccl} is known to crash on {gpu}; {sound} is sound",
-                "已知 NCCL {nccl} 在 {gpu} 上会崩溃;{sound} 起正常",
+                "已知 NCCL {nccl} 在 {gpu} 上会崩溃；{sound} 起正常",
             ),
             why=Text(
                 "all-reduce of 512 KiB and more ends in an illegal memory access: the wheel was built without code for "
                 "this GPU",
-                "512 KiB 及以上的 all-reduce 会以非法内存访问告终:该软件包编译时不含此 GPU 的代码",
+                "512 KiB 及以上的 all-reduce 会以非法内存访问告终：该软件包编译时不含此 GPU 的代码",
             ),
             severity=Severity.WARNING,
         ),

@@ -38,7 +38,7 @@ _WHY = Text("a training script stops at its first line", "训练脚本在第一�
 
 _PROOF = Text(
     "{error}\nit works with one thing changed: `{proof}` ({change}: {was})",
-    "{error}\n只改变一处就能导入:`{proof}`({change}:{was})",
+    "{error}\n只改变一处就能导入：`{proof}`({change}:{was})",
 )
 # By what the trial changed, see `envdoctor.facts.autopsy.Trial`; every other one is a variable.
 _CURED = {
@@ -47,27 +47,27 @@ _CURED = {
         help=Text(
             "start training without {change}, and remove what sets it: the shell's start-up files, an environment "
             "module, the job script",
-            "请在不设置 {change} 的情况下启动训练,并去掉设置它的地方:shell 启动文件、环境 module 或作业脚本",
+            "请在不设置 {change} 的情况下启动训练，并去掉设置它的地方：shell 启动文件、环境 module 或作业脚本",
         ),
     ),
     "cwd": Situation(
         seen=_PROOF,
         help=Text(
             "a file in {was} takes the place of a module: rename it, or start training from another folder",
-            "{was} 中有文件顶替了某个模块:请改名,或换一个目录启动训练",
+            "{was} 中有文件顶替了某个模块：请改名，或换一个目录启动训练",
         ),
     ),
     "combined": Situation(
         seen=Text(
             "{error}\nit works with everything around it left out: `{proof}`",
-            "{error}\n去掉所有外部因素后即可导入:`{proof}`",
+            "{error}\n去掉所有外部因素后即可导入：`{proof}`",
         ),
     ),
     "user-site": Situation(
         seen=_PROOF,
         help=Text(
             "a package in {was} takes the place of this environment's: remove it, or `export PYTHONNOUSERSITE=1`",
-            "{was} 中的包顶替了本环境的包:请卸载它,或执行 `export PYTHONNOUSERSITE=1`",
+            "{was} 中的包顶替了本环境的包：请卸载它，或执行 `export PYTHONNOUSERSITE=1`",
         ),
     ),
 }
@@ -75,9 +75,9 @@ _CURED = {
 IMPORT_FAILS = Problem(
     code="torch-import-fails",
     severity=Severity.ERROR,
-    title=Text("`import torch` fails: {error}", "`import torch` 失败:{error}"),
+    title=Text("`import torch` fails: {error}", "`import torch` 失败：{error}"),
     why=_WHY,
-    seen=Text("{error}\nat {place}", "{error}\n位置:{place}"),
+    seen=Text("{error}\nat {place}", "{error}\n位置：{place}"),
     confirm="{python} -c 'import torch'",
     caused_by=CAUSES,
     refs=("https://github.com/pytorch/pytorch/issues",),
@@ -86,18 +86,18 @@ IMPORT_FAILS = Problem(
         "intrinsic": Situation(
             seen=Text(
                 "{error}\nat {place}\nit fails as well without {left_out}: what is installed is at fault",
-                "{error}\n位置:{place}\n去掉 {left_out} 后同样失败:问题出在已安装的内容本身",
+                "{error}\n位置：{place}\n去掉 {left_out} 后同样失败：问题出在已安装的内容本身",
             ),
         ),
         "module": Situation(
             title=Text(
                 "`import torch` fails: the module `{module}`, which it needs, is not installed",
-                "`import torch` 失败:缺少它所需的模块 `{module}`",
+                "`import torch` 失败：缺少它所需的模块 `{module}`",
             ),
         ),
         "exits": Situation(
-            title=Text("`import torch` ends the interpreter ({error})", "`import torch` 会直接结束解释器({error})"),
-            seen=Text("{error}; last words: {said}", "{error};最后的输出:{said}"),
+            title=Text("`import torch` ends the interpreter ({error})", "`import torch` 会直接结束解释器（{error}）"),
+            seen=Text("{error}; last words: {said}", "{error}；最后的输出：{said}"),
         ),
     },
 )
@@ -107,7 +107,7 @@ IMPORT_CRASHES = Problem(
     severity=Severity.ERROR,
     title=Text("`import torch` dies of {signal}", "`import torch` 因 {signal} 崩溃"),
     why=_WHY,
-    seen=Text("{signal} at {place}\nlast words: {said}", "{signal},位置:{place}\n最后的输出:{said}"),
+    seen=Text("{signal} at {place}\nlast words: {said}", "{signal}，位置：{place}\n最后的输出：{said}"),
     confirm="{python} -X faulthandler -c 'import torch'",
     caused_by=(*CAUSES[4:], "extension-abi-mismatch", "host-out-of-memory"),
     situations={
@@ -115,19 +115,19 @@ IMPORT_CRASHES = Problem(
         "illegal": Situation(
             help=Text(
                 "the binary uses instructions that this processor lacks; take a build for it, or another machine",
-                "二进制使用了本机 CPU 不支持的指令;请换用适合此 CPU 的构建,或换一台机器",
+                "二进制使用了本机 CPU 不支持的指令；请换用适合此 CPU 的构建，或换一台机器",
             ),
         ),
         "killed": Situation(
             help=Text(
                 "somebody killed it: most often the kernel or the control group, for lack of memory (`dmesg | tail`)",
-                "进程被杀死:多半是内核或 cgroup 因内存不足所为(`dmesg | tail`)",
+                "进程被杀死：多半是内核或 cgroup 因内存不足所为（`dmesg | tail`）",
             ),
         ),
         "fault": Situation(
             help=Text(
                 "a compiled library is damaged or does not fit the others; the stack names the one that was loading",
-                "某个编译的库已损坏或与其他库不匹配;调用栈指出了当时正在加载的那个",
+                "某个编译的库已损坏或与其他库不匹配；调用栈指出了当时正在加载的那个",
             ),
         ),
     },
@@ -140,20 +140,20 @@ IMPORT_HANGS = Problem(
     why=Text("a training script never gets beyond its first line", "训练脚本永远停在第一行"),
     seen=Text(
         "no CPU time used and no byte moved for 3 s and more when it was stopped\nat {place}",
-        "被停止时,已至少 3 秒没有消耗 CPU 时间,也没有任何读写\n位置:{place}",
+        "被停止时，已至少 3 秒没有消耗 CPU 时间，也没有任何读写\n位置：{place}",
     ),
     confirm="timeout -s INT 60 {python} -v -c 'import torch' 2>&1 | tail",
     caused_by=("filesystem-hangs", "driver-hangs", "python-module-shadowed", "torch-shadowed"),
     situations={
         "kernel": Situation(
-            title=Text("`import torch` hangs in the kernel ({wchan})", "`import torch` 卡在内核中({wchan})"),
+            title=Text("`import torch` hangs in the kernel ({wchan})", "`import torch` 卡在内核中（{wchan}）"),
             seen=Text(
                 "it outlived SIGKILL, waiting in {wchan} (/proc/PID/wchan)\nat {place}",
-                "SIGKILL 也无法结束它,正等待于 {wchan}(/proc/PID/wchan)\n位置:{place}",
+                "SIGKILL 也无法结束它，正等待于 {wchan}(/proc/PID/wchan)\n位置：{place}",
             ),
             help=Text(
                 "a driver or a network file system does not answer: `dmesg | tail`, `df` on the folders of sys.path",
-                "驱动或网络文件系统没有响应:请查看 `dmesg | tail`,并对 sys.path 中的目录执行 `df`",
+                "驱动或网络文件系统没有响应：请查看 `dmesg | tail`，并对 sys.path 中的目录执行 `df`",
             ),
         ),
     },
@@ -165,9 +165,9 @@ IMPORT_UNFINISHED = Problem(
     title=Text("`import torch` had not finished when the time was up", "时间用完时 `import torch` 仍未完成"),
     why=Text(
         "whether it hangs or is slow is not known: the first import from a network file system may take minutes",
-        "尚不清楚是卡住还是缓慢:首次从网络文件系统导入可能需要几分钟",
+        "尚不清楚是卡住还是缓慢：首次从网络文件系统导入可能需要几分钟",
     ),
-    seen=Text("when the time was up it stood at {place}", "时间用完时停在:{place}"),
+    seen=Text("when the time was up it stood at {place}", "时间用完时停在：{place}"),
     command="envdoctor check --timeout 300",
     confirm="time {python} -c 'import torch'",
 )

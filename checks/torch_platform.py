@@ -38,12 +38,12 @@ PYTHON_UNSUPPORTED = Problem(
     ),
     seen=Text(
         "{python} ({executable}); torch {newest} has wheels for Python {pythons}",
-        "{python}({executable});torch {newest} 提供 Python {pythons} 的软件包",
+        "{python}({executable})；torch {newest} 提供 Python {pythons} 的软件包",
     ),
     help=Text(
         "make an environment with Python {suited}: `conda create -n torch python={suited}`, "
         "`uv venv --python {suited}` or the system's python{suited}",
-        "请用 Python {suited} 新建环境:`conda create -n torch python={suited}`、`uv venv --python {suited}` 或系统的 "
+        "请用 Python {suited} 新建环境：`conda create -n torch python={suited}`、`uv venv --python {suited}` 或系统的 "
         "python{suited}",
     ),
     confirm="python -m pip debug --verbose",
@@ -52,7 +52,7 @@ PYTHON_UNSUPPORTED = Problem(
         "installed": Situation(
             why=Text(
                 "the torch that is installed comes from elsewhere; pip cannot install or upgrade it",
-                "已安装的 torch 来自其他来源;pip 无法安装或升级它",
+                "已安装的 torch 来自其他来源；pip 无法安装或升级它",
             ),
             severity=Severity.NOTE,
         ),
@@ -69,11 +69,11 @@ PYTHON_UNSUPPORTED = Problem(
         "behind": Situation(
             title=Text(
                 "the newest torch for {python} is {newest_here}, from {date}",
-                "支持 {python} 的最新 torch 是 {newest_here}({date} 发布)",
+                "支持 {python} 的最新 torch 是 {newest_here}（{date} 发布）",
             ),
             why=Text(
                 "pip installs that release, and fixes of later ones never arrive",
-                "pip 只会安装该版本,后续版本的修复都用不上",
+                "pip 只会安装该版本，后续版本的修复都用不上",
             ),
             severity=Severity.NOTE,
         ),
@@ -85,10 +85,10 @@ PLATFORM_UNSUPPORTED = Problem(
     severity=Severity.ERROR,
     title=Text("PyTorch publishes no wheels for {platform}", "PyTorch 不提供 {platform} 的软件包"),
     why=Text("`pip install torch` finds no matching distribution", "`pip install torch` 找不到匹配的版本"),
-    seen=Text("{system} on {machine} ({source})", "系统 {system},处理器 {machine}({source})"),
+    seen=Text("{system} on {machine} ({source})", "系统 {system}，处理器 {machine}({source})"),
     help=Text(
         "take it from where this platform gets it: the distribution, conda-forge, the machine's maker; or build it",
-        "请从该平台自己的渠道获取(发行版、conda-forge 或机器厂商),或自行编译",
+        "请从该平台自己的渠道获取（发行版、conda-forge 或机器厂商），或自行编译",
     ),
     confirm="python -m pip debug --verbose",
     refs=(PREVIOUS_VERSIONS,),
@@ -96,11 +96,11 @@ PLATFORM_UNSUPPORTED = Problem(
         "musl": Situation(
             title=Text(
                 "PyTorch publishes no wheels for musl, the C library here",
-                "PyTorch 不提供适用于 musl(本机的 C 库)的软件包",
+                "PyTorch 不提供适用于 musl（本机的 C 库）的软件包",
             ),
             help=Text(
                 "use an image with glibc, such as debian or ubuntu instead of alpine",
-                "请改用基于 glibc 的镜像,例如以 debian 或 ubuntu 代替 alpine",
+                "请改用基于 glibc 的镜像，例如以 debian 或 ubuntu 代替 alpine",
             ),
         ),
         "intel-mac": Situation(
@@ -114,7 +114,7 @@ PLATFORM_UNSUPPORTED = Problem(
             ),
             help=Text(
                 "it needs Python {pythons}; newer torch for this Mac comes from conda-forge only",
-                "它要求 Python {pythons};更新的版本只能从 conda-forge 获得",
+                "它要求 Python {pythons}；更新的版本只能从 conda-forge 获得",
             ),
         ),
     },

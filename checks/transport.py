@@ -30,13 +30,13 @@ SLOW_TCP_FALLBACK = Problem(
     severity=Severity.WARNING,
     title=Text(
         "NCCL will use TCP although {ports} active RDMA ports are there",
-        "存在 {ports} 个活动的 RDMA 端口,但 NCCL 将使用 TCP",
+        "存在 {ports} 个活动的 RDMA 端口，但 NCCL 将使用 TCP",
     ),
     why=Text(
         "traffic between nodes falls to what TCP and the processor can do, often a tenth of {rate:g} Gb/s",
-        "节点间带宽降到 TCP 与 CPU 所能达到的水平,往往只有 {rate:g} Gb/s 的十分之一",
+        "节点间带宽降到 TCP 与 CPU 所能达到的水平，往往只有 {rate:g} Gb/s 的十分之一",
     ),
-    seen=Text("{shown}\nfastest port: {device}, {rate:g} Gb/s", "{shown}\n最快端口:{device},{rate:g} Gb/s"),
+    seen=Text("{shown}\nfastest port: {device}, {rate:g} Gb/s", "{shown}\n最快端口：{device}，{rate:g} Gb/s"),
     confirm="NCCL_DEBUG=INFO torchrun ... 2>&1 | grep -E 'NET/(IB|Socket) : Using'",
     hardware="unconfirmed",
     caused_by=(
@@ -51,20 +51,20 @@ SLOW_TCP_FALLBACK = Problem(
         "unusable": Situation(
             help=Text(
                 "NCCL's variables allow RDMA; its devices cannot be opened or are not selected",
-                "NCCL 变量允许使用 RDMA,但设备无法打开或未被选中",
+                "NCCL 变量允许使用 RDMA，但设备无法打开或未被选中",
             ),
             look="ls -l /dev/infiniband; echo $NCCL_IB_HCA",
         ),
         "plugin": Situation(
             title=Text(
                 "NCCL will use TCP: {device} needs a network plugin, and none is found",
-                "NCCL 将使用 TCP:{device} 需要网络插件,但未找到",
+                "NCCL 将使用 TCP:{device} 需要网络插件，但未找到",
             ),
             look="ldconfig -p | grep libnccl-net",
             help=Text(
                 "EFA is reached through aws-ofi-nccl (libnccl-net.so, or libnccl-net-ofi.so with "
                 "NCCL_NET_PLUGIN=ofi); its folder must be known to the loader",
-                "EFA 需经 aws-ofi-nccl(libnccl-net.so,或 libnccl-net-ofi.so 配合 NCCL_NET_PLUGIN=ofi),"
+                "EFA 需经 aws-ofi-nccl（libnccl-net.so，或 libnccl-net-ofi.so 配合 NCCL_NET_PLUGIN=ofi），"
                 "其所在目录须能被动态加载器找到",
             ),
         ),
@@ -80,16 +80,16 @@ NCCL_SINGLE_SOCKET = Problem(
     ),
     why=Text(
         "one stream fills 20 to 40 Gb/s at best; NCCL uses several by itself on the NICs of AWS and Google only",
-        "单个流最多跑到 20~40 Gb/s;NCCL 仅在 AWS 与 Google 的网卡上自动使用多个 socket",
+        "单个流最多跑到 20~40 Gb/s；NCCL 仅在 AWS 与 Google 的网卡上自动使用多个 socket",
     ),
     seen=Text(
         "{interface}: {speed:g} Gb/s, {driver}\nNCCL_SOCKET_NTHREADS, NCCL_NSOCKS_PERTHREAD: unset; no RDMA port",
-        "{interface}:{speed:g} Gb/s,{driver}\n未设置 NCCL_SOCKET_NTHREADS 与 NCCL_NSOCKS_PERTHREAD;没有 RDMA 端口",
+        "{interface}:{speed:g} Gb/s，{driver}\n未设置 NCCL_SOCKET_NTHREADS 与 NCCL_NSOCKS_PERTHREAD；没有 RDMA 端口",
     ),
     command="export NCCL_SOCKET_NTHREADS=4 NCCL_NSOCKS_PERTHREAD=4",
     help=Text(
         "at most 16 threads and 64 sockets; the same on every node",
-        "最多 16 个线程、64 个 socket;各节点须一致",
+        "最多 16 个线程、64 个 socket；各节点须一致",
     ),
     confirm="NCCL_DEBUG=INFO torchrun ... 2>&1 | grep -E 'sockets per thread'",
     refs=("https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html#nccl-socket-nthreads",),

@@ -18,11 +18,11 @@ UV_IGNORES_PIP_CONFIG = Problem(
     severity=Severity.NOTE,
     title=Text(
         "pip uses {host}, uv does not: it never reads pip's configuration",
-        "pip 使用 {host},而 uv 不会:它从不读取 pip 的配置",
+        "pip 使用 {host}，而 uv 不会：它从不读取 pip 的配置",
     ),
     why=Text(
         "uv downloads from its default index: slow or impossible where pip is fast",
-        "uv 会从默认索引下载:pip 很快的地方,uv 可能很慢甚至无法下载",
+        "uv 会从默认索引下载：pip 很快的地方，uv 可能很慢甚至无法下载",
     ),
     seen=Text(
         "pip: {url} at {place}\nuv: no default index in {files}", "pip:{url}({place})\nuv:{files} 中没有默认索引"
@@ -53,9 +53,9 @@ UV_LOCK_MIRROR = Problem(
     title=Text("{lock} names the mirror {host}", "{lock} 中写入了镜像站 {host}"),
     why=Text(
         "everyone who syncs this project downloads from there, with `--frozen` whatever their settings",
-        "所有同步该项目的人都会从那里下载;使用 `--frozen` 时更是不受各自设置影响",
+        "所有同步该项目的人都会从那里下载；使用 `--frozen` 时更是不受各自设置影响",
     ),
-    seen=Text("registry entries of {lock}: {hosts}", "{lock} 的 registry 条目:{hosts}"),
+    seen=Text("registry entries of {lock}: {hosts}", "{lock} 的 registry 条目：{hosts}"),
     refs=("https://github.com/astral-sh/uv/issues/6349",),
 )
 
@@ -76,4 +76,6 @@ def line(uv: UvConfig) -> tuple[Text, Mapping[str, Scalar]] | None:
     index = uv.default_index
     if index:
         return Text("{url} ({place})", "{url}({place})"), {"url": index.url, "place": index.place}
-    return (Text("{program}, its default index", "{program},默认索引"), {"program": uv.program}) if uv.program else None
+    return (
+        (Text("{program}, its default index", "{program}，默认索引"), {"program": uv.program}) if uv.program else None
+    )

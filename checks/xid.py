@@ -28,22 +28,22 @@ LOOKS = {
     "link": "nvidia-smi nvlink -s -i {ids}; nvidia-smi nvlink -e -i {ids}",
 }
 HELP = {
-    "reboot": Text("drain the node first; if it comes again, it is hardware", "先排空节点;若反复出现则是硬件问题"),
+    "reboot": Text("drain the node first; if it comes again, it is hardware", "先排空节点；若反复出现则是硬件问题"),
     "power": Text("switch off and connect the GPU's power cables", "关机后接好 GPU 的供电线"),
     "vm": Text("restart this virtual machine", "重启该虚拟机"),
     "reset": Text(
         "end the processes on the GPU first; where NVSwitches join the GPUs all of them are reset together (no -i); if "
         "the error comes again, reboot, then suspect the hardware",
-        "先结束该 GPU 上的进程;通过 NVSwitch 互连的 GPU 必须一起重置(不加 -i);若再次出现,先重启,再怀疑硬件",
+        "先结束该 GPU 上的进程；通过 NVSwitch 互连的 GPU 必须一起重置（不加 -i）；若再次出现，先重启，再怀疑硬件",
     ),
-    "told": Text("do what the driver asks for: {text}", "按驱动的要求处理:{text}"),
+    "told": Text("do what the driver asks for: {text}", "按驱动的要求处理：{text}"),
     "link": Text(
         "one such error on a busy link can pass; repeated ones mean a link, connector or NVSwitch to be serviced",
-        "偶发一次可以观察;反复出现说明链路、连接器或 NVSwitch 需要检修",
+        "偶发一次可以观察；反复出现说明链路、连接器或 NVSwitch 需要检修",
     ),
     "restart-app": Text(
         "start the job again; if it comes at the same place, look at the program (compute-sanitizer)",
-        "重新启动作业;若总在同一处出现,请检查程序(compute-sanitizer)",
+        "重新启动作业；若总在同一处出现，请检查程序（compute-sanitizer）",
     ),
     "watch": Text("nothing needs to be done now", "暂时无需处理"),
 }
@@ -78,7 +78,7 @@ SXID = Situation(
     look="sudo systemctl status nvidia-fabricmanager; sudo tail -50 /var/log/fabricmanager.log",
     help=Text(
         "a fatal SXid takes the GPUs behind the switch with it: reset all GPUs or reboot, then look at the links",
-        "致命 SXid 会影响该交换芯片后的所有 GPU:重置全部 GPU 或重启,再检查链路",
+        "致命 SXid 会影响该交换芯片后的所有 GPU：重置全部 GPU 或重启，再检查链路",
     ),
 )
 
@@ -88,11 +88,11 @@ GPU_XID = Problem(
     title=Text("GPU {gpus} reports Xid {number}", "GPU {gpus} 报告 Xid {number}"),
     why=Text(
         "jobs on this GPU fail or hang, now or after the next such error",
-        "该 GPU 上的作业会失败或卡死,可能就在当前或下次出错时",
+        "该 GPU 上的作业会失败或卡死，可能就在当前或下次出错时",
     ),
     seen=Text(
         "{source}, {age} ago, {count} time(s): {text}\nalso of this GPU: {also}",
-        "{source},{age} 前,{count} 次:{text}\n该 GPU 的其他错误:{also}",
+        "{source}，{age} 前，{count} 次：{text}\n该 GPU 的其他错误：{also}",
     ),
     help=Text("look the number up in NVIDIA's Xid catalog", "请在 NVIDIA Xid 目录中查询该编号"),
     confirm="sudo dmesg -T | grep -i xid",

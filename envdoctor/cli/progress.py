@@ -72,7 +72,7 @@ class Progress:
             if seconds > LONG_S:
                 text = Text(
                     "waiting for {names}: {seconds:.0f} s of at most {limit:.0f} s",
-                    "等待 {names}:已 {seconds:.0f} 秒,最多 {limit:.0f} 秒",
+                    "等待 {names}：已 {seconds:.0f} 秒，最多 {limit:.0f} 秒",
                 )
             said = text.say(
                 "zh" if self._language == "zh" else "en", {"names": names, "seconds": seconds, "limit": self._limit_s}

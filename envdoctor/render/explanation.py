@@ -14,7 +14,7 @@ from envdoctor.render.words import SEVERITIES
 
 HARDWARE = Text(
     "proven against a simulated driver or recorded data; not yet seen on real hardware",
-    "仅以模拟驱动或录制数据验证过,尚未在真实硬件上出现",
+    "仅以模拟驱动或录制数据验证过，尚未在真实硬件上出现",
 )
 LABELS = {
     "what": Text("what", "现象"),

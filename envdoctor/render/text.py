@@ -120,7 +120,7 @@ def _heading(report: Report, style: Style, redactor: Redactor) -> Iterator[str]:
     for node in report.nodes:
         why = CHOICES.get(node.python_why)
         python = f"{node.python} ({node.python_version})" if node.python_version else node.python
-        said = Text("{made_by} on {name}, looking at {python}", "{made_by},主机 {name},检查对象 {python}").say(
+        said = Text("{made_by} on {name}, looking at {python}", "{made_by}，主机 {name}，检查对象 {python}").say(
             style.language, {"made_by": report.made_by, "name": node.name, "python": python}
         )
         yield one_line(redactor.text(said + (f" - {why.say(style.language)}" if why else "")))
@@ -222,7 +222,7 @@ def _cells(text: str) -> int:
 def _crashes(page: Page, report: Report, style: Style, redactor: Redactor) -> None:
     language = style.language
     for path, error in report.unloaded.items():
-        said = Text("this check file could not be loaded: {path}: {error}", "检查文件无法加载:{path}:{error}")
+        said = Text("this check file could not be loaded: {path}: {error}", "检查文件无法加载：{path}:{error}")
         page.line(("", ""))
         page.line(
             ("doctor: ", "bold red"),
@@ -230,7 +230,7 @@ def _crashes(page: Page, report: Report, style: Style, redactor: Redactor) -> No
             indent=2,
         )
     for outcome in report.with_status("crashed"):
-        said = Text("the check {check} ({topic}) crashed: {error}", "检查 {check}({topic})崩溃:{error}")
+        said = Text("the check {check} ({topic}) crashed: {error}", "检查 {check}（{topic}）崩溃：{error}")
         values = {"check": outcome.check.name, "topic": outcome.check.topic, "error": outcome.error}
         page.line(("", ""))
         page.line(("doctor: ", "bold red"), (clean(redactor.text(said.say(language, values))), ""), indent=2)
@@ -243,7 +243,7 @@ def _not_run(page: Page, report: Report, style: Style, redactor: Redactor) -> No
     skipped = report.with_status("skipped")
     if skipped:
         page.line(("", ""))
-        page.line((Text("Not checked, because:", "未检查,原因:").say(style.language), "bold"))
+        page.line((Text("Not checked, because:", "未检查，原因：").say(style.language), "bold"))
     by_reason: dict[str, list[str]] = {}
     for outcome in skipped:
         if outcome.missing:

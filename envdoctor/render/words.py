@@ -84,8 +84,8 @@ def tally(report: Report, style: Style) -> str:
     crashed = len(report.with_status("crashed")) + len(report.unloaded)
     if style.language == "zh":
         counted = "、".join(f"{n} 个{word}" for n, word in ((errors, "错误"), (warnings, "警告"), (notes, "提示")) if n)
-        tail = f";{len(report.outcomes)} 项检查,用时 {report.seconds:.1f} 秒"
-        tail += f",{skipped} 项未检查(-v 查看原因)" if skipped else ""
+        tail = f";{len(report.outcomes)} 项检查，用时 {report.seconds:.1f} 秒"
+        tail += f",{skipped} 项未检查（-v 查看原因）" if skipped else ""
         tail += f",{crashed} 项崩溃" if crashed else ""
         return (counted or "没有发现问题") + tail
     counted = ", ".join(

@@ -19,7 +19,7 @@ CHOICES = {
     "conda": Text("the active conda environment", "当前激活的 conda 环境"),
     "own": Text("envdoctor's own environment", "envdoctor 自身的环境"),
     "path": Text("the first Python on PATH", "PATH 中的第一个 Python"),
-    "last": Text("envdoctor's own Python, for want of another", "envdoctor 自身的 Python(没有别的可用)"),
+    "last": Text("envdoctor's own Python, for want of another", "envdoctor 自身的 Python（没有别的可用）"),
 }
 
 
