@@ -128,10 +128,12 @@ def listing(files: Iterable[TopicFile], language: Language) -> list[dict[str, An
 def render_listing(files: Iterable[TopicFile], style: Style) -> str:
     """Topics and problems, a line each."""
     page = Page(style)
-    for number, topic in enumerate(listing(files, style.language)):
+    topics = listing(files, style.language)
+    width = max((len(problem["code"]) for topic in topics for problem in topic["problems"]), default=0) + 2
+    for number, topic in enumerate(topics):
         if number:
             page.line(("", ""))
         page.line((topic["topic"], "bold"), (f"  {topic['about']}", "dim"), indent=4)
         for problem in topic["problems"]:
-            page.line((f"  {pad(problem['code'], 28)}", "cyan"), (problem["title"], ""), indent=30)
+            page.line((f"  {pad(problem['code'], width)}", "cyan"), (problem["title"], ""), indent=width + 2)
     return page.text()
