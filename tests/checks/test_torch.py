@@ -46,7 +46,7 @@ CASES = [
     Case("no torch, and the interpreter is all that is known", ABSENT[:2], {"torch-missing": "note"}),
     Case("an import hook knows a torch", (ABSENT[0], FINE, PYTHON, HOST)),
     Case("a data folder named torch is no torch",
-         (ABSENT[0], TorchImport(error="AttributeError", message="no __version__", file="/work/torch"), PYTHON),
+         (ABSENT[0], TorchImport(error="AttributeError", message="no __version__", file="/home/ada/torch"), PYTHON),
          {"torch-missing": "note"}),
     Case("unreadable is not absent", (Missing("torch-install", "failed"), Missing("torch-import", "failed"))),
     Case("a folder without __init__.py",
@@ -61,10 +61,10 @@ CASES = [
          {"torch-leftover": "warning"}),
     Case("pip was interrupted", (replace(WHOLE, pip_leftovers=(f"{SITE}/~orch",)), FINE), {"torch-leftover": "note"}),
     Case("pip's remains do not explain a failure", (replace(WHOLE, pip_leftovers=(f"{SITE}/~orch",)), FAILED)),
-    Case("torch.py in the working directory", (shadow("/work/torch.py", "", "working directory"), FAILED),
+    Case("torch.py in the working directory", (shadow("/home/ada/torch.py", "", "working directory"), FAILED),
          {"torch-shadowed": "error"}),
     Case("torch.py in the working directory and nothing else",
-         (TorchInstall(folder="/work/torch.py", copies=(TorchCopy("/work/torch.py", "", "working directory"),)), FINE),
+         (TorchInstall(folder="/home/ada/torch.py", copies=(TorchCopy("/home/ada/torch.py", "", "working directory"),)), FINE),
          {"torch-shadowed": "error"}),
     Case("started in the source tree", (shadow("/src/torch", "2.9.0a0", "working directory"), FAILED),
          {"torch-shadowed": "error"}),
@@ -107,7 +107,7 @@ def test_commands() -> None:
         " --index-url https://download.pytorch.org/whl/cpu"
     )
     assert (command("a folder without __init__.py") or "").startswith(f"rm -r {SITE}/torch && python -m pip install")
-    assert command("torch.py in the working directory") == "mv /work/torch.py /work/my_torch.py"
+    assert command("torch.py in the working directory") == "mv /home/ada/torch.py /home/ada/my_torch.py"
     assert command("an older torch in the user's folder") == "export PYTHONNOUSERSITE=1"
 
 
