@@ -8,7 +8,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_cases(case: Case) -> None:
-    case.hold(checks / "shm.py")
+    case.assert_holds(checks / "shm.py")
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Case:
     def __str__(self) -> str:
         return self.about
 
-    def hold(self, path: Path | str) -> tuple[Finding, ...]:
+    def assert_holds(self, path: Path | str) -> tuple[Finding, ...]:
         """Judge the facts with all checks of the file and compare; the findings are returned for a closer look.
 
         Raises:

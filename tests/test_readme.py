@@ -62,6 +62,6 @@ def test_its_check_of_ones_own_works(tmp_path: Path) -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
     own = tmp_path / "scratch.py"
     own.write_text(code, encoding="utf-8")
-    (finding,) = Case("no scratch", (Disks((Place(mount_point="/"),)),), {"no-scratch": "error"}).hold(own)
+    (finding,) = Case("no scratch", (Disks((Place(mount_point="/"),)),), {"no-scratch": "error"}).assert_holds(own)
     assert finding.command == "sudo mount /scratch"
-    Case("scratch", (Disks((Place(mount_point="/scratch"),)),)).hold(own)
+    Case("scratch", (Disks((Place(mount_point="/scratch"),)),)).assert_holds(own)

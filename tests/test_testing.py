@@ -32,18 +32,18 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_case_holds_or_says_what_was_found(path: Path) -> None:
-    (finding,) = Case("three", (Host(cpus=3),), {"odd-cpus": "note"}).hold(path)
+    (finding,) = Case("three", (Host(cpus=3),), {"odd-cpus": "note"}).assert_holds(path)
     assert finding.evidence == {"n": 3}
-    Case("two", (Host(cpus=2),)).hold(path)
+    Case("two", (Host(cpus=2),)).assert_holds(path)
     with pytest.raises(AssertionError, match=r"found \{'odd-cpus': 'note'\}, expected \{\}"):
-        Case("three is fine", (Host(cpus=3),)).hold(path)
+        Case("three is fine", (Host(cpus=3),)).assert_holds(path)
 
 
 def test_a_crash_and_a_sentence_without_its_value_are_failures(path: Path) -> None:
     with pytest.raises(AssertionError, match="unlucky"):
-        Case("thirteen", (Host(cpus=13),)).hold(path)
+        Case("thirteen", (Host(cpus=13),)).assert_holds(path)
     with pytest.raises(AssertionError, match=r"lacks the values \['n'\]"):
-        Case("eleven", (Host(cpus=11),), {"odd-cpus": "note"}).hold(path)
+        Case("eleven", (Host(cpus=11),), {"odd-cpus": "note"}).assert_holds(path)
 
 
 def test_a_case_passes_a_problem_only_if_the_check_ran(path: Path) -> None:
@@ -62,5 +62,5 @@ def test_a_file_that_does_not_load_is_named(tmp_path: Path) -> None:
 
 def test_a_case_may_describe_several_nodes(path: Path) -> None:
     nodes = {"a": (Host(cpus=3),), "b": (Host(cpus=2),), "c": (Host(cpus=3),)}
-    (finding,) = Case("two of three", expect={"odd-cpus": "note"}, nodes=nodes).hold(path)
+    (finding,) = Case("two of three", expect={"odd-cpus": "note"}, nodes=nodes).assert_holds(path)
     assert finding.nodes == ("a", "c")

@@ -75,11 +75,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def evidence(about: str) -> tuple[str | None, str | None, dict[str, object]]:
-    (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == about).assert_holds(FILE)
     return finding.situation, finding.command, dict(finding.evidence)
 
 

@@ -109,11 +109,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def test_places_and_commands() -> None:
-    found = {case.about: case.hold(FILE)[0] for case in CASES if case.expect}
+    found = {case.about: case.assert_holds(FILE)[0] for case in CASES if case.expect}
     assert found["a channel that is gone"].command == "${EDITOR:-vi} +2 /home/ada/.condarc"
     assert found["a channel of the alias out of reach"].evidence["place"] == "CONDA_CHANNELS"
     assert found["the name twice"].command == "sed -i '5s|/conda-forge/*$||' /home/ada/.condarc"

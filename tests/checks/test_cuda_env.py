@@ -25,10 +25,10 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def test_all_are_unset_with_one_command() -> None:
-    (finding,) = next(case for case in CASES if case.about == "two of them").hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == "two of them").assert_holds(FILE)
     assert finding.command == "unset CUDA_LAUNCH_BLOCKING COMPUTE_PROFILE"
     assert finding.evidence["values"] == "CUDA_LAUNCH_BLOCKING=1, COMPUTE_PROFILE=1"

@@ -71,7 +71,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,6 @@ def test_case(case: Case) -> None:
     ],
 )
 def test_says_what_was_seen(about: str, situation: str | None, command: str, evidence: dict[str, object]) -> None:
-    (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == about).assert_holds(FILE)
     assert finding.situation == situation and command in (finding.command or finding.look or "")
     assert {name: finding.evidence[name] for name in evidence} == evidence

@@ -101,7 +101,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 @pytest.mark.parametrize(
@@ -125,19 +125,19 @@ def test_case(case: Case) -> None:
     ],
 )
 def test_the_command_puts_it_right(about: str, situation: str | None, command: str) -> None:
-    (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == about).assert_holds(FILE)
     assert (finding.situation, finding.command) == (situation, command)
 
 
 def test_it_is_said_who_set_the_mask() -> None:
-    by = {case.about: case.hold(FILE) for case in CASES if case.expect}
+    by = {case.about: case.assert_holds(FILE) for case in CASES if case.expect}
     assert by["a node's indices in a job"][0].evidence["set_by"] == "Slurm"
     assert by["a range"][0].evidence["set_by"] == "shell"
     assert by["the guide's example"][0].evidence["result"] == "0,2"
 
 
 def test_the_orders_are_shown() -> None:
-    (finding,) = next(case for case in CASES if case.about == "unlike GPUs, the fast one first").hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == "unlike GPUs, the fast one first").assert_holds(FILE)
     assert str(finding.evidence["cuda"]).startswith("0 = NVIDIA GeForce RTX 4090")
     assert str(finding.evidence["smi"]).startswith("0 = NVIDIA GeForce GTX 1650")
     assert Driver().cuda_order == ()

@@ -86,7 +86,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    found = case.hold(FILE)
+    found = case.assert_holds(FILE)
     assert len(found) == len(case.expect), "each file system is told once"
 
 
@@ -101,7 +101,7 @@ def test_case(case: Case) -> None:
     ],
 )
 def test_the_command_fits_the_situation(about: str, command: str) -> None:
-    (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == about).assert_holds(FILE)
     assert (finding.command or finding.look) == command
 
 

@@ -124,7 +124,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_case(case: Case) -> None:
     ],
 )
 def test_the_command_fits_the_situation(about: str, situation: str | None, command: str | None) -> None:
-    (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == about).assert_holds(FILE)
     assert finding.situation == situation
     pasted = finding.command or finding.look
     assert (command is None) == (pasted is None)
@@ -166,7 +166,7 @@ def test_the_command_fits_the_situation(about: str, situation: str | None, comma
     ],
 )
 def test_the_call_that_hangs_is_named(about: str, call: str, where: str) -> None:
-    (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == about).assert_holds(FILE)
     assert finding.evidence == {"call": call, "where": where}
 
 

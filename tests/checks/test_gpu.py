@@ -122,7 +122,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,14 @@ def test_case(case: Case) -> None:
     ],
 )
 def test_the_command_fits_the_situation(about: str, situation: str | None, command: str | None) -> None:
-    (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == about).assert_holds(FILE)
     assert (finding.situation, finding.command or finding.look) == (situation, command)
 
 
 def test_the_kernel_says_why_a_gpu_did_not_start() -> None:
     refused = KernelLog(entries=(KernelMessage("init-failed", text="NVRM: RmInitAdapter failed!"),))
     facts = swap(WORKSTATION, fails(100, 0), gpus(), refused)
-    (finding,) = Case("RmInitAdapter", facts, INVISIBLE).hold(FILE)
+    (finding,) = Case("RmInitAdapter", facts, INVISIBLE).assert_holds(FILE)
     assert finding.evidence["said"] == "NVRM: RmInitAdapter failed!"
 
 

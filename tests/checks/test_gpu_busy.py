@@ -74,7 +74,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 @pytest.mark.parametrize(
@@ -87,12 +87,12 @@ def test_case(case: Case) -> None:
     ],
 )
 def test_the_command_fits(about: str, command: str) -> None:
-    (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == about).assert_holds(FILE)
     assert (finding.command or finding.look) == command
 
 
 def test_holders_are_named_and_the_list_is_short() -> None:
-    found = {case.about: case.hold(FILE) for case in CASES if case.expect}
+    found = {case.about: case.assert_holds(FILE) for case in CASES if case.expect}
     (one,) = found["somebody trains on one of eight"]
     assert one.evidence["holders"] == "python train.py (pid 4242, ann, GPU 0, 75.2 GB)"
     (many,) = found["many processes"]

@@ -71,18 +71,18 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def test_a_lost_gpu_is_named_by_index_and_address() -> None:
-    (finding,) = CASES[5].hold(FILE)
+    (finding,) = CASES[5].assert_holds(FILE)
     assert finding.evidence["which"] == f"GPU 3 ({address(3)})"
-    (finding,) = CASES[7].hold(FILE)
+    (finding,) = CASES[7].assert_holds(FILE)
     assert finding.evidence["which"] == address(3) and "Xid" in str(finding.evidence["shown"])
 
 
 def test_the_missing_gpu_is_named() -> None:
-    (finding,) = next(case for case in CASES if case.about == "one is missing in NVML").hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == "one is missing in NVML").assert_holds(FILE)
     assert finding.evidence == {"pci": 8, "nvml": 7, "missing": address(3), "bound": "nvidia"}
 
 

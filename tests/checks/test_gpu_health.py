@@ -87,7 +87,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_case(case: Case) -> None:
     ],
 )
 def test_the_command_fits_the_situation(about: str, situation: str | None, command: str | None) -> None:
-    (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == about).assert_holds(FILE)
     assert finding.situation == situation
     assert command is None or (finding.command or finding.look) == command
 
 
 def test_the_same_fault_of_several_gpus_is_one_finding() -> None:
     hot = tuple(h100(index, clock_reasons=("sw-thermal",), utilisation_percent=90) for index in range(8))
-    (finding,) = Case("all hot", (gpus(*hot),), {"gpu-throttled": "warning"}).hold(FILE)
+    (finding,) = Case("all hot", (gpus(*hot),), {"gpu-throttled": "warning"}).assert_holds(FILE)
     assert finding.evidence["gpus"] == "0-7" and finding.evidence["ids"] == "0,1,2,3,4,5,6,7"
 
 

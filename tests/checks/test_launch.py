@@ -144,17 +144,17 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def test_commands_name_the_variable_that_holds_the_right_number() -> None:
-    (finding,) = next(case for case in CASES if case.about.startswith("RANK=$")).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about.startswith("RANK=$")).assert_holds(FILE)
     assert finding.command == "export RANK=$SLURM_PROCID"
     assert finding.severity is Severity.ERROR
 
 
 def test_too_many_processes_are_mended_by_as_many_as_gpus() -> None:
-    (finding,) = next(case for case in CASES if case.about.startswith("8 workers for 1")).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about.startswith("8 workers for 1")).assert_holds(FILE)
     assert finding.command == "torchrun --nproc-per-node=1 train.py"
 
 

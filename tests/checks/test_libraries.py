@@ -282,7 +282,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def case(about: str) -> Case:
@@ -290,7 +290,7 @@ def case(about: str) -> Case:
 
 
 def test_the_line_to_remove_is_named() -> None:
-    (finding,) = case("an older nvJitLink on LD_LIBRARY_PATH, not imported").hold(FILE)
+    (finding,) = case("an older nvJitLink on LD_LIBRARY_PATH, not imported").assert_holds(FILE)
     assert finding.command == "unset LD_LIBRARY_PATH"
     assert finding.evidence["set_in"] == "~/.bashrc:12"
     assert finding.evidence["own_version"] == "12.6.85"
@@ -298,17 +298,17 @@ def test_the_line_to_remove_is_named() -> None:
 
 def test_a_module_is_named_where_no_line_is() -> None:
     facts = (stub("/apps/cuda/12.1/lib64/stubs"), Host(modules=("gcc/12", "cuda/12.1")))
-    (finding,) = Case("", facts, {"library-path-pollution": "note"}).hold(FILE)
+    (finding,) = Case("", facts, {"library-path-pollution": "note"}).assert_holds(FILE)
     assert finding.evidence["set_in"] == "module cuda/12.1"
 
 
 def test_the_missing_package_is_named_with_its_pin() -> None:
-    (finding,) = case("a pinned package is not installed").hold(FILE)
+    (finding,) = case("a pinned package is not installed").assert_holds(FILE)
     assert finding.command == "pip install --no-deps nvidia-cusparse-cu12==12.5.4.2"
 
 
 def test_the_emptied_package_is_put_back() -> None:
-    (finding,) = case("another package was removed, and this one's library with it").hold(FILE)
+    (finding,) = case("another package was removed, and this one's library with it").assert_holds(FILE)
     assert finding.command == "pip install --force-reinstall --no-deps nvidia-nvjitlink-cu12==12.6.85"
 
 

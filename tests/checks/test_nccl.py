@@ -116,11 +116,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def found(about: str, code: str = "") -> Finding:
-    held = next(case for case in CASES if case.about == about).hold(FILE)
+    held = next(case for case in CASES if case.about == about).assert_holds(FILE)
     return next(finding for finding in held if finding.code == code or not code)
 
 

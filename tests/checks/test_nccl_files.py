@@ -73,12 +73,12 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def test_the_winner_is_named() -> None:
-    first, second = CASES[-2].hold(FILE)
+    first, second = CASES[-2].assert_holds(FILE)
     assert (first.evidence["source"], first.evidence["winner_source"]) == ("/etc/nccl.conf:1", "/root/.nccl.conf:2")
     assert second.evidence["source"] == "/etc/nccl.conf:4"
-    (finding,) = CASES[-1].hold(FILE)
+    (finding,) = CASES[-1].assert_holds(FILE)
     assert (finding.evidence["winner_source"], finding.evidence["winner"]) == ("environment", "WARN")

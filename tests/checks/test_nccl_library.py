@@ -153,7 +153,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def case(about: str) -> Case:
@@ -161,14 +161,14 @@ def case(about: str) -> Case:
 
 
 def test_the_pinned_package_is_put_back() -> None:
-    (finding,) = case("the cu11 package was removed, and the file with it").hold(FILE)
+    (finding,) = case("the cu11 package was removed, and the file with it").assert_holds(FILE)
     assert finding.command == "pip install --force-reinstall --no-deps nvidia-nccl-cu12==2.27.3"
-    (finding,) = case("gone with a package that torch does not pin").hold(FILE)
+    (finding,) = case("gone with a package that torch does not pin").assert_holds(FILE)
     assert finding.command == "pip install --force-reinstall --no-deps nvidia-nccl-cu11==2.14.3"
 
 
 def test_the_line_to_remove_is_named() -> None:
-    (finding,) = case("an older one on LD_LIBRARY_PATH will be found").hold(FILE)
+    (finding,) = case("an older one on LD_LIBRARY_PATH will be found").assert_holds(FILE)
     assert (finding.command, finding.evidence["set_in"]) == ("unset LD_LIBRARY_PATH", "/etc/profile.d/nccl.sh:3")
 
 

@@ -164,7 +164,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def case(about: str) -> Case:
@@ -172,7 +172,7 @@ def case(about: str) -> Case:
 
 
 def test_the_finding_names_the_way_out() -> None:
-    (finding,) = case("a bridge before the real interface, two nodes").hold(FILE)
+    (finding,) = case("a bridge before the real interface, two nodes").assert_holds(FILE)
     assert finding.evidence["interface"] == "br-4f2a9100aabb"
     assert finding.evidence["better"] == "eth0"
     assert finding.evidence["scale"] == "WORLD_SIZE=16, LOCAL_WORLD_SIZE=8"
@@ -180,23 +180,23 @@ def test_the_finding_names_the_way_out() -> None:
 
 
 def test_a_configuration_file_is_mended_where_it_is() -> None:
-    (finding,) = case("docker0 by /etc/nccl.conf").hold(FILE)
+    (finding,) = case("docker0 by /etc/nccl.conf").assert_holds(FILE)
     assert finding.evidence["decided"] == "NCCL_SOCKET_IFNAME=docker0 (/etc/nccl.conf:3)"
     assert finding.command == "sed -i '3s/=.*/==eth0/' /etc/nccl.conf"
 
 
 def test_gloo_is_mended_with_its_own_variable() -> None:
-    (finding,) = case("gloo on Debian's 127.0.1.1, two nodes").hold(FILE)
+    (finding,) = case("gloo on Debian's 127.0.1.1, two nodes").assert_holds(FILE)
     assert finding.command == "export GLOO_SOCKET_IFNAME=eth0"
     assert finding.evidence["decided"] == "GLOO_SOCKET_IFNAME unset; hostname -> 127.0.1.1"
 
 
 def test_without_a_better_one_the_addresses_are_looked_at() -> None:
-    (finding,) = case("no network, yet two nodes").hold(FILE)
+    (finding,) = case("no network, yet two nodes").assert_holds(FILE)
     assert finding.command == "ip -br address"
     (finding,) = Case(
         "gloo too", (nics(LO, source=""), with_variables(SIXTEEN, NCCL_SOCKET_IFNAME="=x"), DEBIAN), {WRONG: "error"}
-    ).hold(FILE)
+    ).assert_holds(FILE)
     assert (finding.situation, finding.command) == ("gloo", "ip -br address")
 
 

@@ -158,7 +158,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def case(about: str) -> Case:
@@ -166,25 +166,25 @@ def case(about: str) -> Case:
 
 
 def test_the_loser_is_removed_and_the_pinned_one_put_back() -> None:
-    (finding,) = case("two NCCL wheels, the older one on disk").hold(FILE)
+    (finding,) = case("two NCCL wheels, the older one on disk").assert_holds(FILE)
     assert finding.command == (
         "pip uninstall -y nvidia-nccl-cu11 && pip install --force-reinstall --no-deps nvidia-nccl-cu12==2.27.3"
     )
 
 
 def test_a_file_of_the_loser_speaks_for_the_group() -> None:
-    (finding,) = case("two cuDNN wheels of one version for two CUDAs").hold(FILE)
+    (finding,) = case("two cuDNN wheels of one version for two CUDAs").assert_holds(FILE)
     assert finding.evidence["files"] == 2 and finding.evidence["belongs_to"] == "nvidia-cudnn-cu11"
 
 
 def test_who_asks_for_the_other_version_is_named() -> None:
-    (finding,) = case("NCCL older than the pin, wanted by another package").hold(FILE)
+    (finding,) = case("NCCL older than the pin, wanted by another package").assert_holds(FILE)
     assert "vllm 0.5.0 -> nvidia-nccl-cu12==2.20.5" in str(finding.evidence["asked"])
     assert finding.command == "pip install --no-deps nvidia-nccl-cu12==2.27.3"
 
 
 def test_a_wildcard_pin_is_quoted_for_the_shell() -> None:
-    (finding,) = case("torch 2.11 pins through cuda-toolkit").hold(FILE)
+    (finding,) = case("torch 2.11 pins through cuda-toolkit").assert_holds(FILE)
     assert finding.command == "pip install --no-deps 'nvidia-cublas==13.2.0.*'"
 
 

@@ -101,7 +101,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 @pytest.mark.parametrize(
@@ -131,12 +131,12 @@ def test_case(case: Case) -> None:
     ],
 )
 def test_the_command_fits_the_situation(about: str, situation: str | None, command: str) -> None:
-    (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == about).assert_holds(FILE)
     assert (finding.situation, (finding.command or finding.look)) == (situation, command)
 
 
 def test_the_links_that_are_down_are_named() -> None:
-    (finding,) = next(case for case in CASES if case.about == "three links of one are down").hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == "three links of one are down").assert_holds(FILE)
     assert finding.evidence["which"] == "GPU 0: link 4-5,17 inactive"
     assert (finding.evidence["active"], finding.evidence["expected"], finding.evidence["siblings"]) == (15, 18, 7)
 

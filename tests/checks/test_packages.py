@@ -148,7 +148,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def case(about: str) -> Case:
@@ -156,22 +156,22 @@ def case(about: str) -> Case:
 
 
 def test_the_fitting_torchvision_comes_from_the_index_of_the_torch_build() -> None:
-    (finding,) = case("torch upgraded alone").hold(FILE)
+    (finding,) = case("torch upgraded alone").assert_holds(FILE)
     assert finding.command is not None and finding.command.startswith("pip install --no-deps torchvision==0.22.1")
     assert finding.evidence["wants"] == "torch 2.6.0"
-    (finding,) = case("CUDA 11 torchvision beside a CUDA 12 torch").hold(FILE)
+    (finding,) = case("CUDA 11 torchvision beside a CUDA 12 torch").assert_holds(FILE)
     assert finding.command == (
         "pip install --no-deps torchvision==0.20.1 --index-url https://download.pytorch.org/whl/cu121"
     )
 
 
 def test_what_a_companion_goes_with_is_known_from_the_table() -> None:
-    (finding,) = case("known from the table alone").hold(FILE)
+    (finding,) = case("known from the table alone").assert_holds(FILE)
     assert finding.evidence["wants"] == "torch 2.6.0"
 
 
 def test_where_the_fitting_release_is_unknown_no_command_is_made_up() -> None:
-    (finding,) = case("a release the table does not know, torchvision's own pin does").hold(FILE)
+    (finding,) = case("a release the table does not know, torchvision's own pin does").assert_holds(FILE)
     assert finding.command is None
 
 

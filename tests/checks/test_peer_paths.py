@@ -38,11 +38,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def test_the_bridge_is_named() -> None:
-    (finding,) = CASES[0].hold(FILE)
+    (finding,) = CASES[0].assert_holds(FILE)
     assert finding.command == "sudo setpci -s 0000:1a:00.0 ECAP_ACS+6.w=0000"
     assert finding.evidence["control"] == "0x001d"
 

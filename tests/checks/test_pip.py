@@ -76,7 +76,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 @pytest.mark.parametrize("case", CASES[:5], ids=str)
@@ -91,7 +91,7 @@ def test_the_command_mends_the_file(case: Case, tmp_path: Path) -> None:
         index(ALIYUN, "[global]", "timeout = 3"),
         index(ALIYUN, "nonsense"),
     ]
-    (finding,) = case.hold(FILE)
+    (finding,) = case.assert_holds(FILE)
     copy = tmp_path / "pip.conf"
     copy.write_text(texts[CASES.index(case)])
     assert finding.command is not None
@@ -104,13 +104,13 @@ def test_the_command_mends_the_file(case: Case, tmp_path: Path) -> None:
 
 
 def command_of(case_number: int) -> str:
-    (finding,) = CASES[case_number].hold(FILE)
+    (finding,) = CASES[case_number].assert_holds(FILE)
     assert finding.command is not None
     return finding.command
 
 
 def test_the_right_address_is_put_in_place_of_the_wrong() -> None:
-    commands = {case.about: case.hold(FILE)[0].command for case in CASES if "pip-config-broken" in case.expect}
+    commands = {case.about: case.assert_holds(FILE)[0].command for case in CASES if "pip-config-broken" in case.expect}
     put = "python -m pip config --user set global.index-url"
     assert commands["a comment in the URL"] == f"{put} https://a.example/simple"
     assert commands["a flat page as index"] == f"{put} https://mirrors.aliyun.com/pypi/simple"

@@ -132,11 +132,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def test_another_mirror_is_proposed() -> None:
-    commands = {case.about: case.hold(FILE)[0].command for case in CASES if case.expect}
+    commands = {case.about: case.assert_holds(FILE)[0].command for case in CASES if case.expect}
     put = "python -m pip config --user set global.index-url"
     assert commands["a firewall against pip"] == f"{put} {ALIYUN}"
     assert commands["a cloud's inner host from outside"] == f"{put} {ALIYUN}"
@@ -146,7 +146,7 @@ def test_another_mirror_is_proposed() -> None:
 
 def test_the_mirror_that_fails_is_not_proposed() -> None:
     case = Case("", (probes(probed(ALIYUN, outcome="refused")), written(user=index(ALIYUN))), UNREACHABLE)
-    (finding,) = case.hold(FILE)
+    (finding,) = case.assert_holds(FILE)
     assert finding.command is not None and "aliyun" not in finding.command
 
 

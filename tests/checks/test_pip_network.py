@@ -66,11 +66,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def test_commands() -> None:
-    findings = {case.about: case.hold(FILE)[0] for case in CASES if case.expect}
+    findings = {case.about: case.assert_holds(FILE)[0] for case in CASES if case.expect}
     commands = {about: finding.command or finding.look for about, finding in findings.items()}
     put = "python -m pip config --user set global.cert"
     assert commands["an unknown authority"] == f"{put} /etc/ssl/certs/ca-certificates.crt"

@@ -116,11 +116,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def test_commands_undo_what_wins() -> None:
-    commands = {case.about: case.hold(FILE)[0].command for case in CASES if case.expect}
+    commands = {case.about: case.assert_holds(FILE)[0].command for case in CASES if case.expect}
     assert commands["a variable beats the user's file"] == "unset PIP_INDEX_URL"
     assert (
         commands["[install] of a weaker file beats [global]"]
@@ -137,7 +137,7 @@ def test_commands_undo_what_wins() -> None:
 
 
 def test_the_winner_is_named_with_its_place() -> None:
-    (finding,) = CASES[2].hold(FILE)
+    (finding,) = CASES[2].assert_holds(FILE)
     assert finding.words.seen is not None
     assert finding.words.seen.say("en", finding.evidence).splitlines() == [
         f"/home/ada/.config/pip/pip.conf:2: {B}",
@@ -147,5 +147,5 @@ def test_the_winner_is_named_with_its_place() -> None:
 
 def test_a_password_is_no_evidence() -> None:
     for case in CASES:
-        for finding in case.hold(FILE):
+        for finding in case.assert_holds(FILE):
             assert finding.code != "pip-config-secret" or "hunter22" not in str(finding.evidence)

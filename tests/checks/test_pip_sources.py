@@ -94,11 +94,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def test_commands() -> None:
-    commands = {(case.about, finding.code): finding.command for case in CASES for finding in case.hold(FILE)}
+    commands = {(case.about, finding.code): finding.command for case in CASES for finding in case.assert_holds(FILE)}
     config = "python -m pip config --user"
     assert commands["plain http, not trusted", "pip-untrusted-host"] == f"{config} set global.trusted-host a.example"
     assert commands["trusted-host as a URL", "pip-untrusted-host"] == f"{config} set global.trusted-host a.example"

@@ -98,7 +98,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def case(about: str) -> Case:
@@ -106,9 +106,9 @@ def case(about: str) -> Case:
 
 
 def test_the_venv_is_put_on_a_python_of_the_version_of_its_packages() -> None:
-    (finding,) = case("the base lost its library").hold(FILE)
+    (finding,) = case("the base lost its library").assert_holds(FILE)
     assert finding.command == "rm /e/bin/python* && python3.9 -m venv --upgrade /e"
-    (finding,) = case("the base went from 3.10 to 3.12").hold(FILE)
+    (finding,) = case("the base went from 3.10 to 3.12").assert_holds(FILE)
     assert finding.command == "rm /e/bin/python* && python3.10 -m venv --upgrade /e"
 
 
@@ -130,7 +130,7 @@ def test_summary(python: Python, line: str) -> None:
 def test_pyenv_and_conda_build_or_install_python_again() -> None:
     lost = {"python-ssl-missing": "error"}
     pyenv = replace(PLAIN, base_prefix="/home/u/.pyenv/versions/3.11.7", ssl_error="gone")
-    (finding,) = Case("", (pyenv,), lost).hold(FILE)
+    (finding,) = Case("", (pyenv,), lost).assert_holds(FILE)
     assert finding.command == "pyenv install --force 3.11.7"
-    (finding,) = Case("", (replace(PLAIN, conda="/c/envs/t", ssl_error="gone"),), lost).hold(FILE)
+    (finding,) = Case("", (replace(PLAIN, conda="/c/envs/t", ssl_error="gone"),), lost).assert_holds(FILE)
     assert finding.command and finding.command.startswith("conda install -p /c/envs/t")

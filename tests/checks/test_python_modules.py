@@ -50,7 +50,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def case(about: str) -> Case:
@@ -58,10 +58,10 @@ def case(about: str) -> Case:
 
 
 def test_the_stray_file_is_to_be_renamed() -> None:
-    (finding,) = case("a stray random.py breaks the import").hold(FILE)
+    (finding,) = case("a stray random.py breaks the import").assert_holds(FILE)
     assert finding.command == "mv /home/ada/random.py /home/ada/my_random.py"
     assert finding.evidence["place"] == "working directory"
     folder = replace(PLAIN, shadows=("/lib/json/__init__.py",))
-    (finding,) = Case("", (folder, FINE), {"python-module-shadowed": "note"}).hold(FILE)
+    (finding,) = Case("", (folder, FINE), {"python-module-shadowed": "note"}).assert_holds(FILE)
     assert finding.command == "mv /lib/json /lib/my_json"
     assert (finding.evidence["place"], finding.evidence["module"]) == ("PYTHONPATH", "json")

@@ -125,17 +125,17 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def found(about: str) -> Finding:
-    return next(case for case in CASES if case.about == about).hold(FILE)[0]
+    return next(case for case in CASES if case.about == about).assert_holds(FILE)[0]
 
 
 def test_the_port_is_named() -> None:
     assert found("one rail of eight down").look == "ibstat mlx5_7 1"
     assert found("no subnet manager").situation == "subnet-manager"
-    assert len(next(case for case in CASES if case.about == "nothing up, two nodes").hold(FILE)) == 1
+    assert len(next(case for case in CASES if case.about == "nothing up, two nodes").assert_holds(FILE)) == 1
     slow = found("one rail at half rate").evidence
     assert (slow["port"], slow["rate"], slow["expected"]) == ("mlx5_7:1", 200.0, 400.0)
 

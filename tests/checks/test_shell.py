@@ -101,7 +101,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_case(case: Case) -> None:
     ],
 )
 def test_the_command_fits_the_situation(about: str, command: str) -> None:
-    (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == about).assert_holds(FILE)
     assert (finding.command or finding.look) == command
 
 

@@ -81,11 +81,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def test_the_path_that_leads_to_an_old_copy_is_the_thing_to_undo() -> None:
-    (finding,) = next(case for case in CASES if case.about.startswith("a module's")).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about.startswith("a module's")).assert_holds(FILE)
     assert finding.command == "unset LD_LIBRARY_PATH"
     assert finding.evidence["needs"] == "GLIBCXX_3.4.29"
 

@@ -77,11 +77,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def test_a_fitting_toolkit_that_is_there_is_the_remedy() -> None:
-    (finding,) = next(case for case in CASES if case.about == "CUDA_HOME names it").hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == "CUDA_HOME names it").assert_holds(FILE)
     assert finding.command == "export CUDA_HOME=/usr/local/cuda-12.6"
 
 

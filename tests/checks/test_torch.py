@@ -64,7 +64,7 @@ CASES = [
     Case("torch.py in the working directory", (shadow("/home/ada/torch.py", "", "working directory"), FAILED),
          {"torch-shadowed": "error"}),
     Case("torch.py in the working directory and nothing else",
-         (TorchInstall(folder="/home/ada/torch.py", copies=(TorchCopy("/home/ada/torch.py", "", "working directory"),)), FINE),
+         (TorchInstall(folder="/src/torch.py", copies=(TorchCopy("/src/torch.py", "", "working directory"),)), FINE),
          {"torch-shadowed": "error"}),
     Case("started in the source tree", (shadow("/src/torch", "2.9.0a0", "working directory"), FAILED),
          {"torch-shadowed": "error"}),
@@ -91,11 +91,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def command(about: str) -> str | None:
-    (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == about).assert_holds(FILE)
     return finding.command
 
 
@@ -131,5 +131,5 @@ def test_summary(given: tuple[object, ...], line: str | None) -> None:
 )
 def test_who_installed_it_installs_it_again(installer: str, start: str) -> None:
     gone = replace(WHOLE, broken_files=("torch/x.py",), installer=installer)
-    (finding,) = Case("", (gone, FAILED, replace(PYTHON, conda="/e")), {"torch-leftover": "error"}).hold(FILE)
+    (finding,) = Case("", (gone, FAILED, replace(PYTHON, conda="/e")), {"torch-leftover": "error"}).assert_holds(FILE)
     assert finding.command and finding.command.startswith(start)

@@ -156,11 +156,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def only(case: Case) -> Finding:
-    (finding,) = case.hold(FILE)
+    (finding,) = case.assert_holds(FILE)
     return finding
 
 
@@ -223,7 +223,7 @@ def test_without_a_level_no_build_is_proposed() -> None:
 
 def test_a_uv_environment_is_mended_with_uv() -> None:
     facts = (driver("550.54.15", "12.4"), torch("2.11.0+cu130", installer="uv"), A100, LINUX, python())
-    (finding,) = Case("uv", facts, TOO_OLD).hold(FILE)
+    (finding,) = Case("uv", facts, TOO_OLD).assert_holds(FILE)
     assert finding.command == f"uv pip install --python /opt/envs/train/bin/python torch==2.11.0+cu126 {INDEX}/cu126"
 
 

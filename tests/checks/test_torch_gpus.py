@@ -126,11 +126,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def only(case: Case) -> Finding:
-    (finding,) = case.hold(FILE)
+    (finding,) = case.assert_holds(FILE)
     return finding
 
 

@@ -70,12 +70,12 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def finding_of(about: str) -> tuple[str, str, str | None]:
     """Title, evidence and command of a case's only finding."""
-    (finding,) = next(case for case in CASES if case.about == about).hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == about).assert_holds(FILE)
     words = finding.words
     assert words.title
     return (

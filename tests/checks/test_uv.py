@@ -44,16 +44,16 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def test_the_command_gives_uv_the_same_index() -> None:
-    assert CASES[0].hold(FILE)[0].command == f"export UV_DEFAULT_INDEX={TUNA}"
+    assert CASES[0].assert_holds(FILE)[0].command == f"export UV_DEFAULT_INDEX={TUNA}"
 
 
 def test_the_lock_file_is_made_again_from_the_official_index() -> None:
-    assert CASES[1].hold(FILE)[0].command is None
-    assert CASES[2].hold(FILE)[0].command == "uv lock --default-index https://d.example/s"
+    assert CASES[1].assert_holds(FILE)[0].command is None
+    assert CASES[2].assert_holds(FILE)[0].command == "uv lock --default-index https://d.example/s"
 
 
 def test_summary() -> None:

@@ -65,11 +65,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
-    case.hold(FILE)
+    case.assert_holds(FILE)
 
 
 def test_meaning_and_action_are_told() -> None:
-    (finding,) = next(case for case in CASES if case.about == "one kind on two GPUs").hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == "one kind on two GPUs").assert_holds(FILE)
     assert finding.words.title is not None
     assert finding.words.title.say("en", finding.evidence).startswith("GPU 2,5 reports Xid 119: the GPU's system proc")
     assert "GSP" in finding.words.title.say("zh", finding.evidence)
@@ -77,12 +77,12 @@ def test_meaning_and_action_are_told() -> None:
 
 
 def test_the_worst_leads_and_the_others_are_listed() -> None:
-    (finding,) = next(case for case in CASES if case.about == "several of one GPU").hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == "several of one GPU").assert_holds(FILE)
     assert finding.evidence["number"] == 119 and finding.evidence["also"] == "Xid 13, Xid 45"
 
 
 def test_without_an_index_the_address_stands() -> None:
-    (finding,) = next(case for case in CASES if case.about == "the GPUs are unknown").hold(FILE)
+    (finding,) = next(case for case in CASES if case.about == "the GPUs are unknown").assert_holds(FILE)
     assert finding.command == f"sudo nvidia-smi --gpu-reset -i {address(0)}"
 
 
