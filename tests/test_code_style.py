@@ -20,7 +20,7 @@ SOURCES = sorted((ROOT / "envdoctor").rglob("*.py"))
 CHECK_FILES = sorted((ROOT / "checks").glob("*.py"))
 
 
-def run(*command: str) -> None:
+def expect_success(*command: str) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -36,16 +36,18 @@ def imports_of(path: Path) -> set[str]:
 
 
 def test_ruff() -> None:
-    run(sys.executable, "-m", "ruff", "check", ".")
-    run(sys.executable, "-m", "ruff", "format", "--check", ".")
+    expect_success(sys.executable, "-m", "ruff", "check", ".")
+    expect_success(sys.executable, "-m", "ruff", "format", "--check", ".")
 
 
 def test_mypy_strict() -> None:
-    run(sys.executable, "-m", "mypy")
+    expect_success(sys.executable, "-m", "mypy")
 
 
 def test_the_patient_is_python_3_6() -> None:
-    run(str(Path(sys.executable).with_name("vermin")), "-t=3.6-", "--violations", "--no-tips", "envdoctor/patient")
+    expect_success(
+        str(Path(sys.executable).with_name("vermin")), "-t=3.6-", "--violations", "--no-tips", "envdoctor/patient"
+    )
 
 
 def test_the_patient_needs_nothing_but_the_standard_library() -> None:
