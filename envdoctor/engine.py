@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 import traceback
@@ -32,15 +33,16 @@ Facts = Mapping[type, object]
 
 @dataclass(frozen=True)
 class Need:
-    """One parameter of a check. `fact` is None where the annotation names no fact type."""
+    """One parameter of a check and the fact it asks for."""
 
     parameter: str
     fact: type
     kind: str  # "required", "judged" (Missing is passed), "optional" (None is passed), "per-node"
 
 
+@functools.cache
 def needs(function: Any) -> tuple[Need, ...]:
-    """The facts a check or summary needs, read from its signature.
+    """The facts a check or summary needs, read from its signature, once: the annotations are evaluated for it.
 
     Raises:
         TypeError: a parameter is not annotated with a fact type.
