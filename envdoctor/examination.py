@@ -13,7 +13,7 @@ from envdoctor.errors import ExaminationError
 from envdoctor.facts.asked import Asked
 from envdoctor.facts.host import Host
 from envdoctor.facts.python import Python
-from envdoctor.model import Missing, Node
+from envdoctor.model import Node
 from envdoctor.snapshot import Snapshot
 from envdoctor.transport import local
 from envdoctor.transport.target import Target
@@ -55,7 +55,3 @@ def node_of(node: Node, sections: Mapping[str, object]) -> Node:
         name=(host.name if isinstance(host, Host) else "") or platform.node(),
         python_version=python.version if isinstance(python, Python) else "",
     )
-
-
-def missing_of(snapshot: Snapshot) -> tuple[Missing, ...]:
-    return tuple(found for found in snapshot.sections.values() if isinstance(found, Missing))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from envdoctor import engine
 from envdoctor.errors import UsageError
-from envdoctor.examination import MADE_BY, missing_of
+from envdoctor.examination import MADE_BY
 from envdoctor.load import Loaded
 from envdoctor.model import Check, Outcome, Report, TopicFile
 from envdoctor.snapshot import Snapshot
@@ -87,15 +87,12 @@ def judge(
     snapshots: Sequence[Snapshot],
     loaded: Loaded,
     names: Iterable[str] = (),
-    seconds: float = 0.0,
-    taken_at: str = "",
     only: Sequence[TopicFile] | None = None,
 ) -> Report:
-    """Judge the snapshots with the chosen checks.
+    """Judge the snapshots with the chosen checks; whoever holds the clock fills in the report's seconds.
 
     Args:
         names: topics or codes; empty for everything.
-        seconds: wall time so far, shown in the report.
         only: judge these files alone; the report still lists all chosen topics, the others without a word.
 
     Raises:
@@ -110,12 +107,11 @@ def judge(
     first = next(iter(node_facts.values()), {})
     return Report(
         made_by=MADE_BY,
-        taken_at=taken_at or (snapshots[0].taken_at if snapshots else ""),
-        seconds=seconds,
+        taken_at=snapshots[0].taken_at if snapshots else "",
+        seconds=0.0,
         nodes=tuple(snapshot.node for snapshot in snapshots),
         findings=engine.fold(outcomes),
         outcomes=tuple(outcomes),
         topics=engine.summarise(files, first),
         unloaded=loaded.broken,
-        missing=tuple(missing for snapshot in snapshots for missing in missing_of(snapshot)),
     )

@@ -171,6 +171,8 @@ class Finding:
     @property
     def command(self) -> str | None:
         """The one command that mends it, with the evidence filled in; None where no command does."""
+        if self.problem.fix is not None:
+            return f"envdoctor fix {self.problem.fix}"
         if self.command_given is not None:
             return self.command_given
         return self._filled(self.words.command)
@@ -346,7 +348,6 @@ class Report:
     outcomes: tuple[Outcome, ...]
     topics: tuple[TopicLine, ...]
     unloaded: Mapping[str, str] = field(default_factory=dict)
-    missing: tuple[Missing, ...] = ()
 
     def count(self, severity: Severity) -> int:
         return sum(1 for finding in self.findings if finding.severity is severity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,12 @@ from envdoctor.cli.options import Format
 from envdoctor.cli.progress import Progress
 
 if TYPE_CHECKING:
+    from envdoctor.facts.asked import Asked
     from envdoctor.load import Loaded
     from envdoctor.redact import Redactor
     from envdoctor.render import Style
     from envdoctor.snapshot import Snapshot
+    from envdoctor.transport.target import Target
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,21 @@ class Question:
     port: int = 0
     timeout: float = 60.0
     quiet: bool = False
+
+    @property
+    def asked(self) -> Asked:
+        """The question as the checks see it."""
+        from envdoctor.facts.asked import Asked
+
+        return Asked(topics=self.names, quick=self.quick, offline=self.offline, port=self.port)
+
+    def observe(self, target: Target, on_record: Callable[[dict[str, Any]], None]) -> Snapshot:
+        """Examine the target Python and the machine around it; raises ExaminationError where nothing can be had."""
+        from envdoctor import examination
+        from envdoctor.transport import local
+
+        request = local.Request(limit_s=self.timeout, quick=self.quick, offline=self.offline, port=self.port)
+        return examination.of_this_machine(target, request, self.asked, on_record)
 
 
 @dataclass(frozen=True)
@@ -49,23 +67,18 @@ def examine(
     question: Question, checks: list[Path], form: Format, style: Style, redactor: Redactor, to_file: bool
 ) -> Examined:
     """Examine this machine; on a terminal the first lines of a text report appear as soon as they are certain."""
-    from envdoctor import examination
-    from envdoctor.facts.asked import Asked
     from envdoctor.model import Node
-    from envdoctor.transport import local
     from envdoctor.transport.target import choose
 
     target = choose(question.python)
-    request = local.Request(
-        limit_s=question.timeout, quick=question.quick, offline=question.offline, port=question.port
-    )
-    asked = Asked(topics=question.names, quick=question.quick, offline=question.offline, port=question.port)
     preparation = _Preparation(checks, form)
     live = None
     with Progress(style.language, question.timeout, question.quiet) as progress:
         if form is Format.text and not to_file and not question.quiet and sys.stdout.isatty():
             node = Node(python=target.python, python_why=target.why)
-            live = Live(preparation.so_far, list(question.names), node, asked, style, redactor, progress.make_room)
+            live = Live(
+                preparation.so_far, list(question.names), node, question.asked, style, redactor, progress.make_room
+            )
 
         def record(told: dict[str, Any]) -> None:
             preparation.refuse(question.names)
@@ -73,7 +86,7 @@ def examine(
             if live is not None:
                 live.record(told)
 
-        snapshot = examination.of_this_machine(target, request, asked, record)
+        snapshot = question.observe(target, record)
     return Examined(preparation.result(), [snapshot], live)
 
 

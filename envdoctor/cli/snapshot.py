@@ -28,20 +28,16 @@ def snapshot(
     redact_key: KeyOption = None,
 ) -> int:
     """Write down everything that was observed, without judging it. Secrets and user names are replaced by hashes."""
-    from envdoctor import examination
+    from envdoctor.cli.examine import Question
     from envdoctor.cli.progress import Progress
-    from envdoctor.facts.asked import Asked
     from envdoctor.snapshot import to_json
-    from envdoctor.transport import local
     from envdoctor.transport.target import choose
 
     options.refuse(output)
     redactor = options.redactor(redact_key)
-    request = local.Request(limit_s=timeout, quick=quick, offline=offline, port=port)
+    question = Question((), python, quick, offline, port, timeout, quiet)
     with Progress("en", timeout, quiet) as progress:
-        taken = examination.of_this_machine(
-            choose(python), request, Asked(quick=quick, offline=offline, port=port), progress.record
-        )
+        taken = question.observe(choose(python), progress.record)
     document = to_json(taken)
     redactor.learn(document)
     options.write(json_module.dumps(redactor.value(document), indent=1) + "\n", output)

@@ -13,7 +13,6 @@ class Asked:
         topics: topics or codes named on the command line.
         log: whether a log was given with --log.
         port: the rendezvous port given with --port, 0 if none.
-        training: whether launcher variables, a log or a named topic show that training is meant.
     """
 
     topics: tuple[str, ...] = ()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-REMOTE = ("nfs", "lustre", "gpfs", "beegfs", "ceph", "fuse", "cifs", "smb", "glusterfs", "afs")
-
 
 @dataclass(frozen=True)
 class Place:
@@ -41,10 +39,6 @@ class Place:
     source: str = ""
     read_only: bool = False
     no_exec: bool = False
-
-    @property
-    def is_remote(self) -> bool:
-        return self.file_system.startswith(REMOTE)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from envdoctor.model import Report, Severity
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean
-from envdoctor.render.words import seen, sentence, tally, title
+from envdoctor.render.words import points, tally, title
 
 COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 
@@ -25,12 +25,7 @@ def render(report: Report, style: Style, redactor: Redactor) -> str:
         if finding.severity is Severity.NOTE and style.verbosity < 1:
             continue
         what = title(finding, style.language, redactor)
-        parts = [
-            sentence(finding.words.why, finding, style.language, redactor),
-            *seen(finding, style.language, redactor),
-        ]
-        remedy = finding.command or sentence(finding.words.help, finding, style.language, redactor)
-        parts += [clean(redactor.text(remedy))] if remedy else []
+        parts = points(finding, style.language, redactor)
         name = _property(f"{finding.code}: {what}")
         lines.append(f"::{COMMANDS[finding.severity]} title={name}::{_data(chr(10).join(parts))}")
     for outcome in report.with_status("crashed"):

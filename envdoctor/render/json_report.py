@@ -60,10 +60,10 @@ def failure(said: str, exit_code: int) -> str:
 def _finding(finding: Finding, topic: str, style: Style, redactor: Redactor) -> dict[str, Any]:
     words = finding.words
     fix: dict[str, Any] | None = None
-    if finding.problem.fix is not None:
-        fix = {"name": finding.problem.fix, "command": f"envdoctor fix {finding.problem.fix}", "automatic": True}
-    elif finding.command is not None:
-        fix = {"command": redactor.text(finding.command), "automatic": False}
+    if finding.command is not None:
+        automatic = finding.problem.fix is not None
+        named = {"name": finding.problem.fix} if automatic else {}
+        fix = {**named, "command": redactor.text(finding.command), "automatic": automatic}
     return {
         "code": finding.code,
         "topic": topic,

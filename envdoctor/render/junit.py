@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from envdoctor.model import Finding, Outcome, Report, Severity
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean
-from envdoctor.render.words import seen, sentence, title, why_missing
+from envdoctor.render.words import points, title, why_missing
 
 
 def _xml(text: str) -> str:
@@ -20,9 +20,7 @@ def _xml(text: str) -> str:
 
 
 def _words(finding: Finding, style: Style, redactor: Redactor) -> str:
-    lines = [sentence(finding.words.why, finding, style.language, redactor), *seen(finding, style.language, redactor)]
-    remedy = finding.command or sentence(finding.words.help, finding, style.language, redactor)
-    return _xml("\n".join([*lines, redactor.text(remedy)] if remedy else lines))
+    return _xml("\n".join(points(finding, style.language, redactor)))
 
 
 def _case(

@@ -187,12 +187,11 @@ def _block(page: Page, chain: list[Finding], nodes: int, style: Style, redactor:
         rows.append(("because", finding.because_of, ""))
     rows += [("seen" if not number else "", line, "") for number, line in enumerate(seen(finding, language, redactor))]
     rows.append(("so", sentence(words.why, finding, language, redactor), ""))
-    command = f"envdoctor fix {finding.problem.fix}" if finding.problem.fix else finding.command
     help_text = sentence(words.help, finding, language, redactor)
-    if command:
+    if finding.command:
         rows += [
             ("fix" if not number else "", line, "cyan")
-            for number, line in enumerate(clean(redactor.text(command)).splitlines())
+            for number, line in enumerate(clean(redactor.text(finding.command)).splitlines())
         ]
         if help_text:
             rows.append(("", help_text, "dim"))

@@ -73,6 +73,13 @@ def seen(finding: Finding, language: Language, redactor: Redactor) -> list[str]:
     return [line(redactor.text(one)) for one in shown]
 
 
+def points(finding: Finding, language: Language, redactor: Redactor) -> list[str]:
+    """What follows, what was seen, and the command that mends it or, without one, what to do: for compact formats."""
+    remedy = finding.command or sentence(finding.words.help, finding, language, redactor)
+    told = [sentence(finding.words.why, finding, language, redactor), *seen(finding, language, redactor)]
+    return [*told, clean(redactor.text(remedy))] if remedy else told
+
+
 def _value(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -84,9 +91,9 @@ def tally(report: Report, style: Style) -> str:
     crashed = len(report.with_status("crashed")) + len(report.unloaded)
     if style.language == "zh":
         counted = "、".join(f"{n} 个{word}" for n, word in ((errors, "错误"), (warnings, "警告"), (notes, "提示")) if n)
-        tail = f";{len(report.outcomes)} 项检查，用时 {report.seconds:.1f} 秒"
-        tail += f",{skipped} 项未检查（-v 查看原因）" if skipped else ""
-        tail += f",{crashed} 项崩溃" if crashed else ""
+        tail = f"；{len(report.outcomes)} 项检查，用时 {report.seconds:.1f} 秒"
+        tail += f"，{skipped} 项未检查（-v 查看原因）" if skipped else ""
+        tail += f"，{crashed} 项崩溃" if crashed else ""
         return (counted or "没有发现问题") + tail
     counted = ", ".join(
         f"{n} {word}{'s' if n != 1 else ''}"

@@ -92,5 +92,4 @@ def report() -> Report:
             TopicLine(Topic("disk"), Text("plenty", "充足"), {}),
         ),
         unloaded={"/home/x/checks/broken.py": "SyntaxError: invalid syntax"},
-        missing=(missing,),
     )
