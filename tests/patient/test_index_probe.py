@@ -5,93 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import ssl
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from envdoctor import decode
-from envdoctor.facts.index import IndexProbe, IndexProbes
 from envdoctor.patient import index_probe, probe_http
 from envdoctor.patient.sections import Ask, NotHere
 from tests import ROOT, needs
+from tests.patient.index_servers import AGENT, listing, no_proxy, page, probe, serving
 
-AGENT = 'pip/26.3 {"ci":null}'
-PAGE = """<!DOCTYPE html><html>
-<head><meta name="pypi:repository-version" content="1.0"><title>Links for torch</title></head>
-<body>{links}</body></html>"""
-Answer = Callable[[BaseHTTPRequestHandler], tuple[int, dict[str, str], bytes]]
-
-
-def listing(*versions: str, host: str = "") -> bytes:
-    links = (
-        f'<a href="{host}/packages/torch-{v}-cp312-cp312-manylinux_2_28_x86_64.whl#sha256=0">x</a>' for v in versions
-    )
-    return PAGE.format(links="\n".join(links)).encode()
-
-
-def page(content: bytes, kind: str = "text/html") -> Answer:
-    return lambda handler: (200, {"Content-Type": kind}, content)
-
-
-@contextlib.contextmanager
-def serving(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[int]:
-    """A server on a free port of this machine."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, headers, body = answer(self)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            with contextlib.suppress(OSError):
-                self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    if context:
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-        "no_proxy",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-        "NO_PROXY",
-    ):
-        monkeypatch.delenv(name, raising=False)
-
-
-def probe(url: str, **how: Any) -> IndexProbe:
-    settings = {"user_agent": AGENT, "cert": "", "client_cert": "", "proxy": "", "trusted_hosts": [], **how}
-    found = index_probe.probe_all([{"kind": "index", "option": "index-url", "url": url}], settings)
-    fact = decode.fact("index-probes", {"probes": found})
-    assert isinstance(fact, IndexProbes)
-    return fact.probes[0]
+__all__ = ["no_proxy"]  # a fixture of every test here
 
 
 def test_an_index_as_it_should_be() -> None:
@@ -257,105 +185,6 @@ def test_what_is_not_http() -> None:
         found = probe(f"http://127.0.0.1:{server.getsockname()[1]}/simple")
         thread.join()
     assert found.outcome == "not-http"
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A private authority, a certificate of it for 127.0.0.1, one for another name and one that has expired."""
-    openssl = needs.program("openssl")
-    folder = tmp_path_factory.mktemp("ca")
-
-    def run(*argv: str) -> None:
-        subprocess.run([openssl, *argv], cwd=folder, check=True, capture_output=True)
-
-    authority = "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign"
-    extensions = [word for extension in authority for word in ("-addext", extension)]
-    key = ["-newkey", "rsa:2048", "-nodes"]
-    run("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=lab ca", *extensions)
-    for name, alternative, days in (
-        ("good", "IP:127.0.0.1", "1"),
-        ("other", "DNS:other.example", "1"),
-        ("expired", "IP:127.0.0.1", "-1"),
-    ):
-        run(
-            "req",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-keyout",
-            f"{name}.key",
-            "-out",
-            f"{name}.csr",
-            "-subj",
-            f"/CN={name}",
-        )
-        (folder / "ext").write_text(f"subjectAltName={alternative}\n")
-        dates = ["-days", days] if days != "-1" else ["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"]
-        try:
-            run(
-                "x509",
-                "-req",
-                "-in",
-                f"{name}.csr",
-                "-CA",
-                "ca.pem",
-                "-CAkey",
-                "ca.key",
-                "-out",
-                f"{name}.pem",
-                "-extfile",
-                "ext",
-                *dates,
-            )
-        except subprocess.CalledProcessError:
-            # Before OpenSSL 3.4 a past end is asked for as a negative number of days.
-            run(
-                "x509",
-                "-req",
-                "-in",
-                f"{name}.csr",
-                "-CA",
-                "ca.pem",
-                "-CAkey",
-                "ca.key",
-                "-out",
-                f"{name}.pem",
-                "-extfile",
-                "ext",
-                "-days",
-                "-1",
-            )
-    return folder
-
-
-def tls(folder: Path, name: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
-    return context
-
-
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [("good", None), ("other", 64), ("expired", 10)],
-)
-def test_certificates_are_verified_with_the_bundle_in_effect(certificates: Path, name: str, code: int | None) -> None:
-    with serving(page(listing("2.9.1")), tls(certificates, name)) as port:
-        found = probe(f"https://127.0.0.1:{port}/simple", cert=str(certificates / "ca.pem"))
-        unverified = probe(f"https://127.0.0.1:{port}/simple", trusted_hosts=["127.0.0.1"])
-    assert (found.outcome, found.verify_code) == ("answered" if code is None else "tls", code)
-    assert unverified.outcome == "answered"
-
-
-def test_an_unknown_authority(certificates: Path) -> None:
-    with serving(page(listing("2.9.1")), tls(certificates, "good")) as port:
-        found = probe(f"https://127.0.0.1:{port}/simple")
-    assert (found.outcome, found.verify_code) == ("tls", 20)
-    assert "issuer" in found.detail
-
-
-def test_a_bundle_that_is_none(tmp_path: Path) -> None:
-    with serving(page(b"")) as port:
-        assert probe(f"https://127.0.0.1:{port}/simple", cert=str(tmp_path / "absent.pem")).outcome == "bad-bundle"
 
 
 def test_a_proxy_is_used_and_no_proxy_respected(monkeypatch: pytest.MonkeyPatch) -> None:
