@@ -15,6 +15,7 @@ class PypiMirror:
 
     Attributes:
         index_url: what belongs into `index-url`.
+        words: what else it is called on a command line, see `named`.
         aliases: further hosts, or hosts with the beginning of a path, that are this mirror.
         status: "ok", "caution", "redirect", "dead" or "unverified".
         instead: what to use in its place.
@@ -25,6 +26,7 @@ class PypiMirror:
     id: str
     index_url: str
     aliases: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     status: str = "ok"
     instead: str = ""
     since: str = ""
@@ -87,6 +89,15 @@ def pypi_mirror(url: str) -> PypiMirror | None:
     return next((m for m in pypi() if _place(m.index_url).partition("/")[0] == host and "/pypi" in place), None)
 
 
+def named(name: str) -> PypiMirror | None:
+    """The mirror that a command line calls `name`: its id or another word for it, in any case; None for no mirror.
+
+    OFFICIAL is none of them: the address of the official index is known from the target's own pip alone.
+    """
+    wanted = name.strip().lower()
+    return next((mirror for mirror in pypi() if wanted in (mirror.id, *mirror.words)), None)
+
+
 def wheels(url: str) -> Wheels | None:
     """What is known of an address of PyTorch's wheels that is used as an index."""
     place = _place(url)
@@ -96,3 +107,6 @@ def wheels(url: str) -> Wheels | None:
 # Recommended in this order where a dead or broken mirror is to be replaced and the row names no other.
 FIRST_CHOICE = "https://mirrors.aliyun.com/pypi/simple"
 SECOND_CHOICE = "https://mirrors.huaweicloud.com/repository/pypi/simple"
+# What a command line calls the official index, and the mirrors that `envdoctor fix pip-mirror` has an option for.
+OFFICIAL = "official"
+WITH_OPTION = ("tuna", "ustc", "aliyun", "tencent", "huawei", "bfsu", "sjtug", "nju")
