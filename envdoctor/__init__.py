@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from envdoctor.errors import UsageError
     from envdoctor.model import (
         Check,
         Finding,
@@ -21,21 +22,48 @@ if TYPE_CHECKING:
         check,
         summary,
     )
+    from envdoctor.remedy import (
+        ByHand,
+        EditFile,
+        Files,
+        Fix,
+        Option,
+        Place,
+        Plan,
+        Remark,
+        RunCommand,
+        Said,
+        fix,
+        said,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ByHand",
     "Check",
+    "EditFile",
+    "Files",
     "Finding",
+    "Fix",
     "Missing",
+    "Option",
     "PerNode",
+    "Place",
+    "Plan",
     "Problem",
+    "Remark",
+    "RunCommand",
+    "Said",
     "Severity",
     "Situation",
     "Text",
     "Topic",
+    "UsageError",
     "__version__",
     "check",
+    "fix",
+    "said",
     "summary",
 ]
 
@@ -43,7 +71,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     # Making the dataclasses takes 20 ms, which `envdoctor --help` need not pay.
     if name in __all__:
-        from envdoctor import model
+        from envdoctor import errors, model, remedy
 
-        return getattr(model, name)
+        home = next(module for module in (model, remedy, errors) if hasattr(module, name))
+        return getattr(home, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,3 +19,26 @@ class ExaminationError(EnvdoctorError):
     """No fact could be had at all, so there is nothing to judge."""
 
     exit_code = 3
+
+
+class CannotMend(EnvdoctorError):
+    """A plan that could not be applied or undone; the message says what is as it was and what is not."""
+
+    exit_code = 3
+
+
+class Changed(EnvdoctorError):
+    """A file is no longer what the plan or the undo record says, so it is left alone.
+
+    Attributes:
+        path: the file.
+        expected, found: its bytes; None for no file.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, path: str, expected: bytes | None, found: bytes | None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.expected = expected
+        self.found = found

@@ -17,6 +17,7 @@ from types import ModuleType
 
 from envdoctor.errors import UsageError
 from envdoctor.model import Check, Problem, Summary, Text, Topic, TopicFile
+from envdoctor.remedy import Fix
 
 CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -35,6 +36,10 @@ class Loaded:
     @property
     def problems(self) -> dict[str, Problem]:
         return {problem.code: problem for file in self.files for problem in file.problems}
+
+    @property
+    def fixes(self) -> dict[str, Fix]:
+        return {fix.name: fix for file in self.files for fix in file.fixes}
 
     def topic_of(self, code: str) -> str:
         return next((file.topic.name for file in self.files for problem in file.problems if problem.code == code), "")
@@ -83,7 +88,11 @@ def _topic_file(path: Path, prefix: str) -> TopicFile:
         if not CODE.fullmatch(problem.code):
             raise ValueError(f"the code {problem.code!r} is not kebab-case")
     line = next((value for value in own if isinstance(value, Summary)), None)
-    return TopicFile(topic, checks, problems, line, str(path), module)
+    fixes = tuple(replace(value, topic=topic.name) for value in own if isinstance(value, Fix))
+    for fix in fixes:
+        if not CODE.fullmatch(fix.name):
+            raise ValueError(f"the name {fix.name!r} of a fix is not kebab-case")
+    return TopicFile(topic, checks, problems, line, str(path), module, fixes)
 
 
 def load(folders: Iterable[Path]) -> Loaded:
@@ -98,6 +107,7 @@ def load(folders: Iterable[Path]) -> Loaded:
     files: list[TopicFile] = []
     broken: dict[str, str] = {}
     codes: dict[str, str] = {}
+    names: dict[str, str] = {}
     for number, folder in enumerate(folders):
         if not _readable(folder):
             raise UsageError(f"{folder} is no folder with check files; give --checks a folder that can be read")
@@ -110,11 +120,14 @@ def load(folders: Iterable[Path]) -> Loaded:
                 taken = [problem.code for problem in file.problems if problem.code in codes]
                 if taken:
                     raise ValueError(f"the code {taken[0]} is already taken by {codes[taken[0]]}")
+                if same := [fix.name for fix in file.fixes if fix.name in names]:
+                    raise ValueError(f"the fix {same[0]} is already made by {names[same[0]]}")
             except (Exception, SystemExit) as error:
                 broken[str(path)] = f"{type(error).__name__}: {error}"
                 sys.modules.pop(f"{prefix}.{path.stem}", None)
                 continue
             codes.update({problem.code: str(path) for problem in file.problems})
+            names.update({fix.name: str(path) for fix in file.fixes})
             files.append(file)
     first: dict[str, int] = {}
     for file in files:

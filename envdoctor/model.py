@@ -7,10 +7,14 @@ All are plain frozen dataclasses. A finding carries a code and values, never sen
 from __future__ import annotations
 
 import enum
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from envdoctor.remedy import Fix
 
 Scalar = str | int | float | bool | None
 Language = Literal["en", "zh"]
@@ -126,7 +130,9 @@ class Finding:
     Attributes:
         evidence: name -> value; values fill the holes of the problem's texts.
         nodes: names of the nodes that show it; the engine fills them in.
-        because_of: code of the problem that causes this one on the same node; the engine fills it in.
+        because_of: code of the problem that causes this one on the same node; the engine fills it in, unless the check
+            knows it from what it judges.
+        order: place in time of what shows it, where that is known: of two the earlier one comes first.
     """
 
     problem: Problem
@@ -134,8 +140,10 @@ class Finding:
     situation: str | None = None
     severity_given: Severity | None = None
     command_given: str | None = None
+    fix_given: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
     because_of: str | None = None
+    order: int | None = None
 
     def at(self, severity: Severity) -> Finding:
         """This finding, as bad as that."""
@@ -145,9 +153,18 @@ class Finding:
         """This finding with a command made for it, in place of the problem's."""
         return replace(self, command_given=command)
 
+    def fixed_by(self, name: str, *arguments: str) -> Finding:
+        """This finding, mended by the automatic fix of that name, called with these arguments."""
+        return replace(self, fix_given=(name, *arguments))
+
     @property
     def code(self) -> str:
         return self.problem.code
+
+    @property
+    def fix(self) -> tuple[str, ...]:
+        """Name and arguments of the automatic fix; empty where there is none."""
+        return self.fix_given or ((self.problem.fix,) if self.problem.fix else ())
 
     @property
     def words(self) -> Situation:
@@ -171,8 +188,8 @@ class Finding:
     @property
     def command(self) -> str | None:
         """The one command that mends it, with the evidence filled in; None where no command does."""
-        if self.problem.fix is not None:
-            return f"envdoctor fix {self.problem.fix}"
+        if self.fix:
+            return shlex.join(("envdoctor", "fix", *self.fix))
         if self.command_given is not None:
             return self.command_given
         return self._filled(self.words.command)
@@ -288,6 +305,7 @@ class TopicFile:
     summary: Summary | None
     path: str
     module: ModuleType | None = None
+    fixes: tuple[Fix, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,11 @@ import pytest
 from tests import ROOT
 
 # From the outside in: a package may import those after it, never those before it.
-ORDER = ("cli", "render", "judgement", "examination", "load", "engine", "transport", "snapshot", "decode", "model")
-PUBLIC_TO_CHECKS = re.compile(r"^envdoctor($|\.facts\b|\.knowledge\b|\.model$)")
+ORDER = (
+    "cli", "render", "last_check", "mending", "plan", "journal", "judgement", "examination", "load", "engine",
+    "transport", "snapshot", "decode", "atomic", "remedy", "model",
+)  # fmt: skip
+PUBLIC_TO_CHECKS = re.compile(r"^envdoctor($|\.facts\b|\.knowledge\b|\.edits\b|\.model$)")
 SOURCES = sorted((ROOT / "envdoctor").rglob("*.py"))
 CHECK_FILES = sorted((ROOT / "checks").glob("*.py"))
 

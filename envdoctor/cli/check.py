@@ -98,6 +98,10 @@ def check(
         redactor.learn(to_json(snapshot))
     report = judgement.judge(examined.snapshots, examined.loaded, names or [])
     report = replace(report, seconds=time.monotonic() - began)
+    if not source:
+        from envdoctor import last_check
+
+        last_check.write(report)
     options.write(examined.rest(render.renderer(form.value).render(report, style, redactor)), output)
     return exit_code(report, fail_on)
 

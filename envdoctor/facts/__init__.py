@@ -42,8 +42,10 @@ KINDS = {
     "shell-files": "shell_files:ShellFiles",
     "network-settings": "network_settings:NetworkSettings",
     "index-probes": "index:IndexProbes",
+    "asked-places": "index:AskedPlaces",
     "conda-config": "conda:CondaConfig",
     "uv-config": "uv:UvConfig",
+    "log": "log:Log",
 }
 
 

@@ -70,6 +70,15 @@ class IndexProbes:
     def indexes(self) -> tuple[IndexProbe, ...]:
         return tuple(probe for probe in self.probes if probe.kind == "index")
 
+    def of(self, url: str) -> IndexProbe | None:
+        """What an address answered; None if it was not asked."""
+        return next((probe for probe in self.probes if probe.url == url), None)
+
     @property
     def channels(self) -> tuple[IndexProbe, ...]:
         return tuple(probe for probe in self.probes if probe.kind == "channel")
+
+
+@dataclass(frozen=True)
+class AskedPlaces(IndexProbes):
+    """What addresses answered that a fix would write. Missing where none was asked, or --offline."""

@@ -170,6 +170,19 @@ def probe_all(asked: "List[Dict[str, Any]]", how: "Dict[str, Any]") -> "List[Dic
     return probes
 
 
+def asked_places(ask: "Ask") -> "Dict[str, Any]":
+    """The addresses the doctor wants to know about before it writes them anywhere."""
+    if not ask.places:
+        raise NotHere("no address was asked for")
+    facts = dict(ask.facts)
+    if "pip-config" not in facts:
+        facts["pip-config"] = pip_config.pip_config(ask)
+    if not hasattr(os, "fork"):
+        raise NotHere("this platform offers no way to probe in a child")
+    asked = [{"kind": place["kind"], "option": "", "url": place["url"]} for place in ask.places]
+    return {"probes": probe_all(asked, settings(facts))}
+
+
 def index_probes(ask: "Ask") -> "Dict[str, Any]":
     facts = dict(ask.facts)
     if "pip-config" not in facts:

@@ -7,7 +7,7 @@ of this package, list it here, and give it a dataclass in envdoctor/facts.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Tuple
+    from typing import Any, Dict, List, Tuple
 
 
 class Ask(object):
@@ -23,6 +23,7 @@ class Ask(object):
         stands_for_failure: what the interpreter meant said when it did not start.
         facts: facts known so far, for sections that come after others.
         missing: facts that could not be had so far: why, and the detail.
+        places: {"kind", "url"} of addresses to be asked for their own sake.
     """
 
     def __init__(self, request: "Dict[str, Any]") -> None:
@@ -33,7 +34,8 @@ class Ask(object):
         self.stands_for = str(request.get("stands_for") or "")
         self.until = float(request.get("until") or 0.0)
         self.stands_for_failure = str(request.get("stands_for_failure") or "")
-        self.facts: "Dict[str, Any]" = {}
+        self.places: "List[Dict[str, Any]]" = list(request.get("places") or ())
+        self.facts: "Dict[str, Any]" = dict(request.get("given") or {})
         self.missing: "Dict[str, Tuple[str, str]]" = {}
 
 
@@ -116,6 +118,7 @@ SECTIONS: "Tuple[Section, ...]" = (
     Section("shell-files", "shell_files:shell_files", "home"),
     Section("network-settings", "network_settings:network_settings", "packages"),
     Section("index-probes", "index_probe:index_probes", "indexes", limit_s=5.0, network=True, after="pip-effective"),
+    Section("asked-places", "index_probe:asked_places", "indexes", limit_s=5.0, network=True, after="pip-effective"),
     Section("conda-config", "conda_config:conda_config", "packages"),
     Section("uv-config", "uv_config:uv_config", "packages"),
 )

@@ -61,8 +61,8 @@ def _finding(finding: Finding, topic: str, style: Style, redactor: Redactor) -> 
     words = finding.words
     fix: dict[str, Any] | None = None
     if finding.command is not None:
-        automatic = finding.problem.fix is not None
-        named = {"name": finding.problem.fix} if automatic else {}
+        automatic = bool(finding.fix)
+        named = {"name": finding.fix[0]} if automatic else {}
         fix = {**named, "command": redactor.text(finding.command), "automatic": automatic}
     return {
         "code": finding.code,

@@ -9,6 +9,7 @@ import queue
 import secrets
 import signal
 import subprocess
+import tempfile
 import sys
 import threading
 import time
@@ -41,13 +42,18 @@ GRACE_S = 0.6  # the patient ends itself at its limit; this much later it is end
 
 @dataclass
 class Request:
-    """What is asked of the patient. `limit_s` bounds the whole examination; `only` names sections, empty for all."""
+    """What is asked of the patient. `limit_s` bounds the whole examination; `only` names sections, empty for all.
+
+    `places` are addresses to be asked; `given` are facts known already, section -> value as the patient tells it.
+    """
 
     limit_s: float = 60.0
     quick: bool = False
     offline: bool = False
     port: int = 0
     only: tuple[str, ...] = ()
+    places: tuple[dict[str, str], ...] = ()
+    given: dict[str, Any] | None = None
     environ: dict[str, str] | None = None
     folder: str | None = None
 
@@ -66,6 +72,17 @@ class Answer:
     failure: str = ""
     died: int | None = None
     last_words: str = ""
+
+
+def _more(request: Request) -> IO[bytes] | int:
+    """The part of a request that may hold passwords, as a file to read from; no input without one."""
+    if not request.places:
+        return subprocess.DEVNULL
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the child reads it after this function has ended
+    file.write(json.dumps({"places": request.places, "given": request.given or {}}).encode("ascii"))
+    file.flush()
+    file.seek(0)
+    return file
 
 
 def _pynvml() -> str:
@@ -175,14 +192,14 @@ def examine(
     asked = {
         "cookie": cookie, "limit_s": request.limit_s, "quick": request.quick, "offline": request.offline,
         "port": request.port, "pynvml": _pynvml(), "stands_for": stands_for, "only": list(request.only),
-        "stands_for_failure": stands_for_failure,
+        "stands_for_failure": stands_for_failure, "more": bool(request.places),
     }  # fmt: skip
     argv = [python, "-X", "faulthandler", "-I", "-c", START.format(folder=str(PATIENT)), json.dumps(asked)]
     answer = Answer()
     began = time.monotonic()
     try:
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            argv, stdin=_more(request), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=os.name == "posix", env=request.environ, cwd=request.folder,
         )  # fmt: skip
     except OSError as error:

@@ -1,0 +1,247 @@
+"""The record of applied fixes: what every file held before, so that each can be taken back to the byte.
+
+One JSON file per fix in the user's state folder, private to the user, written before anything else is touched.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from envdoctor import atomic
+from envdoctor.errors import CannotMend, UsageError
+from envdoctor.model import Text
+
+SCHEMA = "envdoctor/journal/1"
+LOCK_WAIT_S = 10.0  # another run holds the lock only while it writes; longer means that it stands still
+STATES = {
+    "begun": Text("interrupted", "中断"),
+    "applied": Text("applied", "已应用"),
+    "undone": Text("undone", "已撤销"),
+    "rolled-back": Text("rolled back", "已回滚"),
+}
+
+
+@dataclass(frozen=True)
+class Edited:
+    """A file as it was and as it was made.
+
+    Attributes:
+        path: as the user knows it.
+        file: the file it led to; that one was changed.
+        mode, owner, group: of the old file, None where there was none.
+        modified_ns: time of its last change, ns.
+        folders: made for it, the outermost first.
+    """
+
+    path: str
+    file: str
+    before: bytes | None
+    after: bytes | None
+    mode: int | None = None
+    owner: int | None = None
+    group: int | None = None
+    modified_ns: int | None = None
+    folders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command of the plan. `began` says whether it was started."""
+
+    argv: tuple[str, ...]
+    undo: tuple[str, ...] = ()
+    began: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One applied fix. `state` is a key of STATES; `when` is the time in UTC."""
+
+    id: str
+    fix: str
+    title: Mapping[str, str]
+    when: str
+    state: str = "begun"
+    arguments: tuple[str, ...] = ()
+    python: str = ""
+    edits: tuple[Edited, ...] = ()
+    commands: tuple[Ran, ...] = ()
+    made_by: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def undoable(self) -> bool:
+        """There may be something left of it."""
+        return self.state in ("begun", "applied")
+
+
+def state_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Where envdoctor keeps what it must remember: $XDG_STATE_HOME/envdoctor, else the platform's place for it.
+
+    Raises:
+        CannotMend: the user has no home folder.
+    """
+    environ = os.environ if environ is None else environ
+    given = environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(given):
+        return Path(given) / "envdoctor"
+    base = {"win32": environ.get("LOCALAPPDATA") or "~/AppData/Local", "darwin": "~/Library/Application Support"}
+    place = os.path.expanduser(base.get(sys.platform, "~/.local/state"))
+    if not os.path.isabs(place):
+        raise CannotMend("there is no home folder to keep the undo record in; set XDG_STATE_HOME to a folder of yours")
+    return Path(place) / "envdoctor"
+
+
+class Journal:
+    """The entries in a folder."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = (state_folder() / "fixes") if folder is None else folder
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs of this user from applying or undoing meanwhile.
+
+        Raises:
+            CannotMend: the folder cannot be written, or another run holds the lock for 10 s.
+        """
+        try:
+            atomic.make_folders(str(self.folder), 0o700)
+            descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise CannotMend(
+                f"the undo record cannot be written in {self.folder} ({error.strerror}), so nothing was changed; "
+                "set XDG_STATE_HOME to a folder of yours"
+            ) from error
+        try:
+            _lock(descriptor, self.folder)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def write(self, entry: Entry) -> None:
+        """Write an entry, whole or not at all. Raises OSError."""
+        text = json.dumps(_encode(entry), indent=1) + "\n"
+        atomic.replace(str(self.folder / f"{entry.id}.json"), text.encode(), f"{os.getpid()}", mode=0o600)
+
+    def forget(self, entry: Entry) -> None:
+        """Take an entry out that stands for nothing."""
+        with contextlib.suppress(OSError):
+            atomic.remove(str(self.folder / f"{entry.id}.json"))
+
+    def fresh_id(self) -> str:
+        """The time to the second, with a number behind it where that is taken."""
+        stem = time.strftime("%Y%m%d-%H%M%S")
+        number = 1
+        while (self.folder / f"{stem}{'' if number == 1 else f'-{number}'}.json").exists():
+            number += 1
+        return stem if number == 1 else f"{stem}-{number}"
+
+    def entries(self) -> list[Entry]:
+        """All entries that can be read, the oldest first."""
+        try:
+            names = sorted(path for path in self.folder.glob("*.json") if not path.name.startswith("."))
+        except OSError:
+            return []
+        found = []
+        for path in names:
+            with contextlib.suppress(UsageError):
+                found.append(self._read(path))
+        return sorted(found, key=lambda entry: (entry.when, len(entry.id), entry.id))
+
+    def last(self) -> Entry | None:
+        """The newest that can be undone."""
+        return next((entry for entry in reversed(self.entries()) if entry.undoable), None)
+
+    def get(self, name: str) -> Entry:
+        """The entry with this id. Raises UsageError where there is none or it cannot be read."""
+        path = self.folder / f"{name}.json"
+        if os.path.basename(name) != name or not path.is_file():
+            known = [entry.id for entry in self.entries() if entry.undoable]
+            told = f"those that can be undone: {', '.join(known[-5:])}" if known else "there is none to undo"
+            raise UsageError(f"no applied fix has the id {name!r}; {told}; `envdoctor fix --history` shows all")
+        return self._read(path)
+
+    def _read(self, path: Path) -> Entry:
+        try:
+            return _decode(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"the undo record {path} cannot be read ({error})") from error
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    until = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            _try_lock(descriptor)
+            return
+        except (BlockingIOError, PermissionError):
+            if time.monotonic() > until:
+                raise CannotMend(
+                    f"another `envdoctor fix` has been at work for {LOCK_WAIT_S:.0f} s (it holds {folder / 'lock'}); "
+                    "nothing was changed; try again when it has ended"
+                ) from None
+            time.sleep(0.05)
+        except OSError:
+            return  # a file system without locks: the bytes are compared before each file is replaced
+
+
+def _try_lock(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _bytes(data: bytes | None) -> str | None:
+    return None if data is None else base64.b64encode(data).decode()
+
+
+def _data(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text, validate=True)
+
+
+def _encode(entry: Entry) -> dict[str, Any]:
+    told = {name: value for name, value in vars(entry).items() if name not in ("edits", "commands")}
+    told["title"], told["notes"] = dict(entry.title), dict(entry.notes)
+    edits = [{**vars(edit), "before": _bytes(edit.before), "after": _bytes(edit.after)} for edit in entry.edits]
+    return {"schema": SCHEMA, **told, "edits": edits, "commands": [vars(command) for command in entry.commands]}
+
+
+def _decode(told: dict[str, Any]) -> Entry:
+    if told["schema"] != SCHEMA:
+        raise ValueError(f"its schema is {told['schema']!r}, not {SCHEMA!r}")
+    edits = tuple(
+        Edited(**{
+            **edit, "before": _data(edit["before"]), "after": _data(edit["after"]), "folders": tuple(edit["folders"]),
+        })
+        for edit in told["edits"]
+    )  # fmt: skip
+    commands = tuple(
+        Ran(tuple(command["argv"]), tuple(command["undo"]), bool(command["began"])) for command in told["commands"]
+    )
+    plain = {name: told[name] for name in ("id", "fix", "title", "when", "state", "python", "made_by", "notes")}
+    entry = Entry(**plain, arguments=tuple(told["arguments"]), edits=edits, commands=commands)
+    if entry.state not in STATES:
+        raise ValueError(f"its state is {entry.state!r}")
+    return entry
+
+
+def with_command_begun(entry: Entry, number: int) -> Entry:
+    """The entry once the command with this number is about to run."""
+    commands = list(entry.commands)
+    commands[number] = replace(commands[number], began=True)
+    return replace(entry, commands=tuple(commands))

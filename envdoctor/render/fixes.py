@@ -1,0 +1,362 @@
+"""What a fix is going to do, and what came of it: for people and as JSON (`envdoctor/fix/1`)."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from envdoctor.model import Finding, Text
+from envdoctor.redact import Redactor
+from envdoctor.remedy import EditFile, Fix, Plan, RunCommand, Verdict
+from envdoctor.render import Style, clean
+from envdoctor.render.text import COLOURS, Page, pad
+from envdoctor.render.words import SEVERITIES, seen, sentence, title
+
+if TYPE_CHECKING:
+    from envdoctor.errors import Changed
+    from envdoctor.journal import Edited, Entry
+    from envdoctor.last_check import LastCheck
+
+SCHEMA = "envdoctor/fix/1"
+MARKS = {"done": ("✓", "ok"), "not": ("✗", "X"), "note": ("-", "-"), "warning": ("!", "!")}
+
+WORDS = {
+    "by-hand": Text("not automatic: {why}", "需手动执行：{why}"),
+    "runs": Text("runs: {command}", "将执行：{command}"),
+    "no-undo": Text("which nothing takes back", "该命令无法撤销"),
+    "undo-by": Text("undone by: {command}", "撤销命令：{command}"),
+    "count": Text("{files} file(s) change, {commands} command(s) run", "修改 {files} 个文件，执行 {commands} 条命令"),
+    "note": Text("note", "提示"),
+    "warning": Text("warning", "警告"),
+    "wrote": Text("wrote {path}", "已写入 {path}"),
+    "removed": Text("removed {path}", "已删除 {path}"),
+    "ran": Text("ran {command}", "已执行 {command}"),
+    "gone": Text("checked again: {code} is gone", "复查：{code} 已消失"),
+    "effective": Text("checked again: it is in effect", "复查：已生效"),
+    "against": Text("not in effect: {why}", "未生效：{why}"),
+    "back": Text("rolled back: {code} appeared", "已回滚：出现了 {code}"),
+    "failed": Text("`{command}` ended with status {status}; rolled back", "`{command}` 以状态 {status} 结束；已回滚"),
+    "undo": Text("Undo with: envdoctor fix --undo {id}", "撤销命令：envdoctor fix --undo {id}"),
+    "nothing": Text("nothing to do: it is so already", "无需修改：当前已是如此"),
+    "none-found": Text("{code} was not found on this machine: nothing to fix", "本机未发现 {code}：无需修复"),
+    "undone": Text("{id} is taken back; every file is as it was", "{id} 已撤销；所有文件恢复原样"),
+    "restored": Text("restored {path}", "已恢复 {path}"),
+    "as-was": Text("every file is already as it was", "所有文件已是原样"),
+    "no-history": Text("no fix has been applied yet", "尚未应用过任何修复"),
+    "no-last": Text(
+        "no check of this machine is remembered; `envdoctor check` says what is wrong",
+        "没有本机的检查记录；请先执行 `envdoctor check`",
+    ),
+    "none-last": Text(
+        "the last check ({at}) found nothing that a command mends", "上次检查（{at}）没有发现可用命令修复的问题"
+    ),
+    "last": Text(
+        "the last check ({at}, {python}) found, to be mended by:", "上次检查（{at}，{python}）的发现及修复命令："
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run, in both forms: the text that is still to be printed, and the whole as a document."""
+
+    text: str
+    told: dict[str, Any] = field(default_factory=dict)
+
+    def document(self) -> str:
+        """The JSON document."""
+        return json.dumps({"schema": SCHEMA, **self.told}, indent=1, allow_nan=False) + "\n"
+
+
+def _word(name: str, style: Style, **values: str | int) -> str:
+    return WORDS[name].say(style.language, values)
+
+
+def _mark(name: str, style: Style) -> tuple[str, str]:
+    look = {"done": "green", "not": "red", "warning": "yellow"}.get(name, "dim")
+    return (MARKS[name][0] if style.unicode else MARKS[name][1]) + " ", look
+
+
+def diff(path: str, before: bytes | None, after: bytes | None, redactor: Redactor) -> list[str]:
+    """A unified diff of a file's bytes, lines clean and without secrets."""
+
+    def lines(data: bytes | None) -> list[str]:
+        text = (data or b"").decode("utf-8", "backslashreplace")
+        return [clean(redactor.text(line)) for line in text.splitlines(keepends=True)]
+
+    told: list[str] = []
+    names = ("/dev/null" if before is None else path, "/dev/null" if after is None else path)
+    for line in difflib.unified_diff(lines(before), lines(after), redactor.text(names[0]), redactor.text(names[1])):
+        told.append(line.rstrip("\n"))
+        if not line.endswith("\n"):
+            told.append("\\ No newline at end of file")
+    return told
+
+
+def _show_diff(page: Page, path: str, before: bytes | None, after: bytes | None, redactor: Redactor) -> None:
+    page.line(("", ""))
+    for line in diff(path, before, after, redactor):
+        look = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+        page.line((line, "bold" if line.startswith(("---", "+++")) else look), indent=None)
+
+
+def proposal(plan: Plan, style: Style, redactor: Redactor) -> str:
+    """The plan for people: what it makes so, the diff, the commands, what to know."""
+    page = Page(style)
+    _propose(page, plan, style, redactor)
+    return page.text()
+
+
+def _propose(page: Page, plan: Plan, style: Style, redactor: Redactor) -> None:
+    page.line((clean(redactor.text(plan.title.say(style.language))), "bold"))
+    for edit in plan.edits:
+        _show_diff(page, edit.path, edit.before, edit.after, redactor)
+    page.line(("", ""))
+    for command in plan.commands:
+        page.line((clean(redactor.text(command.why.say(style.language))), ""))
+        page.line(("  ", ""), (_quoted(command.argv, redactor), "cyan"), indent=4)
+        back = _word("undo-by", style, command=_quoted(command.undo, redactor)) if command.undo else ""
+        page.line(("  " + (back or _word("no-undo", style)), "dim"), indent=4)
+    _by_hand(page, plan, style, redactor)
+    if plan.changes:
+        page.line((_word("count", style, files=len(plan.edits), commands=len(plan.commands)), "dim"))
+    for remark in plan.remarks:
+        look = "yellow" if remark.level == "warning" else "dim"
+        said = clean(redactor.text(remark.said.say(style.language)))
+        page.line((f"{_word(remark.level, style)}: ", look), (said, ""), indent=6)
+
+
+def _by_hand(page: Page, plan: Plan, style: Style, redactor: Redactor) -> None:
+    for step in plan.by_hand:
+        page.line((_word("by-hand", style, why=clean(redactor.text(step.why.say(style.language)))), "yellow"))
+        for line in clean(redactor.text(step.command)).split("\n"):
+            page.line(("  " if not line.startswith("END") else "", ""), (line, "cyan"), indent=None)
+
+
+def _quoted(argv: tuple[str, ...], redactor: Redactor) -> str:
+    return clean(redactor.text(shlex.join(argv)))
+
+
+def result(
+    fix: Fix, plan: Plan, entry: Entry | None, verdict: Verdict, state: str, style: Style, redactor: Redactor,
+    failed: tuple[RunCommand, int] | None = None,
+) -> Outcome:  # fmt: skip
+    """What was done and what was seen when the machine was looked at again."""
+    page = Page(style)
+
+    def line(mark: str, text: str) -> None:
+        page.line(_mark(mark, style), (clean(redactor.text(text)), ""), indent=2)
+
+    if entry is None:
+        _propose(page, plan, style, redactor)
+        if state == "nothing-to-do":
+            line("done", _word("nothing", style))
+    elif failed is None:
+        for edit in plan.edits:
+            line("done", _word("removed" if edit.after is None else "wrote", style, path=edit.path))
+        for command in plan.commands:
+            line("done", _word("ran", style, command=shlex.join(command.argv)))
+    if failed is not None:
+        line("not", _word("failed", style, command=shlex.join(failed[0].argv), status=failed[1]))
+    for code in verdict.gone:
+        line("done", _word("gone", style, code=code))
+    for reason in verdict.against:
+        line("not", _word("against", style, why=reason.say(style.language)))
+    if state == "applied" and not verdict.gone and fix.verify is not None:
+        line("done", _word("effective", style))
+    for finding in verdict.broken:
+        line("not", _word("back", style, code=finding.code))
+    if state == "not-effective" or verdict.broken:
+        for finding in verdict.left:
+            _finding(page, finding, style, redactor)
+    if entry is not None and entry.undoable:
+        page.line((_word("undo", style, id=entry.id), "dim"))
+    told = _plan(fix.name, plan, state, style, redactor)
+    told |= {
+        "not_in_effect": [clean(redactor.text(reason.say(style.language))) for reason in verdict.against],
+        "gone": list(verdict.gone),
+        "findings": [_told(finding, style, redactor) for finding in verdict.left],
+        "undo": entry.id if entry is not None and entry.undoable else None,
+    }
+    return Outcome(page.text(), told)
+
+
+def planned(fix: Fix | None, plan: Plan, state: str, style: Style, redactor: Redactor) -> Outcome:
+    """A plan that was not applied. As text it has been shown already, unless nothing of it is automatic."""
+    return Outcome(
+        proposal(plan, style, redactor) if state == "by-hand" else "",
+        _plan(fix.name if fix else None, plan, state, style, redactor),
+    )
+
+
+def _plan(name: str | None, plan: Plan, state: str, style: Style, redactor: Redactor) -> dict[str, Any]:
+    def text(value: str) -> str:
+        return clean(redactor.text(value))
+
+    return {
+        "fix": name,
+        "state": state,
+        "title": text(plan.title.say(style.language)),
+        "edits": [_edit(edit, redactor) for edit in plan.edits],
+        "commands": [
+            {"command": _quoted(one.argv, redactor), "why": text(one.why.say(style.language)),
+             "undo": _quoted(one.undo, redactor) if one.undo else None}
+            for one in plan.commands
+        ],
+        "by_hand": [{"command": text(one.command), "why": text(one.why.say(style.language))} for one in plan.by_hand],
+        "remarks": [{"level": one.level, "text": text(one.said.say(style.language))} for one in plan.remarks],
+    }  # fmt: skip
+
+
+def _edit(edit: EditFile | Edited, redactor: Redactor) -> dict[str, Any]:
+    return {
+        "path": clean(redactor.text(edit.path)),
+        "made": edit.before is None,
+        "removed": edit.after is None,
+        "diff": diff(edit.path, edit.before, edit.after, redactor),
+    }
+
+
+def _finding(page: Page, finding: Finding, style: Style, redactor: Redactor) -> None:
+    label = SEVERITIES[finding.severity].say(style.language)
+    look = COLOURS.get(finding.severity.value, "")
+    page.line((f"{label}[{finding.code}]", look), (f": {title(finding, style.language, redactor)}", ""), indent=2)
+    for one in seen(finding, style.language, redactor):
+        page.line((f"  {clean(one)}", "dim"), indent=4)
+    if finding.command:
+        page.line(("  ", ""), (clean(redactor.text(finding.command)), "cyan"), indent=4)
+
+
+def _told(finding: Finding, style: Style, redactor: Redactor) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "severity": finding.severity.value,
+        "title": title(finding, style.language, redactor),
+        "why": sentence(finding.words.why, finding, style.language, redactor),
+        "evidence": redactor.value(dict(finding.evidence)),
+        "command": redactor.text(finding.command) if finding.command else None,
+    }
+
+
+def nothing_found(code: str, style: Style) -> Outcome:
+    """A code that was asked for and is not there."""
+    said = _word("none-found", style, code=code)
+    return Outcome(said + "\n", {"fix": None, "state": "nothing-to-do", "title": said})
+
+
+def not_verified(entry: Entry, style: Style) -> str:
+    """For a run that ended between applying and looking again."""
+    return _word("undo", style, id=entry.id) + "\n"
+
+
+def undoing(entry: Entry, edits: tuple[Edited, ...], style: Style, redactor: Redactor) -> str:
+    """What taking an entry back is going to change."""
+    page = Page(style)
+    heading = f"{entry.id}  {entry.title.get(style.language) or entry.fix}"
+    page.line((clean(redactor.text(heading)), "bold"))
+    for edit in edits:
+        _show_diff(page, edit.path, edit.after, edit.before, redactor)
+    for command in reversed(entry.commands):
+        if command.began and command.undo:
+            page.line(("  ", ""), (_quoted(command.undo, redactor), "cyan"), indent=4)
+    if not edits:
+        page.line((_word("as-was", style), ""))
+    return page.text()
+
+
+def undone(entry: Entry, edits: tuple[Edited, ...], state: str, style: Style, redactor: Redactor) -> Outcome:
+    """What was taken back."""
+    page = Page(style)
+    if state == "undone":
+        for edit in edits:
+            word = _word("removed" if edit.before is None else "restored", style, path=edit.path)
+            page.line(_mark("done", style), (clean(redactor.text(word)), ""), indent=2)
+        page.line(_mark("done", style), (_word("undone", style, id=entry.id), ""), indent=2)
+    told = {"fix": entry.fix, "state": state, "id": entry.id, "edits": [_edit(edit, redactor) for edit in edits]}
+    return Outcome(page.text(), told)
+
+
+def changed_since(error: Changed, style: Style, redactor: Redactor) -> str:
+    """The difference between what a file should hold and what it holds."""
+    page = Page(style)
+    _show_diff(page, error.path, error.expected, error.found, redactor)
+    return page.text()
+
+
+def listing(known: tuple[Fix, ...], as_json: bool, style: Style) -> str:
+    """All fixes and what each mends."""
+    if as_json:
+        told = [{"name": fix.name, "about": fix.about.say(style.language), "mends": list(fix.mends)} for fix in known]
+        return Outcome("", {"fixes": told}).document()
+    page = Page(style)
+    width = max((len(fix.name) for fix in known), default=0)
+    for fix in known:
+        page.line((pad(fix.name, width), "bold"), ("  " + fix.about.say(style.language), ""), indent=width + 2)
+        if fix.mends:
+            page.line((" " * (width + 2) + ", ".join(fix.mends), "dim"), indent=width + 2)
+    return page.text()
+
+
+def history(entries: tuple[Entry, ...], as_json: bool, style: Style, redactor: Redactor) -> str:
+    """The journal, the oldest first."""
+    if as_json:
+        told = [
+            {"id": entry.id, "fix": entry.fix, "state": entry.state, "when": entry.when, "undoable": entry.undoable,
+             "title": redactor.text(entry.title.get(style.language, "")),
+             "files": [redactor.text(edit.path) for edit in entry.edits],
+             "commands": [_quoted(command.argv, redactor) for command in entry.commands]}
+            for entry in entries
+        ]  # fmt: skip
+        return Outcome("", {"history": told}).document()
+    from envdoctor.journal import STATES
+
+    page = Page(style)
+    if not entries:
+        page.line((_word("no-history", style), ""))
+    for entry in entries:
+        state = STATES[entry.state].say(style.language)
+        heading = clean(redactor.text(entry.title.get(style.language) or entry.fix))
+        page.line((f"{entry.id}  ", "bold"), (pad(state, 12), "dim"), (heading, ""), indent=4)
+        for path in (edit.path for edit in entry.edits):
+            page.line((f"    {clean(redactor.text(path))}", "dim"), indent=4)
+        for command in entry.commands:
+            page.line((f"    {_quoted(command.argv, redactor)}", "dim"), indent=6)
+    return page.text()
+
+
+def found_last(last: LastCheck | None, as_json: bool, style: Style, redactor: Redactor) -> str:
+    """What the last check found, each with its command."""
+    if as_json:
+        told = [
+            {"code": one.code, "severity": one.severity, "command": redactor.text(one.command),
+             "automatic": one.automatic}
+            for one in (last.mendable if last else ())
+        ]  # fmt: skip
+        return Outcome("", {"checked_at": last.taken_at if last else None, "mendable": told}).document()
+    page = Page(style)
+    if last is None:
+        page.line((_word("no-last", style), ""))
+    elif not last.mendable:
+        page.line((_word("none-last", style, at=last.taken_at), ""))
+    else:
+        page.line((_word("last", style, at=last.taken_at, python=clean(redactor.text(last.python))), ""))
+        for line in _mendable(last, style, redactor):
+            page.line(*line, indent=4)
+    return page.text()
+
+
+def _mendable(last: LastCheck, style: Style, redactor: Redactor) -> Iterator[tuple[tuple[str, str], ...]]:
+    labels = {severity.value: text for severity, text in SEVERITIES.items()}
+    for one in last.mendable:
+        label = labels[one.severity].say(style.language) if one.severity in labels else one.severity
+        heading = one.title_zh if style.language == "zh" else one.title_en
+        yield (("", ""),)
+        yield (
+            (f"{label}[{one.code}]", COLOURS.get(one.severity, "")),
+            (f": {clean(redactor.text(heading))}", ""),
+        )
+        yield (("  ", ""), (clean(redactor.text(one.command)), "cyan" if one.automatic else ""))
