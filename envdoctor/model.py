@@ -11,10 +11,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
-
-if TYPE_CHECKING:
-    from envdoctor.remedy import Fix
+from typing import Any, Generic, Literal, TypeVar
 
 Scalar = str | int | float | bool | None
 Language = Literal["en", "zh"]
@@ -297,7 +294,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class TopicFile:
-    """A loaded topic file."""
+    """A loaded topic file. `fixes` are of `envdoctor.remedy.Fix`, which is made of the values here."""
 
     topic: Topic
     checks: tuple[Check, ...]
@@ -305,7 +302,7 @@ class TopicFile:
     summary: Summary | None
     path: str
     module: ModuleType | None = None
-    fixes: tuple[Fix, ...] = ()
+    fixes: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
