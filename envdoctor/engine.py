@@ -150,7 +150,9 @@ def _causes(findings: Sequence[Finding]) -> list[Finding]:
     told = []
     for finding in findings:
         here = set[str]().union(*(present.get(node, set()) for node in finding.nodes))
-        cause = next((code for code in finding.problem.caused_by if code in here and code != finding.code), None)
+        known = (finding.because_of,) if finding.because_of else ()
+        causes = (*known, *finding.problem.caused_by)
+        cause = next((code for code in causes if code in here and code != finding.code), None)
         told.append(replace(finding, because_of=cause))
     return told
 
@@ -168,10 +170,16 @@ def _merge(findings: Iterable[Finding]) -> list[Finding]:
     return list(merged.values())
 
 
+def _time(finding: Finding) -> float:
+    """When it showed: what is known to have happened comes before what was found to be so at no known time."""
+    return float("inf") if finding.order is None else finding.order
+
+
 def fold(outcomes: Iterable[Outcome]) -> tuple[Finding, ...]:
     """All findings: a cause before its consequences, and the chain with the worst member first.
 
-    Order among equals is the order of the checks, so that it does not change from run to run.
+    Among equals the earliest comes first where times are known; else the order is that of the checks, so that it does
+    not change from run to run.
     """
     findings = _merge(_causes([finding for outcome in outcomes for finding in outcome.findings]))
     by_code: dict[str, Finding] = {}
@@ -197,7 +205,9 @@ def fold(outcomes: Iterable[Outcome]) -> tuple[Finding, ...]:
     chains: dict[str, list[Finding]] = {}
     for finding in findings:
         chains.setdefault(root(finding), []).append(finding)
-    ordered = sorted(chains.values(), key=lambda chain: min(finding.severity.rank for finding in chain))
+    ordered = sorted(
+        chains.values(), key=lambda chain: (min(finding.severity.rank for finding in chain), min(map(_time, chain)))
+    )
     return tuple(finding for chain in ordered for finding in sorted(chain, key=lambda f: (depth(f), f.severity.rank)))
 
 

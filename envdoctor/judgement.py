@@ -36,7 +36,12 @@ def chosen(loaded: Loaded, names: Iterable[str]) -> tuple[tuple[TopicFile, ...],
             or name in {problem.code for problem in check.problems}
             or name in (check.name, check.name.replace("_", "-"))
         ]
-        topics = [file for file in loaded.files if file.topic.name == name]
+        # A problem that only texts show has no check of its own (envdoctor.sighted).
+        topics = [
+            file
+            for file in loaded.files
+            if file.topic.name == name or name in {problem.code for problem in file.problems}
+        ]
         if not hits and not topics:
             raise UsageError(
                 f"{name!r} is neither a topic nor a code{nearest(name, loaded)}; `envdoctor list` shows them all"
@@ -83,6 +88,37 @@ def _told_apart(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     return told
 
 
+def _with_texts(
+    snapshots: Sequence[Snapshot],
+    names: Sequence[str],
+    files: tuple[TopicFile, ...],
+    checks: tuple[Check, ...],
+) -> tuple[tuple[TopicFile, ...], tuple[Check, ...]]:
+    """The checks with those over texts added; where no text was read, without all that judge texts alone."""
+    from envdoctor.facts.log import Log
+
+    if any(isinstance(snapshot.sections.get("log"), Log) for snapshot in snapshots):
+        from envdoctor import sighted
+
+        return files, checks + tuple(
+            check
+            for check in sighted.checks(files)
+            if not names or {check.topic, *(problem.code for problem in check.problems)} & set(names)
+        )
+    judged = {file.topic.name for file in files if any(not _needs(check, Log) for check in file.checks)}
+    return (
+        tuple(file for file in files if file.summary or file.topic.name in judged),
+        tuple(check for check in checks if not _needs(check, Log)),
+    )
+
+
+def _needs(check: Check, fact: type) -> bool:
+    try:
+        return any(need.fact is fact and need.kind == "required" for need in engine.needs(check.judge))
+    except Exception:
+        return False  # the check's own outcome tells what is wrong with it
+
+
 def judge(
     snapshots: Sequence[Snapshot],
     loaded: Loaded,
@@ -102,6 +138,7 @@ def judge(
     if only is not None:
         checks = tuple(check for check in checks if check.topic in {file.topic.name for file in only})
     snapshots = _told_apart(snapshots)
+    files, checks = _with_texts(snapshots, list(names), files, checks)
     node_facts = {snapshot.node.name: snapshot.facts for snapshot in snapshots}
     outcomes: list[Outcome] = engine.run(checks, node_facts)
     first = next(iter(node_facts.values()), {})

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from envdoctor import engine, facts, load
+from envdoctor import engine, facts, load, sighted
 from envdoctor.model import Check, Finding, Language, Missing, Outcome, Problem, Text, TopicFile
 
 # Node name -> the facts of that node.
@@ -39,6 +39,11 @@ def _loaded(path: Path, mtime_ns: int, size: int) -> TopicFile:
     loaded = load.load([path.parent])
     assert str(path) not in loaded.broken, f"{path.name} does not load: {loaded.broken[str(path)]}"
     return next(file for file in loaded.files if file.path == str(path))
+
+
+def checks_of(file: TopicFile) -> tuple[Check, ...]:
+    """The checks of a file, and those that report its problems from texts (`envdoctor.sighted`)."""
+    return (*file.checks, *sighted.checks((file,)))
 
 
 def facts_by_type(given: tuple[object, ...]) -> dict[type, object]:
@@ -118,7 +123,7 @@ class Case:
         Raises:
             AssertionError: other findings than expected, a crash, or a sentence that cannot be said.
         """
-        found = findings(topic_file(path).checks, *self.facts, nodes=self.nodes)
+        found = findings(checks_of(topic_file(path)), *self.facts, nodes=self.nodes)
         seen = {finding.code: finding.severity.value for finding in found}
         assert seen == dict(self.expect), f"{self.about}: found {seen}, expected {dict(self.expect)}"
         return found
@@ -127,5 +132,5 @@ class Case:
         """Whether a check that can report the problem ran on these facts and did not report it."""
         if problem.code in self.expect:
             return False
-        able = tuple(check for check in file.checks if problem in check.problems)
+        able = tuple(check for check in checks_of(file) if problem in check.problems)
         return any(outcome.status == "ran" for outcome in outcomes(able, *self.facts, nodes=self.nodes))

@@ -10,7 +10,7 @@ import pytest
 
 from envdoctor import load
 from envdoctor.model import Problem, Situation, Text, TopicFile
-from envdoctor.testing import Case, holes_of
+from envdoctor.testing import Case, checks_of, holes_of
 from tests import CHECKS, SHARED
 
 LOADED = load.load([CHECKS])
@@ -52,7 +52,7 @@ def test_has_a_failing_and_a_passing_case(problem: Problem, file: TopicFile) -> 
 
 @pytest.mark.parametrize(("problem", "file"), PROBLEMS)
 def test_is_reported_by_a_check_and_names_causes_that_exist(problem: Problem, file: TopicFile) -> None:
-    assert any(problem in check.problems for check in file.checks)
+    assert any(problem in check.problems for check in checks_of(file))
     assert set(problem.caused_by) <= set(LOADED.problems), set(problem.caused_by) - set(LOADED.problems)
     assert problem.code not in problem.caused_by
 

@@ -21,6 +21,7 @@ from envdoctor.cli.options import (
     JsonOption,
     KeyOption,
     LangOption,
+    LogOption,
     OfflineOption,
     OutputOption,
     PortOption,
@@ -33,6 +34,8 @@ from envdoctor.cli.options import (
 
 if TYPE_CHECKING:
     from envdoctor.model import Report
+    from envdoctor.readers.scan import Reading
+    from envdoctor.render import Style
     from envdoctor.snapshot import Snapshot
 
 
@@ -61,6 +64,7 @@ def check(
     source: Annotated[
         list[Path] | None, typer.Option("--from", metavar="FILE|DIR", help="Judge snapshots instead of this machine.")
     ] = None,
+    log: LogOption = None,
     quick: QuickOption = False,
     offline: OfflineOption = False,
     port: PortOption = 0,
@@ -89,11 +93,16 @@ def check(
     from envdoctor.cli.examine import Examined, Question, examine
     from envdoctor.snapshot import to_json
 
+    reading = _texts(log, style, quiet) if log else None
     if source:
         examined = Examined(load.everything(checks or []), _read(source))
     else:
         question = Question(tuple(names or ()), python, quick, offline, port, timeout, quiet)
-        examined = examine(question, checks or [], form, style, redactor, output is not None)
+        examined = examine(question, checks or [], form, style, redactor, output is not None or reading is not None)
+    if reading is not None:
+        from envdoctor import texts
+
+        examined = replace(examined, snapshots=texts.joined(examined.snapshots, reading))
     for snapshot in examined.snapshots:
         redactor.learn(to_json(snapshot))
     report = judgement.judge(examined.snapshots, examined.loaded, names or [])
@@ -104,6 +113,12 @@ def check(
         last_check.write(report)
     options.write(examined.rest(render.renderer(form.value).render(report, style, redactor)), output)
     return exit_code(report, fail_on)
+
+
+def _texts(log: list[Path], style: Style, quiet: bool) -> Reading:
+    from envdoctor.cli.texts import read
+
+    return read([str(file) for file in log], style.language, quiet)
 
 
 def exit_code(report: Report, fail_on: FailOn) -> int:

@@ -1,37 +1,120 @@
-"""`envdoctor explain CODE`: everything there is to say about a problem."""
+"""`envdoctor explain`: everything there is to say about a problem, or what a text shows."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from envdoctor.cli import options
 from envdoctor.cli.check import _names
-from envdoctor.cli.options import ChecksOption, Colour, ColourOption, Format, JsonOption, LangOption, OutputOption
+from envdoctor.cli.options import (
+    ChecksOption,
+    Colour,
+    ColourOption,
+    Format,
+    FormatOption,
+    JsonOption,
+    KeyOption,
+    LangOption,
+    OutputOption,
+    QuietOption,
+    VerboseOption,
+)
+
+if TYPE_CHECKING:
+    from envdoctor.load import Loaded
+    from envdoctor.model import Problem
 
 
 def explain(
-    code: Annotated[
-        str, typer.Argument(metavar="CODE", autocompletion=_names, help="A code from a report, such as driver-too-old.")
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CODE | FILE... | -",
+            autocompletion=_names,
+            help="A code from a report, such as driver-too-old; or logs, pasted reports, launch lines, sbatch files "
+            "and training scripts; - is standard input.",
+        ),
     ],
     checks: ChecksOption = None,
+    form: FormatOption = Format.text,
     json: JsonOption = False,
     output: OutputOption = None,
     lang: LangOption = None,
     color: ColourOption = Colour.auto,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = 0,
+    redact_key: KeyOption = None,
 ) -> int:
-    """Say what a problem is, what follows from it, how to see it by hand and how to mend it."""
+    """Say what a problem is and how to mend it; or what a text shows: a log, a pasted report, a launch line, a script.
+
+    A text is judged alone: it may come from another machine. `check --log FILE` judges this machine and its log
+    together. Exit code: 0 nothing found, 1 the text shows a problem, 2 wrong usage, 3 the doctor could not do its job.
+    """
     from envdoctor import load
+
+    began = time.monotonic()
+    form = Format.json if json else form
+    options.refuse(output)
+    style = options.style(form, lang, color, quiet, verbose, output is not None)
+    loaded = load.everything(checks or [])
+    if len(what) == 1 and not _is_text(what[0]):
+        from envdoctor.render import explanation
+
+        problem = _problem(what[0], loaded)
+        options.write(explanation.render(problem, loaded.topic_of(problem.code), form is Format.json, style), output)
+        return 0
+    from envdoctor import judgement, render, texts
+    from envdoctor.cli.check import FailOn, exit_code
+    from envdoctor.cli.texts import read
+
+    _refuse(what, loaded)
+    redactor = options.redactor(redact_key)
+    report = judgement.judge([texts.snapshot(read(what, style.language, quiet))], loaded)
+    report = replace(report, seconds=time.monotonic() - began, topics=())
+    style = replace(style, notes=True)
+    options.write(render.renderer(form.value).render(report, style, redactor), output)
+    return exit_code(report, FailOn.warning)
+
+
+def _is_text(argument: str) -> bool:
+    return argument == "-" or os.path.exists(argument)
+
+
+def _problem(code: str, loaded: Loaded) -> Problem:
     from envdoctor.errors import UsageError
     from envdoctor.judgement import nearest
-    from envdoctor.render import explanation
 
-    loaded = load.everything(checks or [])
     problem = loaded.problems.get(code)
     if problem is None:
-        raise UsageError(f"{code!r} is no finding code{nearest(code, loaded)}; `envdoctor list` shows them all")
-    form = Format.json if json else Format.text
-    style = options.style(form, lang, color, False, 0, output is not None)
-    options.write(explanation.render(problem, loaded.topic_of(code), form is Format.json, style), output)
-    return 0
+        raise UsageError(
+            f"{code!r} is neither a file nor a finding code{nearest(code, loaded)}; `envdoctor list` shows all codes"
+        )
+    return problem
+
+
+def _refuse(what: list[str], loaded: Loaded) -> None:
+    """Refuse arguments that cannot be read together.
+
+    Raises:
+        UsageError: one is no file, a folder, or standard input named twice or typed by nobody.
+    """
+    from envdoctor.errors import UsageError
+    from envdoctor.judgement import nearest
+
+    for name in what:
+        if not _is_text(name):
+            if name in loaded.problems:
+                raise UsageError(f"{name!r} is a code: explain codes one at a time, and texts without codes")
+            raise UsageError(f"there is no file {name!r}{nearest(name, loaded)}; give the files that hold the text")
+        if name != "-" and os.path.isdir(name):
+            raise UsageError(f"{name} is a folder; name the files in it: `envdoctor explain {name.rstrip('/')}/*`")
+    if what.count("-") > 1:
+        raise UsageError("- was given twice; standard input can be read once")
+    if "-" in what and sys.stdin.isatty():
+        print("envdoctor: paste the text, then press Ctrl-D", file=sys.stderr)

@@ -84,6 +84,10 @@ PortOption = Annotated[
 ChecksOption = Annotated[
     list[Path] | None, typer.Option("--checks", metavar="DIR", help="Also load the check files of DIR. They are code.")
 ]
+LogOption = Annotated[
+    list[Path] | None,
+    typer.Option("--log", metavar="FILE", help="Judge this machine together with the log of a run on it; - is stdin."),
+]
 KeyOption = Annotated[
     Path | None, typer.Option("--redact-key", metavar="FILE", help="Key of the hashes that replace secrets and names.")
 ]

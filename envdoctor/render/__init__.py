@@ -20,6 +20,7 @@ class Style:
         verbosity: -1 problems only, 0 usual, 1 with notes and skipped checks in full, 2 with times and tracebacks.
         colour: whether escape sequences may be written.
         unicode: whether the stream can show marks such as a tick.
+        notes: show notes as well, whatever the verbosity.
         width: columns; 0 where the output is no terminal and lines are not to be broken.
     """
 
@@ -28,6 +29,7 @@ class Style:
     colour: bool = False
     unicode: bool = True
     width: int = 0
+    notes: bool = False
 
 
 class Renderer(Protocol):

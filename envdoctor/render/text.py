@@ -99,13 +99,13 @@ def render(report: Report, style: Style, redactor: Redactor) -> str:
 def _chains(report: Report, style: Style) -> list[list[Finding]]:
     """The findings to show: each with those that follow from it, which need no block of their own.
 
-    With -v nothing is folded and notes are shown.
+    With -v nothing is folded and notes are shown. What a text showed is always said: somebody asked about it.
     """
     chains: list[list[Finding]] = []
     for finding in report.findings:
         if style.verbosity >= 1:
             chains.append([finding])
-        elif finding.severity is Severity.NOTE:
+        elif finding.severity is Severity.NOTE and not style.notes and finding.order is None:
             continue
         elif chains and finding.because_of in {earlier.code for earlier in chains[-1]}:
             chains[-1].append(finding)
@@ -120,6 +120,10 @@ def _heading(report: Report, style: Style, redactor: Redactor) -> Iterator[str]:
     for node in report.nodes:
         why = CHOICES.get(node.python_why)
         python = f"{node.python} ({node.python_version})" if node.python_version else node.python
+        if not node.python:
+            told = Text("{made_by} on the text of {name}", "{made_by}，所读文本：{name}")
+            yield one_line(redactor.text(told.say(style.language, {"made_by": report.made_by, "name": node.name})))
+            continue
         said = Text("{made_by} on {name}, looking at {python}", "{made_by}，主机 {name}，检查对象 {python}").say(
             style.language, {"made_by": report.made_by, "name": node.name, "python": python}
         )

@@ -165,7 +165,7 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert "警告[shm-too-small]" in capsys.readouterr().out
     assert run(["explain", "shm-too-small", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["code"] == "shm-too-small"
-    with pytest.raises(UsageError, match="is no finding code"):
+    with pytest.raises(UsageError, match="neither a file nor a finding code"):
         run(["explain", "shm-too-smal"])
 
 

@@ -1,0 +1,82 @@
+"""Which rank failed first, and which only noticed?"""
+
+from __future__ import annotations
+
+from envdoctor import Problem, Severity, Text, Topic
+
+TOPIC = Topic("ranks", 250, Text("the ranks of a job that failed", "失败作业中的各个 rank"))
+
+PEER_DIED = Problem(
+    code="peer-died",
+    severity=Severity.ERROR,
+    title=Text("another rank ended, and this one lost its connection", "另一个 rank 已退出，本 rank 的连接因此中断"),
+    why=Text(
+        "what this rank reports is not the cause: that is the first error of the rank that ended",
+        "本 rank 报告的不是原因：原因是先退出的那个 rank 的第一个错误",
+    ),
+    help=Text(
+        "look for the earliest error over all ranks; a process that ends without one was killed: dmesg or the "
+        "scheduler's record tells by whom",
+        "请在所有 rank 中寻找最早的错误；没有报错就退出的进程是被杀死的：可从 dmesg 或调度器记录得知原因",
+    ),
+    look="sudo dmesg -T | grep -iE 'oom|killed|xid'",
+    confirm="torchrun --redirects 3 --log-dir logs ...",
+    caused_by=(
+        "rank-out-of-memory",
+        "out-of-memory",
+        "host-out-of-memory",
+        "gpu-fell-off-bus",
+        "gpu-ecc",
+        "gpu-xid",
+        "shm-too-small",
+        "disk-full",
+    ),
+    refs=("https://docs.pytorch.org/docs/stable/elastic/errors.html",),
+)
+
+RANK_OUT_OF_MEMORY = Problem(
+    code="rank-out-of-memory",
+    severity=Severity.ERROR,
+    title=Text("rank {rank} ran out of GPU memory; the others lost it", "rank {rank} 显存耗尽，其他 rank 与其断开"),
+    why=Text("errors of the network that other ranks report follow from it", "其他 rank 报告的网络错误都是由此引起的"),
+    help=Text(
+        "a smaller batch, or an even share of the work: the last pipeline stage and rank 0 often hold more",
+        "减小 batch，或让各 rank 的负载均衡：流水线最后一级和 rank 0 往往占用更多显存",
+    ),
+    look="nvidia-smi",
+    confirm="nvidia-smi",
+    caused_by=("gpu-busy",),
+    refs=("https://docs.pytorch.org/docs/stable/notes/cuda.html",),
+)
+
+COLLECTIVE_TIMEOUT_DESYNC = Problem(
+    code="collective-timeout-desync",
+    severity=Severity.ERROR,
+    title=Text(
+        "ranks are out of step: a collective was not joined by all", "各 rank 步调不一致：有 rank 没有参与集合通信"
+    ),
+    why=Text(
+        "the watchdog ends the job after the timeout, though the network may be sound",
+        "watchdog 在超时后终止作业，而网络本身可能没有问题",
+    ),
+    help=Text(
+        "compare the last collective (SeqNum) of all ranks: one that lags is in another branch, in a long step "
+        "(saving, evaluation, compiling) or has died; the flight recorder shows where: "
+        "TORCH_NCCL_TRACE_BUFFER_SIZE=2000 TORCH_NCCL_DUMP_ON_TIMEOUT=1",
+        "请比较各 rank 最后的集合通信(SeqNum)：落后的 rank 走了别的分支、处于耗时步骤（保存、评估、编译）或已退出；"
+        "可用 flight recorder 定位：TORCH_NCCL_TRACE_BUFFER_SIZE=2000 TORCH_NCCL_DUMP_ON_TIMEOUT=1",
+    ),
+    look="py-spy dump --pid PID",
+    confirm="TORCH_DISTRIBUTED_DEBUG=DETAIL torchrun ...",
+    caused_by=(
+        "out-of-memory",
+        "host-out-of-memory",
+        "gpu-xid",
+        "gpu-fell-off-bus",
+        "ib-port-down",
+        "firewall-blocks-ports",
+        "wrong-interface",
+        "p2p-acs-iommu",
+    ),
+    refs=("https://docs.pytorch.org/docs/stable/torch_nccl_environment_variables.html",),
+)

@@ -1,0 +1,143 @@
+"""Streams texts past the readers, in bounded memory and one pass."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from envdoctor.facts.log import Log, Sighting
+from envdoctor.readers import registry, sources, verdict
+from envdoctor.readers.needles import Needles
+from envdoctor.readers.passage import PAST, Passage
+from envdoctor.readers.reader import FileReader, Reader
+
+HEAD = 4096
+LARGEST_FILE = 4 << 20  # bytes of a script; more is no script that anybody wrote
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What texts told.
+
+    Attributes:
+        log: the errors in them, settled: which follows from which.
+        sections: section name -> fact, of all texts together.
+        seconds: how long it took.
+    """
+
+    log: Log
+    sections: Mapping[str, object] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def read(names: Sequence[str], progress: Progress | None = None) -> Reading:
+    """Read the files, or standard input for "-".
+
+    Args:
+        progress: told the file and how many of its bytes have been read.
+
+    Raises:
+        UsageError: one of them cannot be read.
+    """
+    began = time.monotonic()
+    readers, file_readers = registry.readers(), registry.file_readers()
+    found: list[Mapping[str, object]] = []
+    sightings: list[Sighting] = []
+    scan = _Scan(readers)
+    for name in names:
+        pieces = sources.pieces(name, (lambda read, name=name: progress(name, read)) if progress else None)  # type: ignore[misc]
+        first = next(pieces, b"")
+        head = first[:HEAD].decode("utf-8", "replace")
+        reader = next((one for one in file_readers if one.accepts(name, head)), None)
+        if reader is None:
+            scan.run(name, _joined(first, pieces))
+            continue
+        facts, seen = _whole(reader, name, first, pieces, scan)
+        found.append(facts)
+        sightings += seen
+    found += [reader.facts() for reader in readers]
+    for one in readers:
+        sightings += one.sightings()
+    sections = merged(found)
+    log = Log(tuple(names), scan.lines, scan.size, verdict.settled(sightings, sections))
+    return Reading(log, sections, time.monotonic() - began)
+
+
+def _whole(
+    reader: FileReader, name: str, first: bytes, pieces: Iterator[bytes], scan: _Scan
+) -> tuple[Mapping[str, object], list[Sighting]]:
+    data = first
+    for piece in pieces:
+        if len(data) >= LARGEST_FILE:
+            break
+        data += piece
+    scan.lines += data.count(b"\n")
+    scan.size += len(data)
+    facts, seen = reader.read(name, data[:LARGEST_FILE].decode("utf-8", "replace"))
+    return facts, list(seen)
+
+
+def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    if first:
+        yield first
+    yield from rest
+
+
+class _Scan:
+    """Finds the lines that hold a reader's literals and shows them to it."""
+
+    def __init__(self, readers: Sequence[Reader]) -> None:
+        self.lines = 0
+        self.size = 0
+        limits: dict[str, int] = {}
+        self._owners: dict[str, list[Reader]] = {}
+        for reader in readers:
+            for needle, limit in reader.needles().items():
+                limits[needle] = max(limit, limits.get(needle, 0))
+                self._owners.setdefault(needle, []).append(reader)
+        self._needles = Needles(limits)
+
+    def run(self, file: str, pieces: Iterator[bytes]) -> None:
+        """Show one text's lines to the readers. A line's surroundings are what came before it and the piece after."""
+        past, number = b"", 1
+        piece = next(pieces, b"")
+        while piece:
+            following = next(pieces, b"")
+            window = past + piece + following
+            at = counted = len(past)
+            for start, end, held in self._needles.candidates(piece):
+                number += window.count(b"\n", counted, at + start)
+                counted = at + start
+                passage = Passage(file, window, at + start, at + end, number, held)
+                for reader in dict.fromkeys(owner for needle in held for owner in self._owners[needle]):
+                    reader.read(passage)
+            number += window.count(b"\n", counted, at + len(piece))
+            self.size += len(piece)
+            self.lines += piece.count(b"\n") + (not following and not piece.endswith(b"\n"))
+            past, piece = (past + piece)[-PAST:], following
+
+
+def merged(found: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """One fact per section: of two that tell a section, the later fills in what the earlier leaves at its default."""
+    whole: dict[str, object] = {}
+    for sections in found:
+        for name, fact in sections.items():
+            whole[name] = filled(whole[name], fact) if name in whole else fact
+    return whole
+
+
+def filled(fact: object, other: object) -> object:
+    """`fact` with the fields that it leaves at their default taken from `other`."""
+    if not dataclasses.is_dataclass(fact) or isinstance(fact, type) or type(other) is not type(fact):
+        return fact
+    empty = type(fact)()
+    told = {
+        one.name: getattr(other, one.name)
+        for one in dataclasses.fields(fact)
+        if getattr(fact, one.name) == getattr(empty, one.name)
+    }
+    return dataclasses.replace(fact, **told)

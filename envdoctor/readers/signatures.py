@@ -1,0 +1,84 @@
+"""Reads error lines by the signature catalogue."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from envdoctor.facts.log import Place, Sighting, Value
+from envdoctor.knowledge.signatures import Signature, rows
+from envdoctor.readers.needles import MOST_LINES
+from envdoctor.readers.passage import Passage
+
+MOST_RANKS = 64
+MOST_VARIANTS = 20  # of one row, with different values
+LONGEST_QUOTE = 400
+
+
+class Signatures:
+    """Sightings of the catalogue's rows: the first of each row and set of values, with a count and the ranks."""
+
+    def __init__(self) -> None:
+        self._by_needle: dict[str, list[Signature]] = {}
+        for row in rows():
+            for needle in row.needles:
+                self._by_needle.setdefault(needle, []).append(row)
+        self._found: dict[tuple[str, tuple[Value, ...]], Sighting] = {}
+        self._variants: dict[str, int] = {}
+        self._ranks: dict[tuple[str, tuple[Value, ...]], set[int]] = {}
+        self._order = 0
+
+    def needles(self) -> Mapping[str, int]:
+        return dict.fromkeys(self._by_needle, MOST_LINES)
+
+    def read(self, passage: Passage) -> None:
+        self._order += 1
+        tried = {row.id: row for needle in passage.held for row in self._by_needle.get(needle, ())}
+        for row in tried.values():
+            text = passage.line.text
+            if row.lines > 1:
+                text = "\n".join([text, *(line.text for line in passage.after(row.lines - 1))])
+            match = expression(row.pattern).search(text)
+            if match is not None:
+                self._keep(row, match, passage)
+
+    def _keep(self, row: Signature, match: re.Match[str], passage: Passage) -> None:
+        values = tuple(Value(name, told[:200]) for name, told in match.groupdict().items() if told is not None)
+        key = (row.id, values)
+        line = passage.line
+        if key not in self._found:
+            if self._variants.get(row.id, 0) >= MOST_VARIANTS:
+                return
+            self._variants[row.id] = self._variants.get(row.id, 0) + 1
+            self._found[key] = Sighting(
+                row.id, row.code, row.kind, row.severity, quote(match, line.text),
+                Place(line.file, line.number, line.node, line.rank), self._order, times=0, values=values,
+            )  # fmt: skip
+        self._found[key] = replace(self._found[key], times=self._found[key].times + 1)
+        ranks = self._ranks.setdefault(key, set())
+        if line.rank is not None and len(ranks) < MOST_RANKS:
+            ranks.add(line.rank)
+
+    def facts(self) -> Mapping[str, object]:
+        return {}
+
+    def sightings(self) -> Sequence[Sighting]:
+        return [replace(seen, ranks=tuple(sorted(self._ranks[key]))) for key, seen in self._found.items()]
+
+
+@functools.cache
+def expression(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def quote(match: re.Match[str], text: str) -> str:
+    """The matched line, cut around the match where it is long."""
+    start = text.rfind("\n", 0, match.start()) + 1
+    line = text[start : (text.find("\n", match.end()) + 1 or len(text) + 1) - 1]
+    at = match.start() - start
+    if len(line) <= LONGEST_QUOTE:
+        return line.strip()
+    first = max(0, min(at - 40, len(line) - LONGEST_QUOTE))
+    return ("..." if first else "") + line[first : first + LONGEST_QUOTE].strip() + "..."

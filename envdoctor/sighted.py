@@ -1,0 +1,100 @@
+"""Checks that nobody writes: what the signature catalogue saw in a text becomes findings of the problem it names.
+
+Every problem has one of these beside the checks of its file, so that an error line and a fact that tell of the same bad
+state share their code, their words and their place among causes and consequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from envdoctor.engine import needs
+from envdoctor.facts.log import Log, Sighting
+from envdoctor.knowledge import signatures
+from envdoctor.model import Check, Finding, Problem, Scalar, Severity, Situation, Text, TopicFile
+
+SEEN = Text("{seen}", "{seen}")
+MOST_QUOTED = 3
+
+
+def checks(files: Iterable[TopicFile]) -> tuple[Check, ...]:
+    """One check over `Log` for each problem that no check of its own file judges from the log."""
+    return tuple(
+        _check(problem, file.topic.name)
+        for file in files
+        for problem in file.problems
+        if not any(problem in check.problems and _reads_log(check) for check in file.checks)
+    )
+
+
+def _reads_log(check: Check) -> bool:
+    try:
+        return any(need.fact is Log for need in needs(check.judge))
+    except TypeError:
+        return False  # its own outcome tells what is wrong with it
+
+
+def _check(problem: Problem, topic: str) -> Check:
+    def judge(log: Log) -> Iterable[Finding]:
+        return found(problem, log)
+
+    return Check(f"{problem.code.replace('-', '_')}_in_text", (problem,), judge, topic)
+
+
+def found(problem: Problem, log: Log) -> list[Finding]:
+    """A finding of the problem if the log shows it: the earliest line speaks, the next ones are quoted below it."""
+    seen = sorted(log.of(problem.code), key=lambda one: (one.kind != "root", one.order))
+    if not seen:
+        return []
+    return [finding(problem, seen)]
+
+
+def finding(problem: Problem, seen: list[Sighting]) -> Finding:
+    """The finding that these sightings of one problem make, the one that decides first."""
+    first = seen[0]
+    row = signatures.by_id().get(first.signature)
+    evidence: dict[str, Scalar] = {
+        "seen": "\n".join(_quoted(one) for one in seen[:MOST_QUOTED]),
+        "file": first.place.file,
+        "line": first.place.line,
+        "rank": first.place.rank,
+        "node": first.place.node or None,
+        "times": sum(one.times for one in seen),
+        **{one.name: one.value for one in first.values},
+    }
+    severity = min((Severity(one.severity) for one in seen), key=lambda told: told.rank)
+    base = problem.situations.get("in-text", Situation())
+    words = Situation(
+        title=(row.title.text if row else None) or base.title or _safe(problem.title, evidence) or _named(problem),
+        why=(row.why.text if row else None) or base.why or _safe(problem.why, evidence) or Text("", ""),
+        seen=SEEN,
+        help=(row.help.text if row else None) or base.help,
+        look=(row.look if row else "") or base.look or None,
+    )
+    # What mends this machine was made for what is known of this machine; a text may come from another.
+    told = replace(
+        problem, situations={first.signature: words}, command=None, look=None, help=None, why=words.why or problem.why,
+        fix=None,
+    )  # fmt: skip
+    made = Finding(told, evidence, first.signature, severity, order=first.order)
+    return replace(made, because_of=first.because_of or None)
+
+
+def _quoted(seen: Sighting) -> str:
+    count = f" ({seen.times}x)" if seen.times > 1 else ""
+    return f"{seen.place}: {seen.quote.replace(chr(10), ' ')}{count}"
+
+
+def _safe(text: Text | None, evidence: dict[str, Scalar]) -> Text | None:
+    """The text if it needs no value that only an examined machine would give."""
+    import string
+
+    if text is None:
+        return None
+    holes = {name for _, name, spec, _ in string.Formatter().parse(text.en) if name}
+    return text if holes <= set(evidence) else None
+
+
+def _named(problem: Problem) -> Text:
+    return Text(f"the text shows {problem.code}", f"文本中出现 {problem.code} 的迹象")

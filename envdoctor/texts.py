@@ -1,0 +1,35 @@
+"""What texts told, as a snapshot that the checks can judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from envdoctor import facts
+from envdoctor.examination import MADE_BY, now
+from envdoctor.facts.python import Python
+from envdoctor.model import Missing, Node, Why
+from envdoctor.readers.scan import Reading
+from envdoctor.snapshot import Snapshot
+
+UNTOLD = "the text does not tell"
+
+
+def snapshot(reading: Reading) -> Snapshot:
+    """A snapshot of whatever machine the texts come from. What they do not tell was not asked: it is no absence."""
+    sections: dict[str, object] = {
+        name: reading.sections.get(name, Missing(name, Why.NOT_ASKED.value, UNTOLD)) for name in facts.KINDS
+    }
+    sections["log"] = reading.log
+    python = sections["python"]
+    node = Node(name=", ".join(reading.log.files), python_version=python.version if isinstance(python, Python) else "")
+    return Snapshot(node, now(), MADE_BY, sections)
+
+
+def joined(machines: Sequence[Snapshot], reading: Reading) -> list[Snapshot]:
+    """The machines' snapshots with their log: what was observed is believed, the log adds what happened.
+
+    A log belongs to the job and not to a node: the first snapshot holds it.
+    """
+    first, *others = machines
+    return [replace(first, sections={**first.sections, "log": reading.log}), *others]

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import pytest
+
+from envdoctor.testing import Case
+from tests import CHECKS
+from tests.checks.texts import log
+
+CASES = [
+    Case("a log shows out-of-memory", (log("out-of-memory"),), {"out-of-memory": "error"}),
+    Case("a log without errors", (log(),)),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_cases(case: Case) -> None:
+    case.assert_holds(CHECKS / "memory.py")
