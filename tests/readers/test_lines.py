@@ -1,0 +1,44 @@
+"""Prefixes of launchers, terminals and log collectors."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envdoctor.readers.lines import decoded, parsed, split
+
+CASES = [
+    ("[rank3]: RuntimeError: x", "RuntimeError: x", "", 3),
+    ("[default0]:Traceback (most recent call last):", "Traceback (most recent call last):", "", 0),
+    ("[1,12]<stderr>:NCCL WARN y", "NCCL WARN y", "", 12),
+    ("7: slurm labels it", "slurm labels it", "", 7),
+    ("[pod/job-0/trainer] [rank1]: z", "z", "job-0", 1),
+    ("train-1  | 2026-01-02T03:04:05.678Z [rank0]: z", "z", "train-1", 0),
+    ("(RayTrainWorker pid=123, ip=10.0.0.7) error", "error", "10.0.0.7", None),
+    ("gpu-a01:3526:3599 [2] NCCL INFO x", "NCCL INFO x", "gpu-a01", None),
+    ("[2026-09-17 04:02:30] gpu-a01:3526:3599 [2] init.cc:7 NCCL WARN x", "init.cc:7 NCCL WARN x", "gpu-a01", None),
+    ("node12: slurmstepd: error: x", "slurmstepd: error: x", "node12", None),
+    ("python3: can't open file", "python3: can't open file", "", None),
+    ("gcc-12: error", "gcc-12: error", "", None),
+    ("RuntimeError: x", "RuntimeError: x", "", None),
+    ("[E1121 03:04:05.1 ProcessGroupNCCL.cpp:5] [PG 0 (default_pg) Rank 5] x", None, "", 5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("raw", "text", "node", "rank"), CASES)
+def test_prefixes(raw: str, text: str | None, node: str, rank: int | None) -> None:
+    line = parsed(raw, "f", 1)
+    assert (line.text, line.node, line.rank) == (raw if text is None else text, node, rank)
+
+
+def test_nccl_names_process_and_device() -> None:
+    line = parsed("gpu-a01:3526:3599 [2] NCCL INFO x", "f", 1)
+    assert (line.pid, line.device) == (3526, 2)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_line(data: bytes) -> None:
+    line = split(data, "f", 1)
+    assert line.raw.endswith(line.text)
+    assert decoded(data) is not None
