@@ -75,6 +75,13 @@ def facts_of(file: TopicFile) -> set[type]:
     return found
 
 
+def _measured(file: TopicFile, snapshots: Sequence[Snapshot]) -> bool:
+    """Whether a benchmark was run whose result the file judges."""
+    wanted = facts_of(file)
+    held = (fact for snapshot in snapshots for fact in snapshot.sections.values())
+    return any(type(fact) in wanted for fact in held)
+
+
 def _told_apart(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     """The snapshots with a name of its own for each node: two hosts may give themselves the same one."""
     told: list[Snapshot] = []
@@ -135,6 +142,9 @@ def judge(
         UsageError: a name is unknown.
     """
     files, checks = chosen(loaded, names)
+    if not list(names):
+        files = tuple(file for file in files if not file.topic.bench or _measured(file, snapshots))
+        checks = tuple(check for check in checks if check.topic in {file.topic.name for file in files})
     if only is not None:
         checks = tuple(check for check in checks if check.topic in {file.topic.name for file in only})
     snapshots = _told_apart(snapshots)

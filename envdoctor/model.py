@@ -285,11 +285,13 @@ class Topic:
         name: what the user types, kebab-case; the file's stem with dashes by default.
         order: smaller comes first.
         about: the question the topic answers.
+        bench: it judges what a benchmark measured; where none was run the report does not mention it.
     """
 
     name: str
     order: int = 500
     about: Text = Text("", "")
+    bench: bool = False
 
 
 @dataclass(frozen=True)

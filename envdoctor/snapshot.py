@@ -17,6 +17,8 @@ from envdoctor.errors import UsageError
 from envdoctor.model import Missing, Node
 
 SCHEMA = "envdoctor/snapshot/1"
+BENCH = "envdoctor/bench/1"  # the document of a benchmark holds the snapshots that its findings were judged on
+MOST_NODES = 4096  # snapshots in one document
 SILENT_S = 90.0  # seconds; `--from <(ssh node envdoctor snapshot)` says nothing while the node is examined
 LARGEST = 64 * 1024 * 1024  # bytes; a full snapshot of a big machine is below one megabyte
 
@@ -71,6 +73,10 @@ def read(path: Path) -> Snapshot:
     Raises:
         UsageError: the file cannot be read, is too large, is no snapshot, or is of a newer schema.
     """
+    return parse(_data(path), str(path))
+
+
+def _data(path: Path) -> bytes:
     try:
         data = _bytes_of(path)
     except OSError as error:
@@ -79,7 +85,23 @@ def read(path: Path) -> Snapshot:
         ) from error
     if len(data) > LARGEST:
         raise UsageError(f"{path} is too large; no snapshot is larger than {LARGEST / 1e6:.0f} MB")
-    return parse(data, str(path))
+    return data
+
+
+def read_all(path: Path) -> list[Snapshot]:
+    """The snapshots of a file: one, or those that the document of a benchmark holds.
+
+    Raises:
+        UsageError: as `read`.
+    """
+    data = _data(path)
+    document = _document(data, str(path))
+    if isinstance(document, dict) and document.get("schema") == BENCH:
+        held = document.get("snapshots")
+        if not isinstance(held, list) or not held or not all(isinstance(one, dict) for one in held):
+            raise UsageError(f"{path} holds no facts to judge; write one with `envdoctor bench allreduce -o FILE`")
+        return [_checked(one, str(path)) for one in held[:MOST_NODES]]
+    return [_snapshot(document, str(path))]
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -121,11 +143,18 @@ def parse(data: bytes, name: str) -> Snapshot:
     Raises:
         UsageError: as `read`.
     """
+    return _snapshot(_document(data, name), name)
+
+
+def _document(data: bytes, name: str) -> Any:
     try:
-        document = json.loads(data, parse_int=_integer, parse_float=_finite, parse_constant=_finite)
+        return json.loads(data, parse_int=_integer, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else "truncated or no JSON"
         raise UsageError(f"{name} is no snapshot: {what}; write one with `envdoctor snapshot -o FILE`") from error
+
+
+def _snapshot(document: Any, name: str) -> Snapshot:
     schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, str) or not schema.startswith("envdoctor/snapshot/"):
         raise UsageError(

@@ -136,7 +136,7 @@ def exit_code(report: Report, fail_on: FailOn) -> int:
 def _read(sources: list[Path]) -> list[Snapshot]:
     from envdoctor.errors import UsageError
     from envdoctor.model import Missing
-    from envdoctor.snapshot import read
+    from envdoctor.snapshot import read_all
 
     files: list[Path] = []
     for source in sources:
@@ -146,9 +146,9 @@ def _read(sources: list[Path]) -> list[Snapshot]:
                 f"the folder {source} holds no snapshot (*.json); write one: `envdoctor snapshot -o {source}/NAME.json`"
             )
         files += inside
-    snapshots = [read(file) for file in files]
-    for file, snapshot in zip(files, snapshots, strict=True):
+    snapshots = [(file, snapshot) for file in files for snapshot in read_all(file)]
+    for file, snapshot in snapshots:
         if all(isinstance(fact, Missing) for name, fact in snapshot.sections.items() if name != "asked"):
             # Nothing could be wrong in it: it must not read as fine.
             raise UsageError(f"{file} holds no fact that can be read; write one with `envdoctor snapshot -o FILE`")
-    return snapshots
+    return [snapshot for _, snapshot in snapshots]

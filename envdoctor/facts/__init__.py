@@ -45,6 +45,7 @@ KINDS = {
     "asked-places": "index:AskedPlaces",
     "conda-config": "conda:CondaConfig",
     "uv-config": "uv:UvConfig",
+    "allreduce": "allreduce:AllreduceResult",
     "log": "log:Log",
 }
 

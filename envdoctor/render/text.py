@@ -83,17 +83,22 @@ def render(report: Report, style: Style, redactor: Redactor) -> str:
     page = Page(style)
     if style.verbosity >= 0:
         _open(page, report, style, redactor, len(report.topics))
-    for number, chain in enumerate(_chains(report, style)):
-        if number or style.verbosity >= 0:
-            page.line(("", ""))
-        _block(page, chain, len(report.nodes), style, redactor)
-    _crashes(page, report, style, redactor)
+    findings(page, report, style, redactor)
     if style.verbosity >= 1:
         _not_run(page, report, style, redactor)
     if style.verbosity >= 0:
         page.line(("", ""))
         page.line((tally(report, style), "bold"))
     return page.text()
+
+
+def findings(page: Page, report: Report, style: Style, redactor: Redactor) -> None:
+    """The problems, the worst first, and the checks that crashed."""
+    for number, chain in enumerate(_chains(report, style)):
+        if number or style.verbosity >= 0:
+            page.line(("", ""))
+        _block(page, chain, len(report.nodes), style, redactor)
+    _crashes(page, report, style, redactor)
 
 
 def _chains(report: Report, style: Style) -> list[list[Finding]]:

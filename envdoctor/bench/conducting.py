@@ -1,0 +1,215 @@
+"""Starts agents, here or wherever a command line leads, and takes what they say until they have ended."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from envdoctor.bench import boot
+from envdoctor.patient import wire
+
+# What is sent to every node, in the order in which it is imported there.
+STREAMED = (
+    "envdoctor.patient.wire",
+    *(
+        f"envdoctor.bench.{name}"
+        for name in ("rungs", "boot", "ranks", "ways", "schedule", "coordinator", "patterns", "worker", "agent")
+    ),
+)
+AGENT = "envdoctor.bench.agent"
+TAIL = 8192  # bytes of a program's standard error that are kept
+END_S = 2.0  # an agent ends its ranks and itself within this after its input has ended
+
+
+@dataclass(frozen=True)
+class Start:
+    """How one agent is started: a command line that runs `boot.COMMAND` in a Python, and what goes to its input.
+
+    Attributes:
+        name: where that is, for people; "" for this machine.
+        argv: of the program, `python(...)` for one on this machine.
+        request: see `envdoctor.bench.agent.Agent`, without the cookie.
+        environ: of the program, None for ours.
+    """
+
+    argv: tuple[str, ...]
+    request: Mapping[str, Any]
+    name: str = ""
+    environ: Mapping[str, str] | None = None
+    folder: str | None = None
+
+
+@dataclass
+class Ended:
+    """How a program ended: its exit status, negative for a signal, and the last it wrote to standard error."""
+
+    status: int | None = None
+    said: str = ""
+    noise: str = ""
+
+
+def python(interpreter: str) -> tuple[str, ...]:
+    """The command line of an agent in an interpreter of this machine."""
+    return (interpreter, "-I", "-c", boot.COMMAND)
+
+
+def whole() -> dict[str, Any]:
+    """The sources that go to every node, as `boot` takes them."""
+    sources = {}
+    for name in STREAMED:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None and spec.origin is not None
+        sources[name] = Path(spec.origin).read_text(encoding="utf-8")
+    return {"boot": sources[boot.__name__], "modules": sources}
+
+
+@dataclass
+class _Running:
+    process: subprocess.Popen[bytes]
+    lines: wire.Lines
+    errors: bytearray = field(default_factory=bytearray)
+    threads: list[threading.Thread] = field(default_factory=list)
+
+
+class Conduct:
+    """The agents of a run. As a context manager: whatever happens inside, none of them is left behind.
+
+    Args:
+        cookie: stands before every record of this run.
+    """
+
+    def __init__(self, starts: Sequence[Start], cookie: str) -> None:
+        self.starts = starts
+        self.cookie = cookie
+        self.ended: dict[int, Ended] = {}
+        self._running: dict[int, _Running] = {}
+        self._said: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
+
+    def __enter__(self) -> Conduct:
+        sources = whole()
+        try:
+            for number, start in enumerate(self.starts):
+                self._start(number, start, sources)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _start(self, number: int, start: Start, sources: dict[str, Any]) -> None:
+        try:
+            process = subprocess.Popen(
+                start.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                env=dict(start.environ) if start.environ is not None else None, cwd=start.folder,
+                # Ctrl-C reaches this process alone, and this process ends the agents in order.
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            self.ended[number] = Ended(127, f"{start.argv[0]}: {error.strerror or error}")
+            self._said.put((number, None))
+            return
+        running = _Running(process, wire.Lines(self.cookie.encode("ascii")))
+        self._running[number] = running
+        assert process.stdin and process.stdout and process.stderr
+        line = boot.line(sources, AGENT, dict(start.request, cookie=self.cookie))
+        running.threads = [
+            threading.Thread(target=run, args=arguments, daemon=True)
+            for run, arguments in (
+                (_write, (process.stdin, line)),
+                (self._read, (number, running, process.stdout)),
+                (_keep, (running, process.stderr)),
+            )
+        ]
+        for thread in running.threads:
+            thread.start()
+
+    def _read(self, number: int, running: _Running, pipe: IO[bytes]) -> None:
+        while data := os.read(pipe.fileno(), 1 << 16):
+            for record in running.lines.feed(data):
+                self._said.put((number, record))
+        self._said.put((number, None))
+
+    def follow(self, take: Callable[[int, dict[str, Any]], None], until: float) -> bool:
+        """Hand every record to `take(number of the start, record)` until all agents have ended, or `until` on the
+        monotonic clock; whether they have ended."""
+        open_ = set(range(len(self.starts)))
+        while open_:
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                return False
+            try:
+                number, record = self._said.get(timeout=min(left_s, 1.0))
+            except queue.Empty:
+                continue
+            if record is None:
+                open_.discard(number)
+                self._settle(number)
+            else:
+                take(number, record)
+        return True
+
+    def _settle(self, number: int) -> None:
+        """Keep how a program ended whose output has ended."""
+        running = self._running.get(number)
+        if running is None or number in self.ended:
+            return
+        try:
+            status: int | None = running.process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            status = None
+        running.threads[2].join(0.3)
+        said = running.errors.decode("utf-8", "replace").strip()
+        self.ended[number] = Ended(status, said, running.lines.noise.decode("utf-8", "replace").strip())
+
+    def stop(self) -> None:
+        """End every agent that still runs: its input ends, then TERM, then KILL for its group."""
+        left = {number: one for number, one in self._running.items() if one.process.poll() is None}
+        for one in left.values():
+            assert one.process.stdin is not None
+            try:
+                os.close(os.dup(one.process.stdin.fileno()))
+                one.process.stdin.close()
+            except (OSError, ValueError):
+                pass
+        for wait_s, number in ((END_S, signal.SIGTERM), (0.5, signal.SIGKILL), (0.5, None)):
+            until = time.monotonic() + wait_s
+            for one in left.values():
+                try:
+                    one.process.wait(max(0.0, until - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    if number is not None:
+                        _signal_group(one.process.pid, number)
+        for place in self._running:
+            self._settle(place)
+
+
+def _write(pipe: IO[bytes], line: bytes) -> None:
+    try:
+        pipe.write(line)
+        pipe.flush()  # and it stays open: the agent lives as long as it does
+    except (OSError, ValueError):
+        pass
+
+
+def _keep(running: _Running, pipe: IO[bytes]) -> None:
+    while data := os.read(pipe.fileno(), 1 << 16):
+        running.errors += data
+        del running.errors[:-TAIL]
+
+
+def _signal_group(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except OSError:
+        pass

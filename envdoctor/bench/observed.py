@@ -1,0 +1,236 @@
+"""Puts together what agents say into the one fact that is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from envdoctor.bench.conducting import Ended
+from envdoctor.bench.launching import Part
+from envdoctor.facts.allreduce import AllreduceResult, Failure, Member, Size, Way
+
+Record = Mapping[str, Any]
+MOST_SAID = 2000  # letters of another program's words
+
+
+class Observed:
+    """Takes the records of all agents; `result` is what is known so far."""
+
+    def __init__(self, part: Part, backend: str, dtype: str) -> None:
+        self._part = part
+        self._members: dict[int, Member] = {}
+        self._failures: list[Failure] = []
+        self._ways: dict[tuple[int, int], Way] = {}
+        self._result = AllreduceResult(
+            backend=backend,
+            dtype=dtype,
+            own=part.index,
+            expected_members=part.members,
+            per=part.per,
+            launcher=part.launcher,
+            master_addr=part.master_addr,
+            master_port=part.master_port,
+        )
+
+    @property
+    def result(self) -> AllreduceResult:
+        members = tuple(self._members[index] for index in sorted(self._members))
+        stage = self._result.stage
+        failures = _without_echoes(self._failures)
+        if not stage and failures:
+            stage = failures[0].rung
+        if not stage:
+            own = self._members.get(self._part.index)
+            stage = own.rung if own else ""
+        each = self._part.nproc
+        ranks = [
+            rank
+            for index in self._result.missing
+            for rank in ([index] if self._part.per == "process" else range(index * each, (index + 1) * each))
+        ]
+        machines: dict[str, list[Member]] = {}
+        for member in members:
+            machines.setdefault(member.host or member.node, []).append(member)
+        crowded = any(sum(len(member.ranks) for member in own) > (own[0].cores or 1 << 30) for own in machines.values())
+        return replace(
+            self._result,
+            stage=stage,
+            members=members,
+            failures=failures,
+            missing_ranks=tuple(ranks),
+            ways=tuple(self._ways.values()),
+            oversubscribed=crowded,
+        )
+
+    def take(self, record: Record) -> None:
+        """A record of an agent; one that is not understood is left out."""
+        index = record.get("node")
+        if not isinstance(index, int):
+            return
+        values = record.get("values")
+        values = values if isinstance(values, dict) else {}
+        if isinstance(hello := record.get("hello"), dict):
+            self._meet(index, hello)
+        elif "begin" in record:
+            self._change(index, rung=str(record["begin"]))
+        elif "end" in record:
+            self._ended(index, str(record["end"]), values)
+        elif "failed" in record:
+            self._change(index, rung=str(record["failed"]))
+            self._fail(
+                {"rung": record["failed"], "node": index, "how": record.get("how"), "values": record.get("values")}
+            )
+        elif isinstance(row := record.get("size"), dict):
+            self._result = replace(self._result, sizes=(*self._result.sizes, _size(row)))
+        elif "left_out" in record:
+            self._result = replace(self._result, left_out=(*self._result.left_out, int(record["left_out"])))
+        elif "backend" in record:
+            self._result = replace(self._result, backend=str(record["backend"]))
+        elif isinstance(stop := record.get("stop"), dict):
+            self._stopped(stop)
+
+    def gone(self, index: int, ended: Ended) -> None:
+        """An agent ended without having said how: it was killed, or did not start."""
+        member = self._members.get(index, Member(index))
+        how = "lost" if member.rung else "not-started"
+        said = (ended.said or ended.noise)[-MOST_SAID:]
+        self._failures.append(Failure(member.rung or "start", index, member.node, how, said=said, status=ended.status))
+
+    def _meet(self, index: int, hello: Record) -> None:
+        nproc = max(1, int(hello.get("nproc") or 1))
+        first = hello.get("first_rank")
+        first = int(first) if isinstance(first, int) else index * (nproc if self._part.per == "node" else 1)
+        known = self._members.get(index, Member(index))
+        self._members[index] = replace(
+            known,
+            node=str(hello.get("name") or "")[:256],
+            host=str(hello.get("host") or "")[:256],
+            address=str(hello.get("address") or known.address)[:64],
+            ranks=tuple(range(first, first + min(nproc, 4096))),
+            python=str(hello.get("python") or "")[:4096],
+            python_version=str(hello.get("python_version") or "")[:64],
+            cores=hello.get("cores") if isinstance(hello.get("cores"), int) else None,
+            mtus={str(name): int(mtu) for name, mtu in (hello.get("mtus") or {}).items()},
+        )
+
+    def _change(self, index: int, **changes: Any) -> None:
+        self._members[index] = replace(self._members.get(index, Member(index)), **changes)
+
+    def _ended(self, index: int, rung: str, values: Record) -> None:
+        if rung == "join" and isinstance(values.get("agents"), list):
+            for hello in values["agents"]:
+                self._meet(int(hello["index"]), hello)
+            self._result = replace(self._result, world_size=int(values.get("world_size") or 0))
+        elif rung == "torch":
+            self._change(
+                index,
+                torch=str(values.get("torch") or ""),
+                cuda=values.get("cuda"),
+                nccl=str(values.get("nccl") or ""),
+            )
+        elif rung == "nccl":
+            self._change(index, device=str(values.get("device") or ""))
+        elif rung == "bulk":
+            for other, told in (values.get("peers") or {}).items():
+                self._way(_way(index, other, told))
+
+    def _way(self, way: Way) -> None:
+        known = self._ways.get((way.a, way.b))
+        # The bulk comes first, the stream that shows the rate second; both are of one way.
+        self._ways[way.a, way.b] = way if known is None else replace(known, gb_s=way.gb_s)
+
+    def _fail(self, cause: Record) -> None:
+        failure = failure_of(cause, self._members)
+        if failure not in self._failures:
+            self._failures.append(failure)
+
+    def _stopped(self, stop: Record) -> None:
+        for hello in stop.get("agents") or []:
+            if isinstance(hello, dict) and isinstance(hello.get("index"), int):
+                self._meet(hello["index"], hello)
+        for cause in stop.get("causes") or []:
+            if isinstance(cause, dict):
+                self._fail(cause)
+        self._result = replace(
+            self._result,
+            stage=str(stop.get("stage") or ""),
+            missing=tuple(index for index in stop.get("missing") or () if isinstance(index, int)),
+            lost=tuple(index for index in stop.get("lost") or () if isinstance(index, int)),
+        )
+
+
+def _without_echoes(failures: list[Failure]) -> tuple[Failure, ...]:
+    """What says the same as an earlier failure of the member, less exactly, is left out."""
+    kept: list[Failure] = []
+    for failure in failures:
+        same = [known for known in kept if known.member == failure.member]
+        if failure.how in ("lost", "cut", "no-answer") and any(known.rung == failure.rung for known in same):
+            continue
+        kept.append(failure)
+    return tuple(kept)
+
+
+def _way(a: int, b: object, told: Record) -> Way:
+    return Way(
+        a,
+        int(str(b)),
+        str(told.get("outcome") or ""),
+        told.get("sent"),
+        told.get("unacknowledged"),
+        told.get("mss"),
+        told.get("mtu"),
+        told.get("gb_s"),
+    )
+
+
+def failure_of(cause: Record, members: Mapping[int, Member]) -> Failure:
+    """A failure as an agent or the coordinator tells it."""
+    values = cause.get("values")
+    values = values if isinstance(values, dict) else {}
+    index = cause.get("node")
+    index = index if isinstance(index, int) else int(values.get("index", -1))
+    member = members.get(index, Member(index))
+    places = values.get("places") or ([values["place"]] if "place" in values else [])
+    peers = values.get("peers") if isinstance(values.get("peers"), dict) else {}
+    return Failure(
+        rung=str(cause.get("rung") or ""),
+        member=index,
+        node=str(values.get("name") or member.node or "")[:256],
+        how=str(cause.get("how") or ""),
+        address=str(values.get("address") or "")[:256],
+        host=str(values.get("host") or "")[:256],
+        port=values.get("port"),
+        ranks=tuple(member.ranks[place] for place in places if place < len(member.ranks)),
+        error=str(values.get("error") or "")[:MOST_SAID],
+        kind=str(values.get("kind") or ""),
+        said=str(values.get("said") or "")[-MOST_SAID:],
+        signal=str(values.get("signal") or ""),
+        status=values.get("status"),
+        elsewhere=str(values.get("elsewhere") or ""),
+        other=str(values.get("first") or ""),
+        other_address=str(values.get("first_address") or ""),
+        given=values.get("agents"),
+        expected=values.get("expected"),
+        absent=bool(values.get("absent")),
+        seconds=values.get("seconds"),
+        ways=tuple(
+            _way(index, other, told if isinstance(told, dict) else {"outcome": told})
+            for other, told in (peers or {}).items()
+        ),
+    )
+
+
+def _size(row: Record) -> Size:
+    times = row["time_us"]
+    return Size(
+        int(row["bytes"]),
+        int(row["iterations"]),
+        float(times["median"]),
+        float(times["p5"]),
+        float(times["p95"]),
+        float(row["algbw_gb_s"]),
+        float(row["busbw_gb_s"]),
+        int(row["wrong"]),
+        tuple(int(rank) for rank in row.get("wrong_ranks") or ()),
+    )

@@ -1,0 +1,31 @@
+"""The ladder: the rungs of a benchmark in the order they are climbed, and how long each may take.
+
+Streamed to every node; Python 3.8 syntax, standard library only.
+"""
+
+from __future__ import annotations
+
+# rung -> seconds it may take on a node once it has begun there. "join" takes what the user allows instead.
+LIMITS = {
+    "resolve": 5.0,  # the resolver's own default is 5 s a server
+    "route": 1.0,
+    "interface": 1.0,
+    "bind": 2.0,
+    "connect": 60.0,
+    "join": 60.0,
+    "dial": 6.0,
+    "bulk": 8.0,
+    "torch": 60.0,  # a first import from a cold network file system
+    "store": 15.0,
+    "gloo": 20.0,
+    "nccl": 60.0,
+    "first": 15.0,
+    "large": 60.0,
+    "sweep": 30.0,  # for one size
+}
+RUNGS = tuple(LIMITS)
+DONE = "done"
+GRACE_S = 1.5  # once a node has failed, the others may still say what they saw
+SILENT_S = 12.0  # an agent says something every second; one silent this long is lost
+ALIVE_S = 1.0
+LINE = 4 << 20  # bytes, the longest line between agents

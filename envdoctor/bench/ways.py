@@ -1,0 +1,346 @@
+"""The rungs below torch: does the master's name resolve, is there a way to it, does TCP pass, does a bulk of data pass.
+
+Streamed to every node; Python 3.8 syntax, standard library only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import struct
+import threading
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Optional, Tuple
+
+IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE = 11, 25, 0x2000
+ORIGIN_ICMP = (2, 3)  # SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, <linux/errqueue.h>
+IP_MTU, TCP_MAXSEG = 14, 2
+DIAL_S = 3.0  # one attempt to connect: SYN goes out at 0, 1 and 3 s
+MOST_PEERS = 31  # a node dials all others of up to 32, beyond that a spread of them
+BULK = 1 << 20  # bytes; far above any MTU, and above what socket buffers take without an answer
+RATE_S = 0.4  # for this long each node sends to the next to see what a socket carries
+STALL_S = 2.5  # a connection on which nothing is acknowledged this long, on a path that has just answered, stalls
+
+
+class Cause(Exception):
+    """A rung that failed: how, and the values that show it."""
+
+    def __init__(self, how: str, **values: "Any") -> None:
+        Exception.__init__(self, how)
+        self.how = how
+        self.values = values
+
+
+def within(seconds: float, function: "Callable[[], Any]") -> "Any":
+    """Call a function that may block for ever in a thread. Raises TimeoutError where no answer came in time."""
+    answer: "List[Any]" = []
+
+    def run() -> None:
+        try:
+            answer.append((True, function()))
+        except Exception as error:
+            answer.append((False, error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not answer:
+        raise TimeoutError
+    fine, value = answer[0]
+    if not fine:
+        raise value
+    return value
+
+
+def name_of(error: OSError) -> str:
+    """The name of an error, such as "ECONNREFUSED"."""
+    return errno.errorcode.get(error.errno or 0, type(error).__name__)
+
+
+def resolve(host: str, limit_s: float) -> "List[str]":
+    """The addresses of a host, IPv4 first, as torch's TCPStore tries them all. Raises Cause."""
+    try:
+        found = within(limit_s, lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+    except TimeoutError:
+        raise Cause("resolver-silent", host=host, seconds=limit_s) from None
+    except (OSError, UnicodeError) as error:
+        raise Cause("unresolvable", host=host, error=str(error)) from None
+    addresses = []
+    for one in sorted(found, key=lambda one: one[0] != socket.AF_INET):
+        address = str(one[4][0])
+        if address not in addresses:
+            addresses.append(address)
+    return addresses
+
+
+def source_to(address: str) -> str:
+    """Own address the kernel would use towards another; "" without a route."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((address, 9))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return ""
+
+
+def is_here(address: str) -> bool:
+    """Whether an address is one of this machine: only those can be bound."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((address, 0))
+            return True
+    except OSError:
+        return False
+
+
+class Dialled(object):
+    """What became of an attempt to connect.
+
+    outcome: "connected", "refused", "filtered" (an ICMP message refused it: a firewall's word, never that of a closed
+    port), "timeout", or the name of an error. connection: open if connected.
+    """
+
+    def __init__(self, outcome: str, seconds: float, connection: "Optional[socket.socket]" = None) -> None:
+        self.outcome = outcome
+        self.seconds = seconds
+        self.connection = connection
+
+
+def _icmp_said(connection: socket.socket) -> bool:
+    try:
+        _, ancillary, _, _ = connection.recvmsg(1, 512, MSG_ERRQUEUE)
+    except (OSError, AttributeError):
+        return False
+    # struct sock_extended_err: u32 errno, u8 origin, ...
+    return any(len(data) >= 5 and struct.unpack_from("IB", data)[1] in ORIGIN_ICMP for _, _, data in ancillary)
+
+
+def dial(address: str, port: int, limit_s: float) -> "Dialled":
+    """Try to connect once."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    began = time.monotonic()
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_INET:
+            connection.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        else:
+            connection.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+    except OSError:
+        pass
+    connection.settimeout(limit_s)
+    try:
+        connection.connect((address, port))
+        return Dialled("connected", time.monotonic() - began, connection)
+    except socket.timeout:
+        outcome = "filtered" if _icmp_said(connection) else "timeout"
+    except OSError as error:
+        known = {errno.ECONNREFUSED: "refused", errno.ETIMEDOUT: "timeout"}
+        outcome = known.get(error.errno or 0, name_of(error))
+        if outcome in ("refused", "EHOSTUNREACH", "ENETUNREACH", "EACCES") and _icmp_said(connection):
+            # Of these a gateway may send the second and third as well; a port that is closed sends none.
+            outcome = "filtered" if outcome in ("refused", "EACCES") else outcome
+    connection.close()
+    return Dialled(outcome, time.monotonic() - began)
+
+
+def lives(address: str) -> str:
+    """Whether a host answers on some other port: "connected" or "refused" if so, else "timeout" or an error.
+
+    22 is open or closed on nearly every machine, 1 is closed on nearly every one."""
+    outcome = ""
+    for port in (22, 1):
+        tried = dial(address, port, 1.5)
+        if tried.connection is not None:
+            tried.connection.close()
+        if tried.outcome in ("connected", "refused"):
+            return tried.outcome
+        outcome = outcome or tried.outcome
+    return outcome
+
+
+def mss(connection: socket.socket) -> "Optional[int]":
+    """Bytes of data in a segment, as both ends agreed."""
+    try:
+        return connection.getsockopt(socket.IPPROTO_TCP, TCP_MAXSEG)
+    except OSError:
+        return None
+
+
+def path_mtu(connection: socket.socket) -> "Optional[int]":
+    """What the kernel takes for the path's MTU on a connection, bytes."""
+    try:
+        return connection.getsockopt(socket.IPPROTO_IP, IP_MTU)
+    except OSError:
+        return None
+
+
+def unacknowledged(connection: socket.socket) -> "Optional[int]":
+    """Bytes sent that the other end has not acknowledged: ioctl SIOCOUTQ, tcp(7)."""
+    try:
+        import fcntl
+        import termios
+
+        data = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+        return int(struct.unpack("i", data)[0])
+    except (ImportError, OSError, AttributeError):
+        return None
+
+
+class Listener(object):
+    """Takes what the other nodes dial and send, on a port of the kernel's choice. Every connection says one line who
+    it is ("dial", "bulk" or "rate", node), is answered "ok", and then drained; the end of it is answered with the
+    number of bytes that came."""
+
+    def __init__(self) -> None:
+        try:
+            self.socket = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            self.socket.bind(("::", 0))
+        except OSError:
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self.socket.bind(("0.0.0.0", 0))
+        self.socket.listen(256)
+        self.port = int(self.socket.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        taken = 0
+        try:
+            with connection:
+                connection.settimeout(30.0)
+                head = b""
+                while not head.endswith(b"\n") and len(head) < 64:
+                    one = connection.recv(1)
+                    if not one:
+                        return
+                    head += one
+                if not head.startswith(b"envdoctor "):
+                    return
+                connection.sendall(b"ok\n")
+                while True:
+                    data = connection.recv(1 << 18)
+                    if not data:
+                        break
+                    taken += len(data)
+                connection.sendall(b"%d\n" % taken)
+        except OSError:
+            return
+
+
+def meet(address: str, port: int, what: str, limit_s: float = DIAL_S) -> "Tuple[str, Optional[socket.socket]]":
+    """Dial a node's listener and hear its answer: an outcome as in `Dialled`, or "mute" where TCP connects and nobody
+    answers."""
+    tried = dial(address, port, limit_s)
+    if tried.connection is None:
+        return tried.outcome, None
+    try:
+        tried.connection.settimeout(limit_s)
+        tried.connection.sendall(b"envdoctor %s\n" % what.encode("ascii"))
+        if tried.connection.recv(3) == b"ok\n":
+            return "connected", tried.connection
+    except OSError:
+        pass
+    tried.connection.close()
+    return "mute", None
+
+
+def dial_all(peers: "Dict[int, Tuple[str, int]]") -> "Dict[str, str]":
+    """Dial the listeners of other nodes, all at once: node -> outcome."""
+    outcomes: "Dict[str, str]" = {}
+
+    def one(node: int, address: str, port: int) -> None:
+        outcome, connection = meet(address, port, "dial")
+        if connection is not None:
+            connection.close()
+        outcomes[str(node)] = outcome
+
+    threads = [threading.Thread(target=one, args=(node,) + place, daemon=True) for node, place in peers.items()]
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + 2 * DIAL_S
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    return {str(node): outcomes.get(str(node), "timeout") for node in peers}
+
+
+def push(address: str, port: int, size: int, seconds: float) -> "Dict[str, Any]":
+    """Send `size` bytes, or for `seconds` where that is more than 0, and wait until all has arrived.
+
+    Returns: "outcome" ("ok", "stalled", or as of `meet`), "sent" and "unacknowledged" bytes, "gb_s" (1e9 bytes a
+    second, from the first byte to the receiver's word that all have come), "mss" and "mtu" as the kernel sees them.
+    """
+    outcome, connection = meet(address, port, "rate" if seconds else "bulk")
+    if connection is None:
+        return {"outcome": outcome}
+    told: "Dict[str, Any]" = {"outcome": "ok", "mss": mss(connection)}
+    piece = bytes(1 << 18)
+    sent = 0
+    began = moved = time.monotonic()
+    waiting: "Optional[int]" = None
+    connection.setblocking(False)
+    try:
+        while sent < size if not seconds else time.monotonic() - began < seconds:
+            ready = select.select([], [connection], [], 0.1)[1]
+            now = time.monotonic()
+            if ready:
+                sent += connection.send(piece[: size - sent] if not seconds else piece)
+            left = unacknowledged(connection)
+            if left is None or waiting is None or sent - left > waiting:
+                waiting, moved = sent - (left or 0), now
+            if now - moved > STALL_S:
+                told["outcome"] = "stalled"
+                break
+        if told["outcome"] == "ok":
+            connection.shutdown(socket.SHUT_WR)
+            while True:
+                ready = select.select([connection], [], [], 0.05)[0]
+                now = time.monotonic()
+                left = unacknowledged(connection)
+                if left is not None and (waiting is None or sent - left > waiting):
+                    waiting, moved = sent - left, now
+                if ready:
+                    if not connection.recv(64):
+                        told["outcome"] = "reset"
+                    break
+                if now - moved > STALL_S:
+                    told["outcome"] = "stalled"
+                    break
+    except OSError as error:
+        told["outcome"] = name_of(error)
+    seconds_taken = time.monotonic() - began
+    told.update(sent=sent, unacknowledged=unacknowledged(connection), mtu=path_mtu(connection))
+    if told["outcome"] == "ok":
+        told["gb_s"] = sent / seconds_taken / 1e9
+    connection.close()
+    return told
+
+
+def interface_mtus() -> "Dict[str, int]":
+    """Interface -> MTU, bytes; empty where sysfs is not there."""
+    found = {}
+    try:
+        names = os.listdir("/sys/class/net")
+    except OSError:
+        return {}
+    for name in names:
+        try:
+            with open("/sys/class/net/%s/mtu" % name) as file:
+                found[name] = int(file.read())
+        except (OSError, ValueError):
+            continue
+    return found

@@ -1,0 +1,139 @@
+"""`envdoctor bench allreduce`: how fast the nodes sum together, how fast they should, and where it stops if it does."""
+
+from __future__ import annotations
+
+import enum
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from envdoctor.cli import options
+from envdoctor.cli.options import (
+    Colour,
+    ColourOption,
+    Format,
+    JsonOption,
+    KeyOption,
+    LangOption,
+    OutputOption,
+    PythonOption,
+    QuietOption,
+    TimeoutOption,
+    VerboseOption,
+)
+
+if TYPE_CHECKING:
+    from envdoctor.facts.allreduce import AllreduceResult
+    from envdoctor.model import Report
+
+
+class Backend(str, enum.Enum):
+    auto = "auto"
+    nccl = "nccl"
+    gloo = "gloo"
+
+
+class Dtype(str, enum.Enum):
+    float32 = "float32"
+    float64 = "float64"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+    int32 = "int32"
+    int64 = "int64"
+
+
+def allreduce(
+    nnodes: Annotated[int | None, typer.Option("--nnodes", metavar="N", help="How many nodes take part.")] = None,
+    node_rank: Annotated[
+        int | None, typer.Option("--node-rank", metavar="I", help="Which of them this one is, from 0 on.")
+    ] = None,
+    master_addr: Annotated[
+        str, typer.Option("--master-addr", metavar="A", help="Address of the node with --node-rank 0.")
+    ] = "",
+    master_port: Annotated[
+        int | None, typer.Option("--master-port", metavar="P", help="Its port; else MASTER_PORT, else 29500.")
+    ] = None,
+    nproc_per_node: Annotated[
+        int | None,
+        typer.Option("--nproc-per-node", metavar="K", help="Processes here; by default one per GPU."),
+    ] = None,
+    backend: Annotated[Backend, typer.Option("--backend", help="auto is NCCL where every rank has a GPU.")] = (
+        Backend.auto
+    ),
+    sizes: Annotated[
+        str, typer.Option("--sizes", metavar="FROM:TO", help="Bytes per rank, in steps of 4; K, M, G are 1024s.")
+    ] = "8:64M",
+    dtype: Annotated[Dtype, typer.Option("--dtype", help="What is summed.")] = Dtype.float32,
+    force: Annotated[bool, typer.Option("--force", help="Measure although a GPU is in use.")] = False,
+    python: PythonOption = "",
+    json: JsonOption = False,
+    output: OutputOption = None,
+    lang: LangOption = None,
+    color: ColourOption = Colour.auto,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = 0,
+    timeout: TimeoutOption = 60.0,
+    redact_key: KeyOption = None,
+) -> int:
+    """Climb from the resolver to a full all-reduce, name the rung that fails, else say how fast it is and should be.
+
+    Alone it measures this machine. On several nodes start it on each (--nnodes, --node-rank, --master-addr), or with
+    torchrun --no-python, srun or mpirun. --timeout is how long the nodes wait for each other.
+
+    Exit code: 0 no problem, 1 problems found, 2 wrong usage, 3 the doctor could not do its job.
+    """
+    began = time.monotonic()
+    form = Format.json if json else Format.text
+    options.refuse(output)
+    style = options.style(form, lang, color, quiet, verbose, output is not None)
+    redactor = options.redactor(redact_key)
+    import os
+
+    from envdoctor.bench import launching, running
+    from envdoctor.bench.sizes import sizes as sizes_of
+    from envdoctor.cli.bench_table import Table
+    from envdoctor.transport.target import choose
+
+    given = launching.Given(nnodes, node_rank, master_addr, master_port, nproc_per_node)
+    part = launching.part(given, os.environ, launching.visible_gpus(os.environ))
+    wanted = running.Wanted(
+        backend=backend.value, dtype=dtype.value, sizes=sizes_of(sizes), join_s=timeout, force=force
+    )
+    target = choose(python)
+    with Table(part, style, redactor, live=form is Format.text and output is None, quiet=quiet) as table:
+        ran = running.run(part, wanted, target, table.take)
+    from envdoctor import judgement, load
+    from envdoctor.snapshot import to_json
+
+    for snapshot in ran.snapshots:
+        redactor.learn(to_json(snapshot))
+    loaded = load.everything()
+    report = replace(
+        judgement.judge(ran.snapshots, loaded, running.topics(loaded, ran.result)), seconds=time.monotonic() - began
+    )
+    if form is Format.json:
+        from envdoctor.render import bench_json
+
+        options.write(bench_json.render(ran.result, report, ran.snapshots, style, redactor), output)
+    else:
+        from envdoctor.render import bench
+
+        options.write(bench.ending(ran.result, report, style, redactor, table.printed), None)
+        if output is not None:
+            from envdoctor.render import bench_json
+
+            options.write(bench_json.render(ran.result, report, ran.snapshots, style, redactor), output)
+    return _exit_code(ran.result, report)
+
+
+def _exit_code(result: AllreduceResult, report: Report) -> int:
+    from envdoctor.model import Severity
+
+    if report.with_status("crashed") or report.unloaded:
+        return 3
+    if any(finding.severity is Severity.ERROR for finding in report.findings):
+        return 1
+    # It stopped, and no check knows why: that must not read as fine.
+    return 0 if result.done else 1

@@ -1,0 +1,186 @@
+"""What `envdoctor bench allreduce` saw: who came, where it ended and why, and how fast it was.
+
+A measurement is a fact like any other: ordinary checks judge it, now or later from the file that holds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# The rungs in their order, and what is below torch: envdoctor/bench/rungs.py holds their deadlines.
+RUNGS = (
+    "resolve", "route", "interface", "bind", "connect", "join", "dial", "bulk", "torch", "store", "gloo", "nccl",
+    "first", "large", "sweep",
+)  # fmt: skip
+DONE = "done"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One that took part: a node, or a rank where a launcher started every rank by itself.
+
+    Attributes:
+        index: its number among all of them; node: the name it gives itself. host: what tells machines apart.
+        address: where the others find it.
+        ranks: those that it starts.
+        rung: the last one it began. cores: those its processes may use.
+        mtus: interface -> bytes.
+        cuda: GPUs that torch sees. nccl: its version, empty without.
+    """
+
+    index: int = 0
+    node: str = ""
+    host: str = ""
+    address: str = ""
+    ranks: tuple[int, ...] = ()
+    rung: str = ""
+    python: str = ""
+    python_version: str = ""
+    torch: str = ""
+    nccl: str = ""
+    cuda: int | None = None
+    device: str = ""
+    cores: int | None = None
+    mtus: dict[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Way:
+    """The way from a member to another, as a TCP rung found it.
+
+    Attributes:
+        outcome: "connected" or "ok"; "refused", "filtered" (refused by an ICMP message, the word of a firewall),
+            "timeout", "mute" (connects and says nothing), "stalled", or the name of an error.
+        sent, unacknowledged: bytes, of a bulk. mss: bytes of data in a segment. mtu: of the path, as the kernel knows.
+        gb_s: 1e9 bytes a second, of a stream while every member sends to the next.
+    """
+
+    a: int = 0
+    b: int = 0
+    outcome: str = ""
+    sent: int | None = None
+    unacknowledged: int | None = None
+    mss: int | None = None
+    mtu: int | None = None
+    gb_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Where a member stopped, and how. What it does not know stays empty.
+
+    Attributes:
+        member: its index, -1 where that is in doubt.
+        how: by rung, resolve: "unresolvable", "resolver-silent"; route: "no-route"; bind: "not-here", "bind";
+            connect: an outcome as of `Way`; join: "duplicate", "world-size"; dial: "unreached"; bulk: "stalled";
+            on any from torch on: "raised", "died", "silent" (no answer within the deadline); "lost" (its connection
+            ended), "no-answer", "cut" (the connection to rank 0 ended).
+        ranks: those concerned. error, kind: words and class of an exception. said: last words of a process.
+        elsewhere: after silence, the outcome on another port of the same host.
+        other: the name of the one it contradicts. given, expected: the numbers that contradict.
+    """
+
+    rung: str = ""
+    member: int = -1
+    node: str = ""
+    how: str = ""
+    address: str = ""
+    host: str = ""
+    port: int | None = None
+    ranks: tuple[int, ...] = ()
+    error: str = ""
+    kind: str = ""
+    said: str = ""
+    signal: str = ""
+    status: int | None = None
+    elsewhere: str = ""
+    other: str = ""
+    other_address: str = ""
+    given: int | None = None
+    expected: int | None = None
+    absent: bool = False
+    seconds: float | None = None
+    ways: tuple[Way, ...] = ()
+
+
+@dataclass(frozen=True)
+class Size:
+    """A row of the table.
+
+    Attributes:
+        bytes: of each rank's buffer. median_us, p5_us, p95_us: of the longest time over the ranks of each iteration.
+        algbw_gb_s: bytes over the median; busbw_gb_s: that times 2(n-1)/n. 1e9 bytes a second.
+        wrong: elements that differ from the exact sum, over all ranks; wrong_ranks: the ranks that hold such.
+    """
+
+    bytes: int = 0
+    iterations: int = 0
+    median_us: float = 0.0
+    p5_us: float = 0.0
+    p95_us: float = 0.0
+    algbw_gb_s: float = 0.0
+    busbw_gb_s: float = 0.0
+    wrong: int = 0
+    wrong_ranks: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class AllreduceResult:
+    """A run of the benchmark, as this node knows it; the node of rank 0 knows most.
+
+    Attributes:
+        own: index of the member that tells. expected_members: how many there were to be.
+        per: "node" or "process", what a member is. launcher: who started them, for people.
+        world_size: 0 until all have come.
+        stage: "done", or the rung on which it ended.
+        missing: indices of members that never came; missing_ranks: their ranks.
+        lost: members that went away.
+        ways: TCP between the members.
+        left_out: sizes, in bytes, that would have taken too long.
+        expected_busbw_gb_s: what the topology allows, None if nothing tells; expected_from: why, in one sentence.
+        oversubscribed: more ranks on a machine than cores: speed says nothing then.
+    """
+
+    op: str = "allreduce"
+    backend: str = ""
+    dtype: str = ""
+    own: int = 0
+    expected_members: int = 1
+    per: str = "node"
+    launcher: str = ""
+    master_addr: str = ""
+    master_port: int | None = None
+    world_size: int = 0
+    stage: str = ""
+    members: tuple[Member, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    missing: tuple[int, ...] = ()
+    missing_ranks: tuple[int, ...] = ()
+    lost: tuple[int, ...] = ()
+    ways: tuple[Way, ...] = ()
+    sizes: tuple[Size, ...] = ()
+    left_out: tuple[int, ...] = ()
+    expected_busbw_gb_s: float | None = None
+    expected_from: str = ""
+    oversubscribed: bool = False
+
+    @property
+    def done(self) -> bool:
+        return self.stage == DONE
+
+    @property
+    def best(self) -> Size | None:
+        """The size with the highest bus bandwidth."""
+        return max(self.sizes, key=lambda size: size.busbw_gb_s, default=None)
+
+    def member(self, index: int) -> Member | None:
+        return next((member for member in self.members if member.index == index), None)
+
+    def named(self, index: int) -> str:
+        """The name of a member's node for people: its own name, else its number."""
+        found = self.member(index)
+        return found.node if found and found.node else f"node {index}" if self.per == "node" else f"rank {index}"
+
+    def on(self, *rungs: str) -> tuple[Failure, ...]:
+        """The failures on these rungs."""
+        return tuple(failure for failure in self.failures if failure.rung in rungs)

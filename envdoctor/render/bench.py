@@ -1,0 +1,168 @@
+"""A benchmark for people: the table while it runs, busbw over size, what was found, the verdict last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from envdoctor.facts.allreduce import AllreduceResult, Size
+from envdoctor.model import Report, Scalar, Text
+from envdoctor.redact import Redactor
+from envdoctor.render import Style, line
+from envdoctor.render.text import Page, findings
+from envdoctor.render.words import tally
+
+WIDTH = 60  # columns of the plot
+HEIGHT = 8  # lines of it
+BLOCKS = " ▁▂▃▄▅▆▇█"
+COLUMNS = ("size", "iterations", "time", "p5", "p95", "algbw", "busbw", "wrong")
+WIDTHS = (10, 6, 12, 12, 12, 9, 9, 7)
+HEADINGS = {
+    "size": Text("size", "大小"),
+    "iterations": Text("iter", "次数"),
+    "time": Text("time us", "时间 us"),
+    "p5": Text("p5", "p5"),
+    "p95": Text("p95", "p95"),
+    "algbw": Text("algbw", "algbw"),
+    "busbw": Text("busbw", "busbw"),
+    "wrong": Text("wrong", "错误"),
+}
+
+
+def size_of(count: int) -> str:
+    """Bytes as the option --sizes takes them: "8", "64K", "64M"."""
+    for unit, letter in ((1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")):
+        if count >= unit and count % unit == 0:
+            return f"{count // unit}{letter}"
+    return str(count)
+
+
+def heading(result: AllreduceResult, style: Style, redactor: Redactor) -> str:
+    """Who measures what."""
+    nodes = len({member.host for member in result.members}) or 1
+    said = Text(
+        "all-reduce, {backend}, {dtype}: {world} ranks on {nodes} machines ({names})",
+        "all-reduce，{backend}，{dtype}：{world} 个 rank，{nodes} 台机器（{names}）",
+    )
+    names = ", ".join(dict.fromkeys(member.node for member in result.members))
+    values: dict[str, Scalar] = {
+        "backend": result.backend,
+        "dtype": result.dtype,
+        "world": result.world_size,
+        "nodes": nodes,
+        "names": names,
+    }
+    return line(redactor.text(said.say(style.language, values)))
+
+
+def table_head(style: Style) -> str:
+    """The line above the rows; bandwidths in GB/s, 1e9 bytes a second."""
+    from envdoctor.render.text import pad
+
+    cells = [HEADINGS[name].say(style.language) for name in COLUMNS]
+    unit = Text("(GB/s)", "（GB/s）").say(style.language)
+    return "".join(_right(cell, width, pad) for cell, width in zip(cells, WIDTHS, strict=True)) + "  " + unit
+
+
+def _right(cell: str, width: int, pad: object) -> str:
+    from rich.cells import cell_len
+
+    return " " * max(1, width - cell_len(cell)) + cell
+
+
+def table_row(size: Size) -> str:
+    """A row of the table."""
+    cells = (
+        size_of(size.bytes),
+        str(size.iterations),
+        f"{size.median_us:.1f}",
+        f"{size.p5_us:.1f}",
+        f"{size.p95_us:.1f}",
+        f"{size.algbw_gb_s:.3f}",
+        f"{size.busbw_gb_s:.3f}",
+        str(size.wrong),
+    )
+    return "".join(cell.rjust(width) for cell, width in zip(cells, WIDTHS, strict=True))
+
+
+def plot(result: AllreduceResult, style: Style) -> Iterator[str]:
+    """Bus bandwidth over size, a column per size, with a line where the expectation lies."""
+    sizes = [size for size in result.sizes if size.busbw_gb_s > 0]
+    if len(sizes) < 2:
+        return
+    top = max([size.busbw_gb_s for size in sizes] + [result.expected_busbw_gb_s or 0.0])
+    each = max(3, min(6, WIDTH // len(sizes)))
+    expected = result.expected_busbw_gb_s
+    for row in range(HEIGHT, 0, -1):
+        low, high = top * (row - 1) / HEIGHT, top * row / HEIGHT
+        label = f"{high:8.3f} " if row in (HEIGHT, HEIGHT // 2) else " " * 9
+        mark = expected is not None and low < expected <= high
+        yield label + "".join(_column(size.busbw_gb_s, low, high, each, mark, style.unicode) for size in sizes).rstrip()
+    yield " " * 9 + "".join(size_of(size.bytes).rjust(each - 1) + " " for size in sizes).rstrip()
+
+
+def _column(value: float, low: float, high: float, width: int, mark: bool, unicode: bool) -> str:
+    share = (value - low) / (high - low) if high > low else 0.0
+    share = min(1.0, max(0.0, share))
+    gap = ("·" if unicode else ".") if mark else " "
+    if unicode:
+        block = BLOCKS[math.ceil(share * 8) if share > 0 else 0]
+    else:
+        block = "#" if share >= 0.5 else " "
+    block = gap if block == " " else block
+    return gap + block * (width - 1)
+
+
+def verdict(result: AllreduceResult, report: Report, style: Style, redactor: Redactor) -> str:
+    """The last line: how far it came, or how fast it was and how fast it should be."""
+    best = result.best
+    if not result.done:
+        said = Text(
+            "stopped at {stage}; the rungs before it held",
+            "停在 {stage} 这一级；此前各级均通过",
+        )
+        return line(redactor.text(said.say(style.language, {"stage": result.stage})))
+    if best is None:
+        return Text("the ladder holds; nothing was measured", "各级均通过；未做测量").say(style.language)
+    values: dict[str, Scalar] = {
+        "busbw": best.busbw_gb_s,
+        "size": size_of(best.bytes),
+        "expected": result.expected_busbw_gb_s,
+        "share": best.busbw_gb_s / result.expected_busbw_gb_s * 100 if result.expected_busbw_gb_s else None,
+        "why": result.expected_from,
+    }
+    if result.expected_busbw_gb_s is None:
+        said = Text(
+            "busbw {busbw:.3f} GB/s at {size}; nothing tells what to expect",
+            "busbw {busbw:.3f} GB/s（{size}）；没有可供比较的预期值",
+        )
+    else:
+        said = Text(
+            "busbw {busbw:.3f} GB/s at {size}, {share:.0f}% of the {expected:.3f} expected: {why}",
+            "busbw {busbw:.3f} GB/s（{size}），为预期 {expected:.3f} 的 {share:.0f}%：{why}",
+        )
+    return line(redactor.text(said.say(style.language, values)))
+
+
+def ending(
+    result: AllreduceResult, report: Report, style: Style, redactor: Redactor, printed: Sequence[Size] | None = None
+) -> str:
+    """The report below the rows that are on the screen already; `printed` None is none, with heading and table."""
+    page = Page(style)
+    if style.verbosity >= 0 and result.own == 0:
+        if printed is None and result.sizes:
+            page.line((heading(result, style, redactor), ""))
+            page.line((table_head(style), "dim"), indent=None)
+        for size in result.sizes[len(printed or ()) :]:
+            page.line((table_row(size), ""), indent=None)
+        drawn = list(plot(result, style))
+        if drawn:
+            page.line(("", ""))
+        for row in drawn:
+            page.line((row, "cyan"), indent=None)
+    findings(page, report, style, redactor)
+    if style.verbosity >= 0:
+        page.line(("", ""))
+        page.line((verdict(result, report, style, redactor), "bold"), indent=2)
+        page.line((tally(report, style), "bold"))
+    return page.text()

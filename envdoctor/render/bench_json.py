@@ -1,0 +1,81 @@
+"""A benchmark as one JSON document, schema `envdoctor/bench/1`; `check --from` reads it back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from envdoctor import snapshot
+from envdoctor.facts.allreduce import AllreduceResult, Size
+from envdoctor.model import Report
+from envdoctor.redact import Redactor
+from envdoctor.render import Style, json_report
+from envdoctor.snapshot import Snapshot
+
+
+def document(
+    result: AllreduceResult, report: Report, snapshots: Sequence[Snapshot], style: Style, redactor: Redactor
+) -> dict[str, Any]:
+    """The document as a value, redacted. GB is 1e9 bytes."""
+    whole = json_report.document(report, style, redactor)
+    return {
+        "schema": snapshot.BENCH,
+        "made_by": whole["made_by"],
+        "taken_at": whole["taken_at"],
+        "seconds": whole["seconds"],
+        "op": result.op,
+        "backend": result.backend,
+        "dtype": result.dtype,
+        "world_size": result.world_size,
+        "nodes": [
+            redactor.value(
+                {
+                    "name": member.node,
+                    "address": member.address,
+                    "ranks": list(member.ranks),
+                    "python": member.python,
+                    "python_version": member.python_version,
+                    "torch": member.torch,
+                    "rung": member.rung,
+                }
+            )
+            for member in result.members
+        ],
+        "stage": result.stage,
+        "missing_ranks": list(result.missing_ranks),
+        "sizes": [_size(size) for size in result.sizes],
+        "expected_busbw_gb_s": result.expected_busbw_gb_s,
+        "expected_from": result.expected_from or None,
+        "links": [
+            {
+                "a": redactor.text(result.named(way.a)),
+                "b": redactor.text(result.named(way.b)),
+                "gb_s": way.gb_s,
+                "latency_us": None,
+            }
+            for way in result.ways
+            if way.gb_s is not None
+        ],
+        "findings": whole["findings"],
+        "outcomes": whole["outcomes"],
+        "tally": whole["tally"],
+        "snapshots": [redactor.value(snapshot.to_json(one)) for one in snapshots],
+    }
+
+
+def _size(size: Size) -> dict[str, Any]:
+    return {
+        "bytes": size.bytes,
+        "iterations": size.iterations,
+        "time_us": {"median": size.median_us, "p5": size.p5_us, "p95": size.p95_us},
+        "algbw_gb_s": size.algbw_gb_s,
+        "busbw_gb_s": size.busbw_gb_s,
+        "wrong": size.wrong,
+    }
+
+
+def render(
+    result: AllreduceResult, report: Report, snapshots: Sequence[Snapshot], style: Style, redactor: Redactor
+) -> str:
+    return json.dumps(document(result, report, snapshots, style, redactor), indent=1, ensure_ascii=False) + "\n"
