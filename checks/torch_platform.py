@@ -161,6 +161,8 @@ def python_unsupported(
     if isinstance(torch, Missing) and torch.reason != Why.NOT_HERE.value:
         return
     absent = isinstance(torch, Missing)
+    if not absent and not python.executable:
+        return  # somebody's report of a torch that runs there
     told = prescribe(host, python, driver, gpus, environment)
     machine, on_platform = told.machine, _for_platform(told.machine)
     if machine.python == (0, 0) or machine.glibc == "" or not on_platform:
