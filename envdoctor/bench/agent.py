@@ -38,7 +38,8 @@ class Agent(object):
     """One node's part, or one rank's where a launcher has started every rank by itself.
 
     The request:
-        cookie, index, agents: who of how many. per: "node" or "process". op: "allreduce".
+        cookie, index, agents: who of how many; {"from": [NAME, ...]} as the index is the first of these variables that
+            is set, where a launcher gives every node the same input. per: "node" or "process". op: "allreduce".
         nproc: ranks to start. rank, local_rank, local_size: where a launcher numbers them.
         master_addr, master_port: where rank 0 is to be found. store_is_there: torchrun's agent keeps a store there.
         backend, sizes, dtype, join_s.
@@ -48,7 +49,7 @@ class Agent(object):
         self.request = request
         self.whole = whole
         self.cookie = str(request["cookie"])
-        self.index = int(request["index"])
+        self.index = index_of(request["index"])
         self.out = os.dup(1)
         os.dup2(2, 1)
         self.pen = threading.Lock()
@@ -106,11 +107,19 @@ class Agent(object):
         os._exit(130)
 
     def watch_standard_input(self) -> None:
-        try:
-            while os.read(0, 4096):
-                pass
-        except (OSError, ValueError):
-            pass
+        """Take the doctor's answers to the coordinator's questions; the end of the input is the end of everything."""
+        buffer = b""
+        while True:
+            try:
+                data = os.read(0, 1 << 16)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            *lines, buffer = (buffer + data).split(b"\n")
+            for line in lines:
+                if self.leader is not None and line.strip():
+                    self.leader.words.put(json.loads(line.decode("ascii")))
         if not self.ended.is_set():
             self.orphaned()
 
@@ -355,6 +364,13 @@ class Agent(object):
             except ValueError:
                 values["signal"] = "signal %d" % -status
         return values
+
+
+def index_of(given: "Any") -> int:
+    """The index of a request, or what a variable of the launcher says."""
+    if isinstance(given, int):
+        return given
+    return next(int(os.environ[name]) for name in given["from"] if os.environ.get(name, "").isdigit())
 
 
 def host_id() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import queue
 import signal
@@ -139,6 +140,12 @@ class Conduct:
             for record in running.lines.feed(data):
                 self._said.put((number, record))
         self._said.put((number, None))
+
+    def say(self, number: int, record: Mapping[str, Any]) -> None:
+        """Answer an agent's question."""
+        running = self._running.get(number)
+        if running is not None and running.process.stdin is not None:
+            _write(running.process.stdin, json.dumps(dict(record)).encode("ascii") + b"\n")
 
     def follow(self, take: Callable[[int, dict[str, Any]], None], until: float) -> bool:
         """Hand every record to `take(number of the start, record)` until all agents have ended, or `until` on the

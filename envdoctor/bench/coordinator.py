@@ -8,6 +8,7 @@ bounded, checked, never executed. Streamed to every node; Python 3.8 syntax, sta
 from __future__ import annotations
 
 import json
+import queue
 import selectors
 import socket
 import threading
@@ -65,6 +66,7 @@ class Coordinator(threading.Thread):
         self.rung = "join"
         self.selector = selectors.DefaultSelector()
         self.world_size = 0
+        self.words: "queue.Queue[Record]" = queue.Queue()  # the doctor's answers
 
     # What goes on on the connections
 
@@ -288,6 +290,12 @@ class Coordinator(threading.Thread):
                 self.causes.append({"rung": rung, "node": index, "how": "no-answer", "values": values})
             raise Stopped
         return {index: self.answers[index].get("values") or {} for index in asked}
+
+    def ask(self, question: str, limit_s: float = 5.0) -> "Record":
+        """Ask the doctor at this node, who knows what is to be expected. Its answer; {} where none came in time."""
+        self.tell({"asks": question, "node": 0})
+        self.pump(time.monotonic() + limit_s, lambda: not self.words.empty())
+        return {} if self.words.empty() else self.words.get()
 
     def finish(self, stage: str) -> None:
         """Tell everybody how it ended."""

@@ -1,34 +1,30 @@
-"""A whole run: agents are started and heard, the machine is looked at beside them, and facts come out of it."""
+"""A whole run: agents are started and heard, the machines are looked at beside them, and facts come out of it."""
 
 from __future__ import annotations
 
-import os
 import secrets
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from envdoctor import decode, examination, facts
+from envdoctor import examination, facts
 from envdoctor.bench import rungs
-from envdoctor.bench.conducting import Conduct, Start, python
-from envdoctor.bench.launching import Part
+from envdoctor.bench.conducting import Conduct
 from envdoctor.bench.observed import Observed
+from envdoctor.bench.places import Places
 from envdoctor.errors import ExaminationError
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.asked import Asked
-from envdoctor.load import Loaded
-from envdoctor.model import Missing, Node, Why
+from envdoctor.model import Missing, Why
 from envdoctor.snapshot import Snapshot
-from envdoctor.transport import local
-from envdoctor.transport.target import Target
 
 # What explains a rung that failed: cheap, and read while the ranks import torch.
-BESIDE = ("host", "environment", "python", "host-names", "nics", "nccl", "name-resolution", "cpu", "torch-install")
+BESIDE = (
+    "host", "environment", "python", "host-names", "nics", "nccl", "name-resolution", "cpu", "torch-install",
+)  # fmt: skip
 # Looked at once a rung has failed for which it may name the culprit.
 AFTERWARDS = {"bind": ("rendezvous-port",)}
-TOPICS = ("launch", "names", "addressing", "network", "rendezvous", "torch")
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,8 @@ class Wanted:
     """What is to be measured.
 
     Attributes:
-        backend: "auto", "nccl" or "gloo". sizes: bytes of each rank's buffer. join_s: how long the others may take.
+        op: a program of `envdoctor.bench.schedule`. backend: "auto", "nccl" or "gloo".
+        sizes: bytes of each rank's buffer. join_s: how long the others may take.
         force: measure although a GPU is in use.
     """
 
@@ -50,19 +47,23 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Ran:
-    """What came of it. The first snapshot holds the result and is of this node."""
+    """What came of it. The first snapshot holds the result and is of the place of this process's part."""
 
     result: AllreduceResult
     snapshots: tuple[Snapshot, ...] = field(default_factory=tuple)
 
 
-def request_of(part: Part, wanted: Wanted) -> dict[str, Any]:
-    """What an agent is asked, see `envdoctor.bench.agent.Agent`."""
+# Answers a question of the coordinator from what is known so far: (question, result) -> answer.
+Answer = Callable[[str, AllreduceResult], Mapping[str, Any]]
+
+
+def request_of(places: Places, wanted: Wanted) -> dict[str, Any]:
+    """What all agents are asked, see `envdoctor.bench.agent.Agent`."""
+    part = places.part
     return {
-        "index": part.index, "agents": part.members, "per": part.per, "op": wanted.op, "nproc": part.nproc,
-        "local_rank": part.local_rank, "master_addr": part.master_addr, "master_port": part.master_port,
-        "store_is_there": part.store_is_there, "backend": wanted.backend, "dtype": wanted.dtype,
-        "sizes": list(wanted.sizes), "join_s": wanted.join_s,
+        "agents": part.members, "per": part.per, "op": wanted.op, "nproc": part.nproc,
+        "master_addr": part.master_addr, "master_port": part.master_port, "store_is_there": False,
+        "backend": wanted.backend, "dtype": wanted.dtype, "sizes": list(wanted.sizes), "join_s": wanted.join_s,
     }  # fmt: skip
 
 
@@ -72,90 +73,51 @@ def longest_s(wanted: Wanted) -> float:
     return fixed + 2 * wanted.join_s + len(wanted.sizes) * rungs.LIMITS["sweep"] + 60.0
 
 
-def run(part: Part, wanted: Wanted, target: Target, on_change: Callable[[AllreduceResult], None]) -> Ran:
-    """Measure, from this process's part.
+def run(
+    places: Places,
+    wanted: Wanted,
+    on_change: Callable[[AllreduceResult], None],
+    answer: Answer = lambda question, result: {},
+) -> Ran:
+    """Measure.
 
     Args:
         on_change: called with what is known whenever that has grown.
 
     Raises:
-        ExaminationError: the target Python did not run.
+        ExaminationError: no agent could be started.
     """
+    part = places.part
     observed = Observed(part, wanted.backend, wanted.dtype)
-    start = Start(python(target.python), request_of(part, wanted))
-    beside = _Beside(target, part)
+    starts = places.starts(request_of(places, wanted))
+    with Conduct(starts, secrets.token_hex(12)) as conduct:
 
-    def take(_: int, record: dict[str, Any]) -> None:
-        observed.take(record)
-        if "size" in record or record.get("end") == "join":
-            on_change(observed.result)
+        def take(number: int, record: dict[str, Any]) -> None:
+            observed.take(record)
+            if "asks" in record:
+                conduct.say(number, answer(str(record["asks"]), observed.result))
+            elif "size" in record or record.get("end") == "join":
+                on_change(observed.result)
 
-    with Conduct([start], secrets.token_hex(12)) as conduct:
-        beside.start()
+        places.look(BESIDE)
         conduct.follow(take, time.monotonic() + longest_s(wanted))
-    ended = conduct.ended.get(0)
+    for number, ended in conduct.ended.items():
+        index = places.index_of(number)
+        if (ended.status != 0 or not observed.result.stage) and not observed.result.done:
+            observed.gone(index, ended)
     result = observed.result
-    if ended is not None and (ended.status or not result.stage):
-        if not result.members:
-            said = ended.said or ended.noise or f"exit status {ended.status}"
-            raise ExaminationError(f"the benchmark did not start in {target.python}: {said[-500:]}")
-        if not result.done:
-            observed.gone(part.index, ended)
-            result = observed.result
-    own = next((failure for failure in result.failures if failure.member in (part.index, -1)), None)
-    sections = beside.sections(AFTERWARDS.get(own.rung, ()) if own is not None else ())
-    sections["allreduce"] = result
-    node = examination.node_of(Node(python=target.python, python_why=target.why), sections)
-    return Ran(result, (Snapshot(node, examination.now(), examination.MADE_BY, sections),))
-
-
-def topics(loaded: Loaded, result: AllreduceResult) -> list[str]:
-    """The topics that speak: those about benchmarks and, where a rung failed, those that may know why."""
-    bench = [file.topic.name for file in loaded.files if file.topic.bench]
-    known = {file.topic.name for file in loaded.files}
-    return list(dict.fromkeys(bench + [name for name in TOPICS if name in known and not result.done]))
-
-
-class _Beside:
-    """Looks at this machine while the agents are at work."""
-
-    def __init__(self, target: Target, part: Part) -> None:
-        self._target = target
-        self._environ = {**os.environ, **_variables(part)}
-        self._port = part.master_port
-        self._found: dict[str, object] = {}
-        self._thread = threading.Thread(target=self._look, args=(BESIDE,), daemon=True)
-
-    def start(self) -> None:
-        try:
-            self._thread.start()
-        except RuntimeError:
-            self._look(BESIDE)
-
-    def _look(self, names: tuple[str, ...]) -> None:
-        request = local.Request(limit_s=8.0, only=names, port=self._port, environ=self._environ)
-        answer, _ = local.examine_target(self._target, request)
-        self._found.update({name: decode.fact(name, value) for name, value in answer.values.items()})
-        missing = local.settle(answer)
-        self._found.update({name: missing[name] for name in names if name in missing})
-
-    def sections(self, afterwards: tuple[str, ...]) -> dict[str, object]:
-        if afterwards:
-            self._look(afterwards)
-        if self._thread.ident is not None:
-            self._thread.join(4.0)
-        unasked = {name: Missing(name, Why.NOT_ASKED.value, "a benchmark does not look at it") for name in facts.KINDS}
-        known = {name: fact for name, fact in self._found.items() if name in facts.KINDS}
-        return {**unasked, **known, "asked": Asked(topics=("allreduce",), port=self._port)}
-
-
-def _variables(part: Part) -> Mapping[str, str]:
-    """The variables a training script would see in this place, for the checks: they know what those mean."""
-    if part.members == 1 or part.per == "process":
-        return {}
-    return {
-        "MASTER_ADDR": part.master_addr,
-        "MASTER_PORT": str(part.master_port),
-        "NODE_RANK": str(part.index),
-        "NNODES": str(part.members),
-    }
+    if not any(member.rung for member in result.members):
+        said = next((one.said or one.noise for one in conduct.ended.values()), "") or "it said nothing"
+        raise ExaminationError(f"the benchmark did not start: {said[-500:]}")
+    own = {failure.rung for failure in result.failures if failure.member in (part.index, -1)}
+    looked = places.looked([name for rung in own for name in AFTERWARDS.get(rung, ())])
+    unasked = {name: Missing(name, Why.NOT_ASKED.value, "a benchmark does not look at it") for name in facts.KINDS}
+    asked = Asked(topics=(wanted.op,), port=part.master_port)
+    snapshots = []
+    for place, one in enumerate(looked):
+        sections = {**unasked, **one.sections, "asked": asked}
+        if place == 0:
+            sections["allreduce"] = result
+        node = examination.node_of(one.node, sections)
+        snapshots.append(Snapshot(node, examination.now(), examination.MADE_BY, sections))
+    return Ran(result, tuple(snapshots))

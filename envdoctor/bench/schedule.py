@@ -5,6 +5,8 @@ Streamed to every node; Python 3.8 syntax, standard library only.
 
 from __future__ import annotations
 
+import importlib
+
 from envdoctor.bench import rungs, ways
 
 TYPE_CHECKING = False
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
     Record = Dict[str, Any]
 
+# What is climbed above the first collective: "module:function" of this package, a generator over the coordinator.
+PROGRAMS = {"allreduce": ("schedule:sweep",)}
 RATE_LIMIT_S = 10.0
 SLOWEST_GB_S = 1e-4  # below this a sweep makes no sense: 64 MiB would take eleven minutes
 SIZE_S = 0.5  # seconds for the iterations of one size
@@ -53,8 +57,9 @@ def climb(all_: "Coordinator") -> "Iterator[str]":
         yield paths(all_, machines)
     yield processes(all_)
     yield collectives(all_)
-    if all_.request.get("op") == "allreduce":
-        yield sweep(all_)
+    for name in PROGRAMS[str(all_.request["op"])]:
+        module, _, function = name.partition(":")
+        yield from getattr(importlib.import_module("envdoctor.bench." + module), function)(all_)
 
 
 def paths(all_: "Coordinator", machines: "List[Record]") -> str:
@@ -101,7 +106,7 @@ def collectives(all_: "Coordinator") -> str:
     return "first"
 
 
-def sweep(all_: "Coordinator") -> str:
+def sweep(all_: "Coordinator") -> "Iterator[str]":
     """One size after the other; a size that would take too long at the rate of the last one is left out.
 
     64 MiB, or the largest size asked for below it, goes first, alone: what only stalls with large messages is named
@@ -116,6 +121,7 @@ def sweep(all_: "Coordinator") -> str:
         if expected_s > LONGEST_S:
             break
         told = all_.together(rung, everyone(bytes=size, iterations=1), rungs.LIMITS[rung])
+        yield rung
         seconds = max(float(one.get("seconds") or 0.0) for one in told.values())
         per_byte = max(seconds / size, 1e-13)
     for size in sizes:
@@ -128,4 +134,4 @@ def sweep(all_: "Coordinator") -> str:
             all_.tell({"size": row, "node": 0})
             if size >= 1 << 20:
                 per_byte = float(row["time_us"]["median"]) / 1e6 / size
-    return "sweep"
+        yield "sweep"

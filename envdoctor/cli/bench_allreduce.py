@@ -91,7 +91,8 @@ def allreduce(
     redactor = options.redactor(redact_key)
     import os
 
-    from envdoctor.bench import launching, running
+    from envdoctor.bench import launching, running, spoken
+    from envdoctor.bench.places import Here
     from envdoctor.bench.sizes import sizes as sizes_of
     from envdoctor.cli.bench_table import Table
     from envdoctor.transport.target import choose
@@ -103,16 +104,14 @@ def allreduce(
     )
     target = choose(python)
     with Table(part, style, redactor, live=form is Format.text and output is None, quiet=quiet) as table:
-        ran = running.run(part, wanted, target, table.take)
+        ran = running.run(Here(part, target), wanted, table.take)
     from envdoctor import judgement, load
     from envdoctor.snapshot import to_json
 
     for snapshot in ran.snapshots:
         redactor.learn(to_json(snapshot))
-    loaded = load.everything()
-    report = replace(
-        judgement.judge(ran.snapshots, loaded, running.topics(loaded, ran.result)), seconds=time.monotonic() - began
-    )
+    loaded = spoken.of(load.everything(), ran.snapshots)
+    report = replace(judgement.judge(ran.snapshots, loaded), seconds=time.monotonic() - began)
     if form is Format.json:
         from envdoctor.render import bench_json
 

@@ -105,7 +105,12 @@ def check(
         examined = replace(examined, snapshots=texts.joined(examined.snapshots, reading))
     for snapshot in examined.snapshots:
         redactor.learn(to_json(snapshot))
-    report = judgement.judge(examined.snapshots, examined.loaded, names or [])
+    loaded = examined.loaded
+    if not names:
+        from envdoctor.bench import spoken
+
+        loaded = spoken.of(loaded, examined.snapshots)
+    report = judgement.judge(examined.snapshots, loaded, names or [])
     report = replace(report, seconds=time.monotonic() - began)
     if not source:
         from envdoctor import last_check

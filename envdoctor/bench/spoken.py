@@ -1,0 +1,28 @@
+"""Which check files speak of a benchmark: the same ones when it is run and when its file is judged again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from envdoctor.facts.allreduce import AllreduceResult
+from envdoctor.load import Loaded
+from envdoctor.snapshot import Snapshot
+
+# The topics that may know why a rung failed; a run that came to its end has proved their predictions wrong.
+WHY = ("launch", "names", "network", "rendezvous", "ranks", "torch")
+
+
+def result_in(snapshots: Sequence[Snapshot]) -> AllreduceResult | None:
+    """The benchmark that snapshots hold."""
+    held = (snapshot.sections.get("allreduce") for snapshot in snapshots)
+    return next((fact for fact in held if isinstance(fact, AllreduceResult)), None)
+
+
+def of(loaded: Loaded, snapshots: Sequence[Snapshot]) -> Loaded:
+    """The files about benchmarks and, where a rung failed, those that may know why; all files without a benchmark."""
+    result = result_in(snapshots)
+    if result is None:
+        return loaded
+    files = tuple(file for file in loaded.files if file.topic.bench or (not result.done and file.topic.name in WHY))
+    return replace(loaded, files=files)
