@@ -1,0 +1,299 @@
+"""A requests session that talks to package indexes as the target's pip does: its name, proxy, certificates, trust."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from envdoctor.facts.pip import PipConfig, PipEffective, host_of
+from envdoctor.facts.python import Python
+from envdoctor.model import Missing
+
+HOPS = 5  # redirects that are followed; a mirror needs one or two
+FIRST_PIECE, LAST_PIECE = 1024, 1 << 16  # bytes per read: small where little comes, so that what came is known
+QUICK_S = 0.02  # a read that takes less may be longer the next time
+# From this version on (and Python 3.10) pip asks the system's certificate store instead of its own bundle.
+SYSTEM_STORE_SINCE = (24, 2)
+LOCAL = re.compile(r"127\.\d+\.\d+\.\d+|localhost|::1")
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How pip talks to an index.
+
+    Attributes:
+        user_agent: in full; of pip's name alone where pip could not say it.
+        proxy: of pip's own setting; the environment's are looked up for each request.
+        cert: bundle file or folder in effect, empty for the system's store.
+        timeout_s: pip's patience.
+    """
+
+    user_agent: str = "pip"
+    proxy: str = ""
+    cert: str = ""
+    client_cert: str = ""
+    trusted_hosts: tuple[str, ...] = ()
+    timeout_s: float = 15.0
+
+    @property
+    def short_agent(self) -> str:
+        """pip's name without what it tells of the machine: what a firewall stumbles over."""
+        return self.user_agent.partition(" ")[0]
+
+    def trusts(self, url: str) -> bool:
+        """pip takes what comes from there without looking at certificates."""
+        host, port = host_of(url), _port(url)
+        return any(entry.lower() in (host, f"{host}:{port}", f"[{host}]:{port}") for entry in self.trusted_hosts)
+
+    def ignores(self, url: str) -> bool:
+        """pip leaves out such an index: http from another machine, and not trusted."""
+        return url.lower().startswith("http://") and not self.trusts(url) and not LOCAL.fullmatch(host_of(url))
+
+
+def manner(
+    effective: PipEffective | Missing | None, config: PipConfig | Missing | None, python: Python | Missing | None
+) -> Manner:
+    """How the target's pip talks, as far as its facts tell."""
+    if not isinstance(effective, PipEffective):
+        return Manner(cert=_bundle_of_variables())
+    taken = effective.command()
+    own = _own_bundle(config, python) if isinstance(config, PipConfig) and isinstance(python, Python) else ""
+    return Manner(
+        user_agent=effective.user_agent or (f"pip/{effective.version}" if effective.version else "pip"),
+        proxy=taken.proxy,
+        cert=taken.cert or _bundle_of_variables() or own,
+        client_cert=taken.client_cert,
+        trusted_hosts=taken.trusted_hosts,
+        timeout_s=taken.timeout or 15.0,
+    )
+
+
+def _bundle_of_variables() -> str:
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or ""
+
+
+def _own_bundle(config: PipConfig, python: Python) -> str:
+    """The certificates pip brings along, where it uses them; distributions point theirs at the system's store."""
+    number = re.match(r"(\d+)\.(\d+)", config.pip_version)
+    newer = number is not None and (int(number[1]), int(number[2])) >= SYSTEM_STORE_SINCE and python.minor >= (3, 10)
+    path = os.path.join(config.pip_folder, "_vendor", "certifi", "cacert.pem")
+    return path if config.pip_folder and not newer and "dist-packages" not in path and os.path.exists(path) else ""
+
+
+def _port(url: str) -> int | None:
+    try:
+        parts = urlsplit(url)
+        return parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+
+
+def proxy_for(manner: Manner, url: str) -> str:
+    """The proxy pip goes through for a URL: its own setting, else the environment's; empty for none."""
+    if manner.proxy:
+        return manner.proxy
+    return str(requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url)) or "")
+
+
+class Unreached(Exception):
+    """A request without an answer. `outcome` is one of those of `envdoctor.facts.index.IndexProbe`, or "redirects"."""
+
+    def __init__(self, outcome: str, detail: str) -> None:
+        super().__init__(detail)
+        self.outcome, self.detail = outcome, detail[:300]
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """TLS as pip sets it up: once for all connections, since a bundle takes its time to read."""
+
+    checked: ssl.SSLContext
+    trusting: ssl.SSLContext
+
+
+def contexts(manner: Manner) -> Contexts:
+    """The TLS settings.
+
+    Raises:
+        Unreached: the bundle or the client's certificate cannot be loaded; then no https index can be asked.
+    """
+    try:
+        if not manner.cert:
+            checked = ssl.create_default_context()
+        elif os.path.isdir(manner.cert):
+            checked = ssl.create_default_context(capath=manner.cert)
+        else:
+            checked = ssl.create_default_context(cafile=manner.cert)
+        trusting = ssl.create_default_context()
+        trusting.check_hostname = False
+        trusting.verify_mode = ssl.CERT_NONE
+        if manner.client_cert:
+            checked.load_cert_chain(manner.client_cert)
+            trusting.load_cert_chain(manner.client_cert)
+    except (OSError, ValueError) as error:
+        named = manner.client_cert if manner.client_cert and os.path.exists(manner.cert or "/") else manner.cert
+        raise Unreached("bad-bundle", f"{named}: {getattr(error, 'strerror', None) or error}") from error
+    return Contexts(checked, trusting)
+
+
+class _Adapter(HTTPAdapter):
+    """Connections under one TLS context, whatever bundle the variables of the doctor's own environment name."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(*args, ssl_context=self._context, **kwargs)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        checked = self._context.verify_mode is ssl.CERT_REQUIRED
+        conn.cert_reqs = "CERT_REQUIRED" if checked else "CERT_NONE"
+        conn.assert_hostname = None if checked else False
+        conn.ca_certs = conn.ca_cert_dir = None
+
+
+class _Session(requests.Session):
+    """Follows no redirect by itself: requests reads the whole body of one first, however long it is."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
+class Conversation:
+    """Requests to one index, over connections that are kept."""
+
+    def __init__(self, manner: Manner, tls: Contexts, index_url: str) -> None:
+        # pip says nothing about a trusted host's certificate either.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self._manner = manner
+        self._index = urlsplit(index_url)
+        self._session = _Session()
+        self._checked, self._trusting = _Adapter(tls.checked), _Adapter(tls.trusting)
+
+    def ask(
+        self, method: str, url: str, until: float, headers: dict[str, str], agent: str = ""
+    ) -> tuple[requests.Response, str, float]:
+        """Ask, and follow redirects.
+
+        Args:
+            until: time.monotonic() at which the answer must have begun.
+            agent: another name than pip's.
+
+        Returns:
+            The answer with its body still to come, the URL it came from, and the seconds from the last request to the
+            first byte of its answer.
+
+        Raises:
+            Unreached: there was no answer.
+        """
+        for _ in range(HOPS + 1):
+            began = time.monotonic()
+            answer = self._once(method, url, max(0.05, until - began), headers, agent)
+            took = time.monotonic() - began
+            target = answer.headers.get("Location", "") if answer.status_code in (301, 302, 303, 307, 308) else ""
+            if not target:
+                return answer, url, took
+            answer.close()
+            try:
+                # A header is Latin-1 by the standard, and UTF-8 by habit.
+                url = urljoin(url, target.encode("latin-1", "replace").decode("utf-8", "replace"))
+            except ValueError as error:
+                raise Unreached("redirects", str(error)) from error
+            if not url.lower().startswith(("http://", "https://")):
+                raise Unreached("redirects", "led to an address that is not http")
+            if time.monotonic() >= until:
+                raise Unreached("timeout", "redirected until the time was up")
+        raise Unreached("redirects", f"redirected more than {HOPS} times")
+
+    def _once(self, method: str, url: str, patience_s: float, headers: dict[str, str], agent: str) -> requests.Response:
+        adapter = self._trusting if self._manner.trusts(url) else self._checked
+        self._session.mount("https://", adapter)
+        proxy = self._manner.proxy
+        try:
+            return self._session.request(
+                method, url, stream=True, allow_redirects=False, timeout=(patience_s, patience_s),
+                headers={"User-Agent": agent or self._manner.user_agent, **headers}, auth=self._login(url),
+                proxies={"http": proxy, "https": proxy} if proxy else None,
+            )  # fmt: skip
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise _unreached(error) from error
+
+    def _login(self, url: str) -> tuple[str, str] | None:
+        """The index URL's credentials, for whatever lies on its host, as pip has it."""
+        parts = urlsplit(url)
+        if not self._index.username or parts.username or parts.netloc != self._index.netloc.rpartition("@")[2]:
+            return None
+        return unquote(self._index.username), unquote(self._index.password or "")
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def pieces(answer: requests.Response, take: Callable[[bytes], bool]) -> None:
+    """Give the body's bytes, as they are on the wire, to `take` until that returns False or there are no more.
+
+    Raises:
+        Unreached: the connection broke.
+    """
+    size = FIRST_PIECE
+    try:
+        while True:
+            began = time.monotonic()
+            piece = answer.raw.read(size, decode_content=False)
+            if not piece or not take(piece):
+                return
+            if len(piece) == size and time.monotonic() - began < QUICK_S:
+                size = min(size * 2, LAST_PIECE)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        found = _unreached(error)
+        # It was a web server that began to speak: a body that ends early is a connection that broke.
+        raise Unreached("reset" if found.outcome == "not-http" else found.outcome, found.detail) from error
+
+
+def _unreached(error: BaseException) -> Unreached:
+    """What stands behind an error of requests, which wraps urllib3's, which wraps the system's."""
+    import errno
+    import socket
+
+    chain: list[BaseException] = []
+    todo: list[BaseException] = [error]
+    while todo and len(chain) < 30:
+        one = todo.pop(0)
+        if any(one is known for known in chain):
+            continue
+        chain.append(one)
+        inner = [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
+        todo += [cause for cause in inner if isinstance(cause, BaseException)]
+    system = next((one for one in reversed(chain) if isinstance(one, OSError) and one.errno), None)
+    words = (system.strerror if system is not None else "") or str(chain[-1]) or type(error).__name__
+    kinds: list[tuple[str, tuple[type[BaseException], ...]]] = [
+        ("proxy", (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)),
+        ("no-name", (socket.gaierror, UnicodeError, urllib3.exceptions.LocationParseError)),
+        ("tls", (ssl.SSLError, requests.exceptions.SSLError, urllib3.exceptions.SSLError)),
+        ("refused", (ConnectionRefusedError,)),
+        ("reset", (ConnectionResetError, BrokenPipeError)),
+        ("timeout", (requests.Timeout, TimeoutError, urllib3.exceptions.TimeoutError)),
+    ]
+    for outcome, classes in kinds:
+        if found := next((one for one in chain if isinstance(one, classes)), None):
+            verdict = next((told for one in chain if (told := getattr(one, "verify_message", ""))), "")
+            return Unreached(outcome, verdict if outcome == "tls" and verdict else words or str(found))
+    unroutable = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
+    if system is not None and system.errno in unroutable:
+        return Unreached("no-route", words)
+    broken = any(isinstance(one, urllib3.exceptions.ProtocolError) for one in chain)
+    return Unreached("not-http" if broken else "failed", words)
