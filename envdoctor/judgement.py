@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from envdoctor import engine
+from envdoctor import engine, facts
 from envdoctor.errors import UsageError
 from envdoctor.examination import MADE_BY
+from envdoctor.facts.log import Log
 from envdoctor.load import Loaded
 from envdoctor.model import Check, Outcome, Report, TopicFile
 from envdoctor.snapshot import Snapshot
@@ -95,33 +96,27 @@ def _told_apart(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     return told
 
 
-def _with_texts(
-    snapshots: Sequence[Snapshot],
-    names: Sequence[str],
-    files: tuple[TopicFile, ...],
-    checks: tuple[Check, ...],
+def _log(snapshots: Iterable[Snapshot]) -> Log | None:
+    """What texts told of the errors of a run, if any were read."""
+    logs = (snapshot.sections.get("log") for snapshot in snapshots)
+    return next((log for log in logs if isinstance(log, Log)), None)
+
+
+def _without_texts(
+    files: tuple[TopicFile, ...], checks: tuple[Check, ...]
 ) -> tuple[tuple[TopicFile, ...], tuple[Check, ...]]:
-    """The checks with those over texts added; where no text was read, without all that judge texts alone."""
-    from envdoctor.facts.log import Log
-
-    if any(isinstance(snapshot.sections.get("log"), Log) for snapshot in snapshots):
-        from envdoctor import sighted
-
-        return files, checks + tuple(
-            check
-            for check in sighted.checks(files)
-            if not names or {check.topic, *(problem.code for problem in check.problems)} & set(names)
-        )
-    judged = {file.topic.name for file in files if any(not _needs(check, Log) for check in file.checks)}
+    """What is left where no text was read: a machine is not told what could not be checked in a text of it."""
+    of_texts = {facts.kind(name) for name in facts.OF_TEXTS}
+    judged = {file.topic.name for file in files if any(not _needs(check, of_texts) for check in file.checks)}
     return (
         tuple(file for file in files if file.summary or file.topic.name in judged),
-        tuple(check for check in checks if not _needs(check, Log)),
+        tuple(check for check in checks if not _needs(check, of_texts)),
     )
 
 
-def _needs(check: Check, fact: type) -> bool:
+def _needs(check: Check, wanted: set[type]) -> bool:
     try:
-        return any(need.fact is fact and need.kind == "required" for need in engine.needs(check.judge))
+        return any(need.fact in wanted and need.kind == "required" for need in engine.needs(check.judge))
     except Exception:
         return False  # the check's own outcome tells what is wrong with it
 
@@ -141,23 +136,36 @@ def judge(
     Raises:
         UsageError: a name is unknown.
     """
+    names = list(names)
     files, checks = chosen(loaded, names)
-    if not list(names):
+    if not names:
         files = tuple(file for file in files if not file.topic.bench or _measured(file, snapshots))
         checks = tuple(check for check in checks if check.topic in {file.topic.name for file in files})
     if only is not None:
         checks = tuple(check for check in checks if check.topic in {file.topic.name for file in only})
     snapshots = _told_apart(snapshots)
-    files, checks = _with_texts(snapshots, list(names), files, checks)
     node_facts = {snapshot.node.name: snapshot.facts for snapshot in snapshots}
-    outcomes: list[Outcome] = engine.run(checks, node_facts)
+    log = _log(snapshots)
+    if log is None:
+        files, checks = _without_texts(files, checks)
+        outcomes: list[Outcome] = engine.run(checks, node_facts)
+    else:
+        from envdoctor import sighted
+
+        wanted = set(names)
+        derived = tuple(
+            check
+            for check in sighted.checks(files)
+            if not wanted or wanted & {check.topic, *(problem.code for problem in check.problems)}
+        )
+        outcomes = sighted.joined(engine.run(checks + derived, node_facts), log, derived)
     first = next(iter(node_facts.values()), {})
     return Report(
         made_by=MADE_BY,
         taken_at=snapshots[0].taken_at if snapshots else "",
         seconds=0.0,
         nodes=tuple(snapshot.node for snapshot in snapshots),
-        findings=engine.fold(outcomes),
+        findings=loaded.carrying(engine.fold(outcomes), [snapshot.node for snapshot in snapshots]),
         outcomes=tuple(outcomes),
         topics=engine.summarise(files, first),
         unloaded=loaded.broken,

@@ -6,13 +6,14 @@ state share their code, their words and their place among causes and consequence
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from envdoctor import facts
 from envdoctor.engine import needs
-from envdoctor.facts.log import Log, Sighting
+from envdoctor.facts.log import Log, Place, Sighting
 from envdoctor.knowledge import signatures
-from envdoctor.model import Check, Finding, Problem, Scalar, Severity, Situation, Text, TopicFile
+from envdoctor.model import Check, Finding, Outcome, Problem, Scalar, Severity, Situation, Text, TopicFile
 
 SEEN = Text("{seen}", "{seen}")
 MOST_QUOTED = 3
@@ -79,6 +80,56 @@ def finding(problem: Problem, seen: list[Sighting]) -> Finding:
     )  # fmt: skip
     made = Finding(told, evidence, first.signature, severity, order=first.order)
     return replace(made, because_of=first.because_of or None)
+
+
+def joined(outcomes: Sequence[Outcome], log: Log, derived: Collection[Check]) -> list[Outcome]:
+    """The outcomes with one finding per problem: where a fact and an error line tell of the same, the fact's words stay
+    (they know more) and the line is quoted beside them. What facts of a text show says where they were read."""
+    by_fact = {finding.code for outcome in outcomes if outcome.check not in derived for finding in outcome.findings}
+    lines = {finding.code: finding for outcome in outcomes if outcome.check in derived for finding in outcome.findings}
+    places = {facts.kind(told.section): told.place for told in log.told}
+    told = []
+    for outcome in outcomes:
+        if outcome.check in derived:
+            found = tuple(finding for finding in outcome.findings if finding.code not in by_fact)
+        else:
+            read_in = _read_in(outcome.check, places)
+            found = tuple(_with_line(finding, lines.pop(finding.code, None), read_in) for finding in outcome.findings)
+        told.append(replace(outcome, findings=found))
+    return told
+
+
+def _read_in(check: Check, places: Mapping[type, Place]) -> str:
+    try:
+        wanted = needs(check.judge)
+    except TypeError:
+        return ""
+    return ", ".join(dict.fromkeys(str(places[need.fact]) for need in wanted if need.fact in places))
+
+
+def _with_line(finding: Finding, line: Finding | None, read_in: str) -> Finding:
+    """The finding of a fact, with the place the fact was read in, and with the error line that tells of it as well."""
+    evidence = {**finding.evidence, **({"read_in": read_in} if read_in else {})}
+    if line is not None:
+        quoted = {name: line.evidence[name] for name in ("file", "line", "rank", "node", "times")}
+        evidence = {**quoted, "quoted": line.evidence["seen"], **evidence}
+    if evidence == finding.evidence:
+        return finding
+    words = finding.words
+    own = words.seen or Text("", "")
+    holes = "".join(f"\n{{{name}}}" for name in ("quoted",) if name in evidence) + ("\n({read_in})" if read_in else "")
+    seen = Text((own.en + holes).strip(), (own.zh + holes).strip())
+    situations = {**finding.problem.situations, finding.situation or "as-usual": replace(words, seen=seen)}
+    told = replace(
+        finding,
+        problem=replace(finding.problem, situations=situations),
+        situation=finding.situation or "as-usual",
+        evidence=evidence,
+    )
+    if line is None:
+        return told
+    worst = min(finding.severity, line.severity, key=lambda severity: severity.rank)
+    return replace(told, severity_given=worst, order=line.order, because_of=line.because_of)
 
 
 def _quoted(seen: Sighting) -> str:

@@ -40,14 +40,19 @@ KINDS = {
     "cpu": "cpu:Cpu",
     "disks": "disks:Disks",
     "shell-files": "shell_files:ShellFiles",
+    "new-shells": "new_shells:NewShells",
     "network-settings": "network_settings:NetworkSettings",
     "index-probes": "index:IndexProbes",
     "asked-places": "index:AskedPlaces",
     "conda-config": "conda:CondaConfig",
     "uv-config": "uv:UvConfig",
+    "uv-effective": "uv:UvEffective",
     "allreduce": "allreduce:AllreduceResult",
     "log": "log:Log",
 }
+
+# Sections that no machine gives: what only a text tells.
+OF_TEXTS = ("log",)
 
 
 def kind(name: str) -> type:

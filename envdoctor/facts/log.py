@@ -49,6 +49,7 @@ class Sighting:
         quote: the line, without prefixes, at most 400 characters.
         place: of its first appearance.
         order: place in time among all sightings; smaller is earlier.
+        when: time of day or of the epoch that the line, or the nearest one before it, names, in seconds; None without.
         times: how often it was seen, in all files and ranks.
         ranks: the ranks that showed it, ascending, at most 64.
         values: what the line names.
@@ -62,10 +63,19 @@ class Sighting:
     quote: str = ""
     place: Place = Place()
     order: int = 0
+    when: float | None = None
     times: int = 1
     ranks: tuple[int, ...] = ()
     values: tuple[Value, ...] = ()
     because_of: str = ""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A fact that the text tells: the name of its section and where it begins."""
+
+    section: str = ""
+    place: Place = Place()
 
 
 @dataclass(frozen=True)
@@ -76,12 +86,14 @@ class Log:
         files: as the user named them.
         lines, size_bytes: of all files.
         sightings: in the order of time.
+        told: where the facts stand that were read beside them.
     """
 
     files: tuple[str, ...] = ()
     lines: int = 0
     size_bytes: int = 0
     sightings: tuple[Sighting, ...] = ()
+    told: tuple[Told, ...] = ()
 
     def of(self, code: str) -> tuple[Sighting, ...]:
         """The sightings of a problem, the first in time first."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.gpu import Gpu, Gpus
 from envdoctor.facts.host import Host
-from envdoctor.facts.log import Sighting
+from envdoctor.facts.log import Place, Sighting
 from envdoctor.facts.packages import Distribution, Packages
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchCuda, TorchInstall
@@ -61,7 +61,7 @@ class CollectEnv:
     """The first report of a text that tells of a torch, a driver or a GPU."""
 
     def __init__(self) -> None:
-        self._reports: list[Report] = []
+        self._reports: list[tuple[Place, Report]] = []
         self._until = ("", 0)
 
     def needles(self) -> Mapping[str, int]:
@@ -84,10 +84,18 @@ class CollectEnv:
         after = passage.after(LONGEST)
         end = next((n for n, one in enumerate(after) if begins(one.text)), len(after))
         self._until = (here.file, after[end - 1].number if end else here.number)
-        self._reports.append(Report([*before[start:], here.text, *(one.text for one in after[:end])]))
+        place = Place(here.file, here.number, here.node, here.rank)
+        self._reports.append((place, Report([*before[start:], here.text, *(one.text for one in after[:end])])))
+
+    def _best(self) -> tuple[Place, Mapping[str, object]]:
+        return next(((place, facts) for place, report in self._reports if (facts := report.facts())), (Place(), {}))
 
     def facts(self) -> Mapping[str, object]:
-        return next((facts for report in self._reports if (facts := report.facts())), {})
+        return self._best()[1]
+
+    def places(self) -> Mapping[str, Place]:
+        place, facts = self._best()
+        return dict.fromkeys(facts, place)
 
     def sightings(self) -> Sequence[Sighting]:
         return ()

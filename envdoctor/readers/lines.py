@@ -7,7 +7,7 @@ wrote; node, rank and process tell who wrote it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 LONGEST = 8192  # characters of a line that are looked at
 MOST_PREFIXES = 6
@@ -48,7 +48,6 @@ NCCL = re.compile(
 )
 # c10d's own lines say their rank within: [PG 0 (default_pg) Rank 3], [Rank 3].
 INNER_RANK = re.compile(r"\[(?:PG [^\]\n]{0,80}? )?Rank (?P<rank>\d{1,6})\]")
-GLOG = re.compile(r"\[[EWIF]\d{0,4}\s")
 
 
 @dataclass(frozen=True)
@@ -98,25 +97,29 @@ def split(data: bytes, file: str, number: int) -> Line:
 
 def parsed(raw: str, file: str, number: int) -> Line:
     """A line that is text already."""
-    line = Line(file, number, raw, raw)
-    text = raw
+    text, node = raw, ""
+    rank: int | None = None
+    pid: int | None = None
+    device: int | None = None
     for _ in range(MOST_PREFIXES):
-        match = NCCL.match(text) or next((found for prefix in PREFIXES if (found := prefix.match(text))), None)
+        match = _prefix(text)
         if match is None:
             break
         told = match.groupdict()
-        line = replace(
-            line,
-            node=told.get("node") or line.node,
-            rank=_number(told.get("rank"), line.rank),
-            pid=_number(told.get("pid"), line.pid),
-            device=_number(told.get("device"), line.device),
-        )
+        node = told.get("node") or node
+        rank = int(told["rank"]) if told.get("rank") else rank
+        pid = int(told["pid"]) if told.get("pid") else pid
+        device = int(told["device"]) if told.get("device") else device
         text = text[match.end() :]
-    if line.rank is None and "Rank " in text and (inner := INNER_RANK.search(text[:300])):
-        line = replace(line, rank=int(inner["rank"]))
-    return replace(line, text=text)
+    if rank is None and "Rank " in text and (inner := INNER_RANK.search(text[:300])):
+        rank = int(inner["rank"])
+    return Line(file, number, raw, text, node, rank, pid, device)
 
 
-def _number(told: str | None, known: int | None) -> int | None:
-    return known if told is None else int(told)
+def _prefix(text: str) -> re.Match[str] | None:
+    found = NCCL.match(text)
+    for prefix in PREFIXES:
+        if found:
+            break
+        found = prefix.match(text)
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from envdoctor.facts.log import Sighting
+from envdoctor.facts.log import Place, Sighting
 from envdoctor.readers.passage import Passage
 
 
@@ -24,6 +24,9 @@ class Reader(Protocol):
     def facts(self) -> Mapping[str, object]:
         """Section name (of `envdoctor.facts.KINDS`) -> fact. Only what the text settles; unknown fields keep their
         default, a section of which nothing is known is left out."""
+
+    def places(self) -> Mapping[str, Place]:
+        """Section name -> where in the text its fact begins."""
 
     def sightings(self) -> Sequence[Sighting]:
         """The lines that tell of a bad state, if it knows any that are no matter of the signature catalogue."""

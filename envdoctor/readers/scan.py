@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from envdoctor.facts.log import Log, Sighting
+from envdoctor.facts.log import Log, Place, Sighting, Told
 from envdoctor.readers import registry, sources, verdict
 from envdoctor.readers.needles import Needles
 from envdoctor.readers.passage import PAST, Passage
@@ -63,7 +63,11 @@ def read(names: Sequence[str], progress: Progress | None = None) -> Reading:
     for one in readers:
         sightings += one.sightings()
     sections = merged(found)
-    log = Log(tuple(names), scan.lines, scan.size, verdict.settled(sightings, sections))
+    places: dict[str, Place] = {}
+    for one in reversed(readers):
+        places.update(one.places())
+    told = tuple(Told(section, place) for section, place in places.items() if section in sections)
+    log = Log(tuple(names), scan.lines, scan.size, verdict.settled(sightings, sections), told)
     return Reading(log, sections, time.monotonic() - began)
 
 
@@ -107,18 +111,19 @@ class _Scan:
         piece = next(pieces, b"")
         while piece:
             following = next(pieces, b"")
-            window = past + piece + following
-            at = counted = len(past)
+            window, counted, at = b"", 0, number
             for start, end, held in self._needles.candidates(piece):
-                number += window.count(b"\n", counted, at + start)
-                counted = at + start
-                passage = Passage(file, window, at + start, at + end, number, held)
+                window = window or past + piece + following
+                at += piece.count(b"\n", counted, start)
+                counted = start
+                passage = Passage(file, window, len(past) + start, len(past) + end, at, held)
                 for reader in dict.fromkeys(owner for needle in held for owner in self._owners[needle]):
                     reader.read(passage)
-            number += window.count(b"\n", counted, at + len(piece))
+            ends = piece.count(b"\n")
+            number += ends
             self.size += len(piece)
-            self.lines += piece.count(b"\n") + (not following and not piece.endswith(b"\n"))
-            past, piece = (past + piece)[-PAST:], following
+            self.lines += ends + (not following and not piece.endswith(b"\n"))
+            past, piece = (piece if len(piece) >= PAST else past + piece)[-PAST:], following
 
 
 def merged(found: Sequence[Mapping[str, object]]) -> dict[str, object]:

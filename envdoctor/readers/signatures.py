@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -26,6 +27,7 @@ class Signatures:
             for needle in row.needles:
                 self._by_needle.setdefault(needle, []).append(row)
         self._found: dict[tuple[str, tuple[Value, ...]], Sighting] = {}
+        self._times: Counter[tuple[str, tuple[Value, ...]]] = Counter()
         self._variants: dict[str, int] = {}
         self._ranks: dict[tuple[str, tuple[Value, ...]], set[int]] = {}
         self._order = 0
@@ -54,9 +56,9 @@ class Signatures:
             self._variants[row.id] = self._variants.get(row.id, 0) + 1
             self._found[key] = Sighting(
                 row.id, row.code, row.kind, row.severity, quote(match, line.text),
-                Place(line.file, line.number, line.node, line.rank), self._order, times=0, values=values,
+                Place(line.file, line.number, line.node, line.rank), self._order, values=values,
             )  # fmt: skip
-        self._found[key] = replace(self._found[key], times=self._found[key].times + 1)
+        self._times[key] += 1
         ranks = self._ranks.setdefault(key, set())
         if line.rank is not None and len(ranks) < MOST_RANKS:
             ranks.add(line.rank)
@@ -64,8 +66,14 @@ class Signatures:
     def facts(self) -> Mapping[str, object]:
         return {}
 
+    def places(self) -> Mapping[str, Place]:
+        return {}
+
     def sightings(self) -> Sequence[Sighting]:
-        return [replace(seen, ranks=tuple(sorted(self._ranks[key]))) for key, seen in self._found.items()]
+        return [
+            replace(seen, times=self._times[key], ranks=tuple(sorted(self._ranks[key])))
+            for key, seen in self._found.items()
+        ]
 
 
 @functools.cache
