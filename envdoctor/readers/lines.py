@@ -49,6 +49,13 @@ NCCL = re.compile(
 # c10d's own lines say their rank within: [PG 0 (default_pg) Rank 3], [Rank 3].
 INNER_RANK = re.compile(r"\[(?:PG [^\]\n]{0,80}? )?Rank (?P<rank>\d{1,6})\]")
 
+# A date within the year, as ISO 8601 or glog (month and day without a year) write it.
+STAMP = re.compile(
+    r"\b\d{4}[-/](?P<month>\d\d)[-/](?P<day>\d\d)[T _](?P<time>\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)"
+    r"|(?:^|\[)[EWIF](?P<month2>\d\d)(?P<day2>\d\d) (?P<time2>\d\d:\d\d:\d\d(?:\.\d{1,9})?)"
+)
+_DAYS_BEFORE = (0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335)
+
 
 @dataclass(frozen=True)
 class Line:
@@ -73,6 +80,21 @@ class Line:
     def stream(self) -> tuple[str, int | None, int | None]:
         """Who wrote it: lines of one stream follow each other, however those of others lie between them."""
         return self.node, self.rank, self.pid
+
+
+def when(raw: str) -> float | None:
+    """Seconds since the beginning of the year by the line's own stamp; None without one.
+
+    Without the year and the time zone, which half of the stamps lack: ranks of a job agree on both.
+    """
+    found = STAMP.search(raw[:200]) if ":" in raw[:200] else None
+    if found is None:
+        return None
+    month, day = int(found["month"] or found["month2"]), int(found["day"] or found["day2"])
+    hours, minutes, seconds = (found["time"] or found["time2"]).replace(",", ".").split(":")
+    if not 1 <= month <= 12:
+        return None
+    return ((_DAYS_BEFORE[month - 1] + day) * 24 + int(hours)) * 3600.0 + int(minutes) * 60 + float(seconds)
 
 
 def decoded(data: bytes) -> str:

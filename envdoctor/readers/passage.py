@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
-from envdoctor.readers.lines import Line, split
+from envdoctor.readers.lines import Line, split, when
 
 # Bytes of text before a line that are still at hand; after it, at least the following piece is.
 PAST = 1 << 16
 REACH = 1 << 16
+# Lines before one without a stamp among which one is looked for: a long traceback.
+NEAR = 200
 
 
 class Passage:
@@ -30,6 +32,14 @@ class Passage:
     @functools.cached_property
     def line(self) -> Line:
         return split(self._window[self._start : self._end], self.file, self._number)
+
+    @functools.cached_property
+    def when(self) -> float | None:
+        """Seconds since the beginning of the year, by the stamp of the line or the nearest one before it."""
+        own = when(self.line.raw)
+        if own is not None:
+            return own
+        return next((found for line in self.before(NEAR)[::-1] if (found := when(line.raw)) is not None), None)
 
     def after(self, most: int, same_stream: bool = True) -> list[Line]:
         """The next lines, at most `most`; only those of the same node, rank and process unless told otherwise."""

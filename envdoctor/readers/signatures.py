@@ -56,7 +56,8 @@ class Signatures:
             self._variants[row.id] = self._variants.get(row.id, 0) + 1
             self._found[key] = Sighting(
                 row.id, row.code, row.kind, row.severity, quote(match, line.text),
-                Place(line.file, line.number, line.node, line.rank), self._order, values=values,
+                Place(line.file, line.number, line.node, line.rank), self._order, passage.when,
+                values=values,
             )  # fmt: skip
         self._times[key] += 1
         ranks = self._ranks.setdefault(key, set())

@@ -18,10 +18,17 @@ Rule = Callable[[Sighting, Context], Sighting | None]
 
 def settled(sightings: Sequence[Sighting], sections: Mapping[str, object]) -> tuple[Sighting, ...]:
     """The sightings that tell something, in the order of time, each with the problem it follows from."""
-    ordered = tuple(sorted(sightings, key=lambda seen: seen.order))
+    ordered = _in_time(sightings)
     context = Context(ordered, sections)
     decided = [seen for one in ordered if (seen := _decided(one, context)) is not None and seen.kind != "noise"]
     return tuple(replace(seen, because_of=_cause(seen, decided)) for seen in decided)
+
+
+def _in_time(sightings: Sequence[Sighting]) -> tuple[Sighting, ...]:
+    """The sightings by their stamps where all have one, else in the order in which they were read; counted anew."""
+    stamped = all(seen.when is not None for seen in sightings)
+    ordered = sorted(sightings, key=lambda seen: ((seen.when or 0.0) if stamped else 0.0, seen.order))
+    return tuple(replace(seen, order=number) for number, seen in enumerate(ordered))
 
 
 def _decided(seen: Sighting, context: Context) -> Sighting | None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envdoctor.readers.lines import decoded, parsed, split
+from envdoctor.readers.lines import decoded, parsed, split, when
 
 CASES = [
     ("[rank3]: RuntimeError: x", "RuntimeError: x", "", 3),
@@ -42,3 +42,17 @@ def test_any_bytes_are_a_line(data: bytes) -> None:
     line = split(data, "f", 1)
     assert line.raw.endswith(line.text)
     assert decoded(data) is not None
+
+
+@pytest.mark.parametrize(
+    ("raw", "seconds"),
+    [
+        ("2026-01-01 00:00:01,500 ERROR x", 86401.5),
+        ("[2026/01/01 00:00:02] x", 86402.0),
+        ("[rank1]:[E0101 00:00:03.25 ProcessGroupNCCL.cpp:1] x", 86403.25),
+        ("no time: 12:30", None),
+        ("2026-13-01 00:00:01 x", None),
+    ],
+)
+def test_stamps(raw: str, seconds: float | None) -> None:
+    assert when(raw) == seconds
