@@ -138,6 +138,7 @@ def judge(
     """
     names = list(names)
     files, checks = chosen(loaded, names)
+    known = files  # a text may tell of what is measured otherwise
     if not names:
         files = tuple(file for file in files if not file.topic.bench or _measured(file, snapshots))
         checks = tuple(check for check in checks if check.topic in {file.topic.name for file in files})
@@ -155,7 +156,7 @@ def judge(
         wanted = set(names)
         derived = tuple(
             check
-            for check in sighted.checks(files)
+            for check in sighted.checks(known)
             if not wanted or wanted & {check.topic, *(problem.code for problem in check.problems)}
         )
         outcomes = sighted.joined(engine.run(checks + derived, node_facts), log, derived)
