@@ -12,6 +12,7 @@ class ShellLine:
     Attributes:
         kind: "setting", "conda-block" (what `conda init` writes), "conda-hook" (conda.sh sourced by hand) or "module".
         name, value: of a setting, as written; `missing` are folders it names that do not exist.
+        ours: it stands in envdoctor's own block.
     """
 
     file: str = ""
@@ -20,6 +21,7 @@ class ShellLine:
     name: str = ""
     value: str = ""
     missing: tuple[str, ...] = ()
+    ours: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,12 @@ class ShellFiles:
     """Start-up files, and the conda installations, CUDA toolkits and environment modules of this machine.
 
     Attributes:
-        shell: the login shell, the name in SHELL.
+        shell: the name in SHELL. login_shell: that of the password database.
+        zdotdir, config_home: ZDOTDIR and XDG_CONFIG_HOME where they are set.
         conda_roots: folders of conda installations. conda: the program that PATH finds, empty if none.
         toolkits: CUDA toolkits with a compiler under /usr/local. nvcc: the compiler that PATH finds.
         modules: environment modules of CUDA, NCCL, conda and PyTorch that could be loaded: "cuda/12.4".
+        sbatch: Slurm's program that PATH finds: jobs are submitted from here.
     """
 
     shell: str = ""
@@ -51,6 +55,10 @@ class ShellFiles:
     nvcc: str = ""
     modules: tuple[str, ...] = ()
     module_folders: tuple[str, ...] = ()
+    login_shell: str = ""
+    zdotdir: str = ""
+    config_home: str = ""
+    sbatch: str = ""
 
     @property
     def lines(self) -> tuple[ShellLine, ...]:

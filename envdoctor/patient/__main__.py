@@ -73,6 +73,8 @@ class Examination(object):
         for section in SECTIONS:
             if wanted and section.name not in wanted:
                 self.settled.add(section.name)
+            elif section.on_demand and not wanted:
+                self.leave_out(section, "not-asked", "it is observed for fixes alone")
             elif section.linux and not sys.platform.startswith("linux"):
                 self.leave_out(section, "not-supported", "only Linux tells")
             elif self.ask.quick and (section.heavy or section.network):

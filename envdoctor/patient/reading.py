@@ -89,7 +89,13 @@ class Said(object):
         self.failure = failure  # "absent", "denied", "timeout" or ""
 
 
-def run(argv: "List[str]", limit_s: float = 5.0, env: "Optional[Dict[str, str]]" = None, most: int = 1 << 20) -> "Said":
+def run(
+    argv: "List[str]",
+    limit_s: float = 5.0,
+    env: "Optional[Dict[str, str]]" = None,
+    most: int = 1 << 20,
+    stdin: int = subprocess.DEVNULL,
+) -> "Said":
     """Run a program for at most `limit_s` seconds, keeping at most `most` bytes of its output.
 
     Its helpers may outlive it and hold its pipes: the pipes are read without ever waiting for their end, and the
@@ -99,7 +105,7 @@ def run(argv: "List[str]", limit_s: float = 5.0, env: "Optional[Dict[str, str]]"
     try:
         process = subprocess.Popen(
             argv,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=env,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FILES = {
     "bash": (".bash_profile", ".bash_login", ".profile", ".bashrc"),
     "zsh": (".zshenv", ".zprofile", ".zshrc", ".zlogin"),
-    "fish": (".config/fish/config.fish",),
+    "fish": ("fish/config.fish",),
 }
 SYSTEM = {
     "bash": ("/etc/profile", "/etc/bash.bashrc", "/etc/bashrc"),
@@ -31,6 +31,8 @@ SECRET = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|KEY|CREDENTIAL)", re.I)
 ASSIGNED = re.compile(r"^\s*(?:export\s+|typeset\s+-x\s+|declare\s+-x\s+)?([A-Za-z_]\w*)=(.*)$")
 FISH_SET = re.compile(r"^\s*set\s+(?:-\w+\s+|--\w+\s+)*([A-Za-z_]\w*)\s+(.*)$")
 FISH_PATH = re.compile(r"^\s*fish_add_path\s+(?:-\w+\s+|--\w+\s+)*(.*)$")
+# The marks of envdoctor's own block, see envdoctor/edits/shell_block.py.
+BEGIN, END = "# >>> envdoctor >>>", "# <<< envdoctor <<<"
 CONDA_ROOTS = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", "miniconda", "anaconda")
 CONDA_PLACES = ("/opt/conda", "/opt/miniconda3", "/opt/anaconda3", "/opt/miniforge3", "/usr/local/miniconda3")
 MODULES_WANTED = re.compile(
@@ -42,18 +44,32 @@ def home() -> str:
     return os.environ.get("HOME") or os.path.expanduser("~")
 
 
-def login_shell() -> str:
-    """bash, zsh, fish or another's name."""
+def shell_named() -> str:
+    """bash, zsh, fish or another's name, as SHELL says."""
     return os.path.basename(os.environ.get("SHELL", ""))
 
 
-def setting(line: str) -> "Optional[Tuple[str, str]]":
-    """The variable a line sets and its value as written; None for any other line."""
+def login_shell() -> str:
+    """The path of the shell that the password database gives this user, "" if unknown."""
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_shell
+    except (ImportError, AttributeError, KeyError, OSError):
+        return ""
+
+
+def setting(line: str, ours: bool = False) -> "Optional[Tuple[str, str]]":
+    """The variable a line sets and its value as written; None for any other line.
+
+    Args:
+        ours: the line stands in envdoctor's block, where any variable is of interest.
+    """
     added = FISH_PATH.match(line)
     if added:
         return "PATH", added.group(1).strip()
     found = ASSIGNED.match(line) or FISH_SET.match(line)
-    if not found or not NAMES.match(found.group(1)) or SECRET.search(found.group(1)):
+    if not found or not (ours or NAMES.match(found.group(1))) or SECRET.search(found.group(1)):
         return None
     return found.group(1), found.group(2).strip()
 
@@ -72,9 +88,12 @@ def missing_folders(value: str) -> "List[str]":
 def lines_of(path: str) -> "List[Dict[str, Any]]":
     """The lines of a start-up file that matter here."""
     found = []
-    block = False
-    for number, line in enumerate((reading.text(path, 1 << 19) or "").splitlines(), 1):
-        if ">>> conda initialize >>>" in line or ">>> mamba initialize >>>" in line:
+    block = ours = False
+    # A shell's lines end at line feeds alone.
+    for number, line in enumerate((reading.text(path, 1 << 19) or "").split("\n"), 1):
+        if line.strip() in (BEGIN, END):
+            ours = line.strip() == BEGIN
+        elif ">>> conda initialize >>>" in line or ">>> mamba initialize >>>" in line:
             block = True
             found.append({"file": path, "line": number, "kind": "conda-block"})
         elif "<<< conda initialize <<<" in line or "<<< mamba initialize <<<" in line:
@@ -86,7 +105,7 @@ def lines_of(path: str) -> "List[Dict[str, Any]]":
         elif re.match(r"\s*(module|ml)\s+(load|add)\b", line):
             found.append({"file": path, "line": number, "kind": "module", "value": line.strip()[:300]})
         else:
-            told = setting(line)
+            told = setting(line, ours)
             if told:
                 gone = missing_folders(told[1]) if re.search(r"PATH|HOME|ROOT|DIR", told[0]) else []
                 found.append(
@@ -99,6 +118,8 @@ def lines_of(path: str) -> "List[Dict[str, Any]]":
                         "missing": gone[:20],
                     }
                 )
+                if ours:
+                    found[-1]["ours"] = True
     return found
 
 
@@ -106,10 +127,16 @@ def start_up_files() -> "List[Dict[str, Any]]":
     """Every start-up file that exists, and its lines."""
     files = []
     for shell, listed in FILES.items():
-        folder = os.environ.get("ZDOTDIR", "") if shell == "zsh" else ""
-        paths = [os.path.join(folder or home(), name) for name in listed]
+        folder = home()
+        if shell == "zsh":
+            folder = os.environ.get("ZDOTDIR") or folder
+        elif shell == "fish":
+            folder = os.environ.get("XDG_CONFIG_HOME") or os.path.join(folder, ".config")
+        paths = [os.path.join(folder, name) for name in listed]
+        if shell == "zsh" and folder != home():
+            paths.insert(0, os.path.join(home(), ".zshenv"))
         if shell == "fish":
-            parts = os.path.join(home(), ".config/fish/conf.d")
+            parts = os.path.join(folder, "fish/conf.d")
             paths += [os.path.join(parts, name) for name in reading.names(parts)[:50]]
         for path in paths + list(SYSTEM[shell]):
             if reading.exists(path):
@@ -167,7 +194,11 @@ def modules() -> "Tuple[List[str], List[str]]":
 def shell_files(ask: "Ask") -> "Dict[str, Any]":
     available, folders = modules()
     return {
-        "shell": login_shell(),
+        "shell": shell_named(),
+        "login_shell": os.path.basename(login_shell()),
+        "zdotdir": os.environ.get("ZDOTDIR", ""),
+        "config_home": os.environ.get("XDG_CONFIG_HOME", ""),
+        "sbatch": on_path("sbatch"),
         "home": home(),
         "files": start_up_files(),
         "conda_roots": conda_roots(),

@@ -26,11 +26,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home/me"
     folder.mkdir(parents=True)
     monkeypatch.setattr(reading, "ROOT", str(tmp_path))
-    for name in ("CONDA_EXE", "ZDOTDIR", "MODULEPATH"):
+    for name in ("CONDA_EXE", "ZDOTDIR", "MODULEPATH", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("SHELL", "/usr/bin/zsh")
     monkeypatch.setenv("PATH", "/bin:/usr/local/cuda/bin")
+    monkeypatch.setattr(shell_files, "login_shell", lambda: "/bin/bash")
     return folder
 
 
@@ -46,7 +47,7 @@ def told() -> dict[str, Any]:
 def test_an_empty_home(home: Path) -> None:
     assert told() == {
         "shell": "zsh", "home": "/home/me", "files": [], "conda_roots": [], "conda": "", "toolkits": [], "nvcc": "",
-        "modules": [], "module_folders": [],
+        "modules": [], "module_folders": [], "login_shell": "bash", "zdotdir": "", "config_home": "", "sbatch": "",
     }  # fmt: skip
 
 
@@ -114,6 +115,34 @@ def test_modules_are_listed_from_their_folders(home: Path, monkeypatch: pytest.M
     found = told()
     assert found["modules"] == ["Anaconda3/2024.02", "cuda/11.8", "cuda/12.4", "pytorch"]
     assert found["module_folders"] == ["/modules", "/no/such"]
+
+
+def test_every_line_of_our_block_is_told(home: Path) -> None:
+    make(
+        home / ".bashrc",
+        "export FOO=0\n# >>> envdoctor >>>\nexport FOO=1\nexport MY_TOKEN=x\n# <<< envdoctor <<<\nFOO=2\n",
+    )
+    (file,) = told()["files"]
+    assert file["lines"] == [
+        {
+            "file": "/home/me/.bashrc", "line": 3, "kind": "setting", "name": "FOO", "value": "1", "missing": [],
+            "ours": True,
+        },
+    ]  # fmt: skip
+
+
+def test_files_are_looked_for_where_variables_say(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZDOTDIR", "/home/me/z")
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/home/me/c")
+    for name in (".zshenv", "z/.zshrc", "c/fish/config.fish", "c/fish/conf.d/a.fish", ".config/fish/config.fish"):
+        make(home / name)
+    assert [file["path"].replace("/home/me/", "") for file in told()["files"]] == [
+        ".zshenv", "z/.zshrc", "c/fish/config.fish", "c/fish/conf.d/a.fish",
+    ]  # fmt: skip
+
+
+def test_the_login_shell_is_a_path() -> None:
+    assert shell_files.login_shell() == "" or shell_files.login_shell().startswith("/")
 
 
 def test_a_fifo_or_binary_in_place_of_a_start_up_file_stops_nobody(home: Path) -> None:

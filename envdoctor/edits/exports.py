@@ -1,0 +1,133 @@
+"""The edits of start-up files that give variables to every new shell of the user's, or take them away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from envdoctor.edits import shell_block, shell_words, start_up
+from envdoctor.edits.shell_block import Line
+from envdoctor.facts.shell_files import ShellFiles
+from envdoctor.model import Scalar
+from envdoctor.remedy import ByHand, EditFile, Files, Remark, said
+
+
+@dataclass(frozen=True)
+class Change:
+    """The part of a plan that changes start-up files. `wants` goes into the plan's, for `takes_effect`."""
+
+    edits: tuple[EditFile, ...] = ()
+    by_hand: tuple[ByHand, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    wants: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+def exporting(shell: ShellFiles, files: Files, values: Mapping[str, str | None]) -> Change:
+    """Give variables values in every new shell of the user's; None takes a variable out of the start-up files.
+
+    The user's own plain settings of the same variables that would win are turned into comments.
+
+    Raises:
+        CannotSay: a value that the shell has no notation for.
+    """
+    kind = start_up.user_shell(shell)
+    statements = [
+        shell_words.setting(name, value, _known(kind))
+        if value is not None
+        else shell_words.unsetting(name, _known(kind))
+        for name, value in values.items()
+    ]
+    try:
+        found = start_up.places(shell, files)
+        if not found:
+            return Change(by_hand=_by_hand(kind, shell.home, statements))
+        changed = Edits(files)
+        for name, value in values.items():
+            for place in found:
+                if value is None:
+                    changed.take(place, name)
+                else:
+                    changed.put(place, Line(name, shell_words.setting(name, value, place.shell)))
+            for path in start_up.read_by(kind, shell, files):
+                changed.supersede(path, name)
+    except OSError as error:
+        why = said(
+            "{path} cannot be read ({error})", "无法读取 {path}（{error}）", path=error.filename, error=error.strerror
+        )
+        return Change(by_hand=_by_hand(kind, shell.home, statements), remarks=(Remark(why, "warning"),))
+    remarks = [in_this_shell("; ".join(statements))] if changed.made() else []
+    wants = {f"env {name}": value for name, value in values.items()}
+    return Change(changed.made(), (), (*remarks, *changed.warnings()), wants)
+
+
+class Edits:
+    """Edits of start-up files as they come together, one for each file."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.before: dict[str, bytes | None] = {}
+        self.after: dict[str, bytes | None] = {}
+
+    def put(self, place: start_up.Place, line: Line) -> None:
+        """Have a line in the block of a file."""
+        content = self._content(place.path)
+        self.after[place.path] = shell_block.put(
+            content, line, start_up.guard(content) if place.before is not None else None
+        )
+
+    def take(self, place: start_up.Place, purpose: str) -> None:
+        """Have no line of a purpose in the block. A file that held nothing else is removed, if it is our own."""
+        left = shell_block.take(self._content(place.path), purpose)
+        own = place.path.endswith("/conf.d/envdoctor.fish")
+        self.after[place.path] = None if own and not left else left
+
+    def supersede(self, path: str, name: str) -> None:
+        """Have no plain setting of a variable outside of the block that would win over it."""
+        content = self._content(path)
+        if content is not None:
+            self.after[path] = shell_block.supersede(content, name, shell_block.after_block(content, name))
+
+    def _content(self, path: str) -> bytes | None:
+        if path not in self.before:
+            self.before[path] = self.after[path] = self.files.read(path)
+        return self.after[path]
+
+    def made(self) -> tuple[EditFile, ...]:
+        """The edits that change something. A new file is the user's alone to write."""
+        edits = (EditFile(path, self.before[path], self.after[path]) for path in self.before)
+        return tuple(edit for edit in edits if edit.changes)
+
+    def warnings(self) -> tuple[Remark, ...]:
+        """What to know about the files that change."""
+        ends = said(
+            "{path} has Windows line ends, which shells take for a part of each value; the lines added here have none",
+            "{path} 使用 Windows 换行符，shell 会把它当作值的一部分；此处新增的行不含该字符",
+            path=next((edit.path for edit in self.made() if b"\r\n" in (edit.before or b"")), ""),
+        )
+        return (Remark(ends, "warning"),) if ends.values["path"] else ()
+
+
+def _known(kind: str) -> str:
+    return kind if kind in shell_words.LANGUAGES else "sh"
+
+
+def _by_hand(kind: str, home: str, statements: Iterable[str]) -> tuple[ByHand, ...]:
+    file = f"{home}/.{kind}rc" if kind in ("csh", "tcsh", "xonsh") else ""
+    why = said(
+        "envdoctor does not write start-up files of {shell}: add this to {file}",
+        "envdoctor 不写 {shell} 的启动文件：请将此行加入 {file}",
+        shell=kind,
+        file=file or "its start-up file",
+    )
+    return (ByHand("\n".join(statements), why),)
+
+
+def in_this_shell(statement: str) -> Remark:
+    """Shells that run already keep what they have; what to say in this one."""
+    return Remark(
+        said(
+            "new shells have it, those that run keep what they had; here: {statement}",
+            "新开的 shell 才会生效，已打开的不变；当前 shell 请执行：{statement}",
+            statement=statement,
+        )
+    )

@@ -1,0 +1,185 @@
+"""Lines in one marked block of a shell's start-up file. Outside of the block every byte stays what it is.
+
+A block is a begin mark and the next end mark with no other begin between them. Whatever else the marks do (a begin
+without an end, one inside another, an end alone) is the user's text and stays. A line of the block is known by its
+purpose: the variable it sets, or what stands behind `# envdoctor:` at its end. Lines without either are the user's.
+
+Own lines end in a line feed even in a file with Windows line ends: a shell takes a carriage return for a part of the
+value.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+BEGIN, END = b"# >>> envdoctor >>>", b"# <<< envdoctor <<<"
+
+_TAG = re.compile(rb"#[ \t]*envdoctor:[ \t]*(\S+)[ \t]*\r?$")
+# One word without anything for the shell to expand: bare, quoted, or both.
+_WORD = (
+    rb"(?:[^\s'\"\\$`;&|<>()#~*?!]|'(?:[^'\\]|\\.)*'|\\.|\$'(?:[^'\\]|\\.)*'|\"[^\"$`\\]*\")(?:[^\s'\"\\$`;&|<>()*?!]"
+    rb"|'(?:[^'\\]|\\.)*'|\\.|\$'(?:[^'\\]|\\.)*'|\"[^\"$`\\]*\")*"
+)
+_SETTING = re.compile(
+    rb"(?:export[ \t]+(?P<sh>[A-Za-z_]\w*)=(?:%b)?|setenv[ \t]+(?P<csh>[A-Za-z_]\w*)[ \t]+%b"
+    rb"|set[ \t]+(?:-gx|-xg|-x[ \t]+-g|-g[ \t]+-x|--global[ \t]+--export)[ \t]+(?P<fish>[A-Za-z_]\w*)[ \t]+%b)"
+    rb"(?P<comment>[ \t]+#[^\r\n]*)?[ \t]*\r?" % (_WORD, _WORD, _WORD)
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line for the block.
+
+    Attributes:
+        purpose: the variable it sets; or for any other statement a word of its own, without blanks.
+        text: the statement, without a line end.
+    """
+
+    purpose: str
+    text: str
+
+    def written(self) -> bytes:
+        line = self.text.encode("utf-8", "surrogateescape")
+        return line if purpose_of(line) == self.purpose else line + b"  # envdoctor: " + self.purpose.encode()
+
+
+@dataclass(frozen=True)
+class _Block:
+    begin: int
+    end: int
+
+
+def purpose_of(line: bytes) -> str:
+    """What a line of the block is there for, "" for a line that the user wrote."""
+    tagged = _TAG.search(line)
+    if tagged:
+        return tagged.group(1).decode("utf-8", "replace")
+    found = _SETTING.fullmatch(line.strip(b"\n").lstrip())
+    return next((found[group].decode() for group in ("sh", "csh", "fish") if found[group]), "") if found else ""
+
+
+def put(content: bytes | None, line: Line, before: int | None = None) -> bytes:
+    """The file with this line in its block, in place of one of the same purpose.
+
+    Args:
+        content: of the file, None where there is none.
+        before: number of the line, from 0, that the block must stand before; None for the end of the file.
+    """
+    lines = _lines(content or b"")
+    blocks = [block for block in _blocks(lines) if before is None or block.begin < before]
+    holding = [block for block in blocks if _of(lines, block, line.purpose)]
+    best = holding or blocks
+    wanted = line.written()
+    if not best:
+        at = len(lines) if before is None else before
+        opened = _closed_before(lines, at)
+        made = [*opened, BEGIN + b"\n", wanted + b"\n", END + b"\n"]
+        # Lines of this purpose in blocks further down would come later and win.
+        return b"".join(lines[:at] + made) + _without(lines[at:], line.purpose)
+    chosen = best[-1]
+    own = _of(lines, chosen, line.purpose)
+    if own:
+        lines[own[-1]] = _renewed(lines[own[-1]], wanted)
+    else:
+        lines.insert(chosen.end, wanted + b"\n")
+    kept = own[-1] if own else chosen.end
+    return _without(lines, line.purpose, kept)
+
+
+def take(content: bytes | None, purpose: str) -> bytes | None:
+    """The file without the block's lines of a purpose, and without the block where nothing is left in it."""
+    return None if content is None else _without(_lines(content), purpose)
+
+
+def held(content: bytes | None) -> dict[str, str]:
+    """The lines of the block by purpose; where several have the same, the last, which is the one that counts."""
+    lines = _lines(content or b"")
+    return {
+        purpose: lines[number].rstrip(b"\r\n").decode("utf-8", "surrogateescape")
+        for block in _blocks(lines)
+        for number in range(block.begin + 1, block.end)
+        if (purpose := purpose_of(lines[number]))
+    }
+
+
+def supersede(content: bytes, name: str, after: int = 0) -> bytes:
+    """The file with the user's own settings of a variable turned into comments that keep their text.
+
+    Only whole lines at the left margin that do nothing else, from line number `after` on: what stands under a
+    condition, or does more, is the user's to decide about. A colon is left as a statement, because a shell's `if`
+    or loop around it may not become empty.
+    """
+    lines = _lines(content)
+    inside = {number for block in _blocks(lines) for number in range(block.begin, block.end)}
+    for number, line in enumerate(lines):
+        if number >= after and number not in inside and line[:1].isalpha() and _user_sets(line, name):
+            lines[number] = b": # taken out by envdoctor: " + line
+    return b"".join(lines)
+
+
+def _user_sets(line: bytes, name: str) -> bool:
+    bare = line.rstrip(b"\r\n")
+    if purpose_of(bare) == name:
+        return True
+    assigned = re.compile(
+        rb"(?:(?:typeset|declare)[ \t]+-x[ \t]+)?%b=(?:%b)?[ \t]*(?:#.*)?|unset[ \t]+%b"
+        % (name.encode(), _WORD, name.encode())
+    )
+    return assigned.fullmatch(bare) is not None
+
+
+def after_block(content: bytes, purpose: str) -> int:
+    """Number of the first line behind the block that holds a purpose; 0 where none does."""
+    lines = _lines(content)
+    return max((block.end + 1 for block in _blocks(lines) if _of(lines, block, purpose)), default=0)
+
+
+def _lines(content: bytes) -> list[bytes]:
+    # Only a line feed ends a line for a shell; splitlines() would cut at form feeds and more.
+    return re.findall(rb"[^\n]*\n|[^\n]+", content)
+
+
+def _blocks(lines: list[bytes]) -> list[_Block]:
+    found: list[_Block] = []
+    begin: int | None = None
+    for number, line in enumerate(lines):
+        mark = line.strip()
+        if mark == BEGIN:
+            begin = number
+        elif mark == END and begin is not None:
+            found.append(_Block(begin, number))
+            begin = None
+    return found
+
+
+def _of(lines: list[bytes], block: _Block, purpose: str) -> list[int]:
+    return [number for number in range(block.begin + 1, block.end) if purpose_of(lines[number]) == purpose]
+
+
+def _renewed(old: bytes, wanted: bytes) -> bytes:
+    """The new line, with the comment that the user put behind the old one."""
+    found = _SETTING.fullmatch(old.strip(b"\n").lstrip())
+    note = found["comment"] if found and found["comment"] and not _TAG.search(old) else b""
+    return wanted + note + b"\n"
+
+
+def _closed_before(lines: list[bytes], at: int) -> list[bytes]:
+    """What must come before a block so that it begins a line of its own, and no line runs on into it."""
+    if at == 0:
+        return []
+    last = lines[at - 1]
+    text = last.rstrip(b"\n")
+    runs_on = (len(text) - len(text.rstrip(b"\\"))) % 2 == 1
+    return [b"\n"] * ((not last.endswith(b"\n")) + runs_on)
+
+
+def _without(lines: list[bytes], purpose: str, kept: int | None = None) -> bytes:
+    gone: set[int] = set()
+    for block in _blocks(lines):
+        own = set(_of(lines, block, purpose)) - {kept}
+        gone |= own
+        if own and block.end - block.begin - 1 == len(own):
+            gone |= {block.begin, block.end}
+    return b"".join(line for number, line in enumerate(lines) if number not in gone)

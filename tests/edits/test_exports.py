@@ -1,0 +1,129 @@
+"""envdoctor/edits/exports.py and shell_effect.py: real new shells have what was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from envdoctor import Files, Plan, said
+from envdoctor.edits import exports, shell_effect
+from envdoctor.edits.shell_words import CannotSay
+from envdoctor.facts.shell_files import ShellFiles
+from envdoctor.model import Missing
+from tests.edits.real_shells import SHELLS, Home, home_of
+from tests.edits.test_start_up import DEBIAN, SOURCES
+
+HOSTILE = 'it\'s $HOME `x` $(y) \\ "!" caf\u00e9 # ; & *'
+
+
+@pytest.fixture(params=SHELLS)
+def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    return home_of(request.param, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def bash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    return home_of("bash", tmp_path, monkeypatch)
+
+
+def against(home: Home, change: exports.Change) -> list[str]:
+    plan = Plan(said("t", "t"), wants=change.wants)
+    return [one.say("en") for one in shell_effect.takes_effect(plan, home.new_shells(), home.facts())]
+
+
+def exported(home: Home, values: dict[str, str | None]) -> exports.Change:
+    change = exports.exporting(home.facts(), home.files(), values)
+    home.apply(change.edits)
+    return change
+
+
+def test_every_new_shell_has_the_value(home: Home) -> None:
+    change = exported(home, {"ENVDOCTOR_X": HOSTILE, "HF_ENDPOINT": "https://hf-mirror.com"})
+    shells = home.new_shells()
+    assert shells.shells and not any(one.error for one in shells.shells)
+    assert {one.variables.get("ENVDOCTOR_X") for one in shells.shells} == {HOSTILE}
+    assert against(home, change) == []
+    assert "here: " in change.remarks[0].said.say("en")
+
+
+def test_again_changes_nothing_and_another_value_takes_its_place(home: Home) -> None:
+    exported(home, {"ENVDOCTOR_X": HOSTILE})
+    again = exported(home, {"ENVDOCTOR_X": HOSTILE})
+    assert again.edits == () and again.remarks == ()
+    assert against(home, exported(home, {"ENVDOCTOR_X": "2"})) == []
+
+
+def test_taking_it_out_leaves_the_files_as_they_were(home: Home) -> None:
+    home.write({".bashrc": DEBIAN, ".profile": SOURCES, ".zshenv": b"alias l=ls\n"})
+    before = {path: content for path in home.folder.rglob("*") if path.is_file() for content in [path.read_bytes()]}
+    exported(home, {"ENVDOCTOR_X": "1"})
+    assert against(home, exported(home, {"ENVDOCTOR_X": None})) == []
+    assert {path: path.read_bytes() for path in home.folder.rglob("*") if path.is_file()} == before
+
+
+def test_what_stands_above_a_guard_reaches_remote_commands(bash: Home) -> None:
+    bash.write({".bashrc": DEBIAN + b"alias l=ls\n", ".profile": SOURCES})
+    change = exported(bash, {"ENVDOCTOR_X": "1"})
+    (edit,) = change.edits
+    assert edit.after is not None and edit.after.index(b"ENVDOCTOR_X") < edit.after.index(b"case $-")
+    assert against(bash, change) == []
+
+
+def test_the_user_s_own_later_setting_is_taken_out(bash: Home) -> None:
+    bash.write({".bashrc": DEBIAN + b"export HF_ENDPOINT=https://old\n", ".profile": SOURCES})
+    change = exported(bash, {"HF_ENDPOINT": "https://new"})
+    assert b": # taken out by envdoctor: export HF_ENDPOINT=https://old\n" in (change.edits[0].after or b"")
+    assert against(bash, change) == []
+
+
+def test_what_wins_all_the_same_is_named(bash: Home) -> None:
+    bash.write({".bashrc": b"if true; then\n  export HF_ENDPOINT=https://old\nfi\n", ".profile": SOURCES})
+    change = exported(bash, {"HF_ENDPOINT": "https://new"})
+    assert against(bash, change) == []  # the block stands at the end
+    bash.write({".bashrc": DEBIAN + b"if true; then\n  export HF_ENDPOINT=https://old\nfi\n"})
+    change = exported(bash, {"HF_ENDPOINT": "https://new"})
+    told = against(bash, change)
+    assert f"in a new shell (bash, interactive) HF_ENDPOINT is https://old; {bash.folder}/.bashrc:12 sets it" in told
+    assert len(told) == 2  # a remote command has it
+
+
+def test_a_shell_that_says_nothing_is_no_success(bash: Home) -> None:
+    bash.write({".bashrc": b"exit 3\n"})
+    told = against(bash, exported(bash, {"ENVDOCTOR_X": "1"}))
+    assert any("said nothing: it ended with status 3" in one for one in told)
+
+
+def test_shells_that_could_not_be_asked_are_no_success() -> None:
+    plan = Plan(said("t", "t"), wants={"env X": "1"})
+    (told,) = shell_effect.takes_effect(plan, Missing("new-shells", "hung"), ShellFiles())
+    assert "hung" in told.say("en")
+    assert not list(shell_effect.takes_effect(Plan(said("t", "t")), Missing("new-shells", "hung"), ShellFiles()))
+
+
+def test_shells_without_a_known_file_get_the_line_to_add() -> None:
+    change = exports.exporting(ShellFiles("tcsh", "/home/ada"), Files(), {"X": "a b", "Y": None})
+    assert not change.edits
+    assert change.by_hand[0].command == "setenv X 'a b'\nunsetenv Y"
+    assert "/home/ada/.tcshrc" in change.by_hand[0].why.say("en")
+
+
+def test_a_file_that_cannot_be_read_is_named() -> None:
+    class Locked(Files):
+        def read(self, path: str) -> bytes | None:
+            raise PermissionError(13, "Permission denied", path)
+
+    change = exports.exporting(ShellFiles("bash", "/home/ada"), Locked(), {"X": "1"})
+    assert change.by_hand[0].command == "export X=1"
+    assert "/home/ada/.bashrc cannot be read (Permission denied)" in change.remarks[0].said.say("en")
+
+
+def test_windows_line_ends_are_worth_a_word() -> None:
+    there = Files({"/home/ada/.bashrc": b"alias l=ls\r\n", "/home/ada/.profile": SOURCES})
+    change = exports.exporting(ShellFiles("bash", "/home/ada"), there, {"X": "1"})
+    assert any("Windows line ends" in remark.said.say("en") for remark in change.remarks)
+
+
+def test_what_no_shell_can_say_is_refused() -> None:
+    with pytest.raises(CannotSay):
+        exports.exporting(ShellFiles("bash", "/home/ada"), Files(), {"X": "a\0b"})
