@@ -61,6 +61,7 @@ class Section(object):
             would start a training script; "module" then emits its own records.
         after: name of a section that must have ended first.
         linux: only Linux has it.
+        on_demand: left out of an examination that does not name it.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Section(object):
         after: str = "",
         linux: bool = False,
         fresh: bool = False,
+        on_demand: bool = False,
     ) -> None:
         self.name = name
         self.where = where
@@ -84,6 +86,7 @@ class Section(object):
         self.after = after
         self.linux = linux
         self.fresh = fresh
+        self.on_demand = on_demand
 
 
 SECTIONS: "Tuple[Section, ...]" = (
@@ -116,6 +119,7 @@ SECTIONS: "Tuple[Section, ...]" = (
     Section("cpu", "cpu:cpu", "here", linux=True),
     Section("disks", "disks:disks", "disks", limit_s=12.0),
     Section("shell-files", "shell_files:shell_files", "home"),
+    Section("new-shells", "new_shells:new_shells", "new-shells", limit_s=14.0, on_demand=True),
     Section("network-settings", "network_settings:network_settings", "packages"),
     Section("index-probes", "index_probe:index_probes", "indexes", limit_s=5.0, network=True, after="pip-effective"),
     Section("asked-places", "index_probe:asked_places", "indexes", limit_s=5.0, network=True, after="pip-effective"),
