@@ -9,6 +9,7 @@ from envdoctor import facts
 from envdoctor.examination import MADE_BY, now
 from envdoctor.facts.python import Python
 from envdoctor.model import Missing, Node, Why
+from envdoctor.readers import verdict
 from envdoctor.readers.scan import Reading
 from envdoctor.snapshot import Snapshot
 
@@ -29,7 +30,11 @@ def snapshot(reading: Reading) -> Snapshot:
 def joined(machines: Sequence[Snapshot], reading: Reading) -> list[Snapshot]:
     """The machines' snapshots with their log: what was observed is believed, the log adds what happened.
 
-    A log belongs to the job and not to a node: the first snapshot holds it.
+    What a line means is settled by the facts of the machine, where they are known. A log belongs to the job and not to
+    a node: the first snapshot holds it.
     """
     first, *others = machines
-    return [replace(first, sections={**first.sections, "log": reading.log}), *others]
+    known = {name: fact for name, fact in first.sections.items() if not isinstance(fact, Missing)}
+    log = replace(reading.log, sightings=verdict.settled(reading.seen, {**reading.sections, **known}))
+    of_texts = {name: reading.sections[name] for name in facts.OF_TEXTS if name in reading.sections}
+    return [replace(first, sections={**first.sections, **of_texts, "log": log}), *others]

@@ -20,13 +20,22 @@ class Passage:
     Attributes:
         line: the line, freed of its prefixes.
         held: the literals in it.
+        order: its place among all lines that any reader has been shown, of all files; for `Sighting.order`.
     """
 
     def __init__(
-        self, file: str, window: bytes, start: int, end: int, number: int, held: frozenset[str] = frozenset()
+        self,
+        file: str,
+        window: bytes,
+        start: int,
+        end: int,
+        number: int,
+        held: frozenset[str] = frozenset(),
+        order: int = 0,
     ) -> None:
         self.file = file
         self.held = held
+        self.order = order
         self._window, self._start, self._end, self._number = window, start, end, number
 
     @functools.cached_property

@@ -26,11 +26,13 @@ class Reading:
     Attributes:
         log: the errors in them, settled: which follows from which.
         sections: section name -> fact, of all texts together.
+        seen: the sightings before they were settled, to settle them with what else is known.
         seconds: how long it took.
     """
 
     log: Log
     sections: Mapping[str, object] = field(default_factory=dict)
+    seen: tuple[Sighting, ...] = ()
     seconds: float = 0.0
 
 
@@ -68,7 +70,7 @@ def read(names: Sequence[str], progress: Progress | None = None) -> Reading:
         places.update(one.places())
     told = tuple(Told(section, place) for section, place in places.items() if section in sections)
     log = Log(tuple(names), scan.lines, scan.size, verdict.settled(sightings, sections), told)
-    return Reading(log, sections, time.monotonic() - began)
+    return Reading(log, sections, tuple(sightings), time.monotonic() - began)
 
 
 def _whole(
@@ -82,7 +84,9 @@ def _whole(
     scan.lines += data.count(b"\n")
     scan.size += len(data)
     facts, seen = reader.read(name, data[:LARGEST_FILE].decode("utf-8", "replace"))
-    return facts, list(seen)
+    sightings = [dataclasses.replace(one, order=scan.shown + number) for number, one in enumerate(seen)]
+    scan.shown += len(sightings)
+    return facts, sightings
 
 
 def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
@@ -97,6 +101,7 @@ class _Scan:
     def __init__(self, readers: Sequence[Reader]) -> None:
         self.lines = 0
         self.size = 0
+        self.shown = 0
         limits: dict[str, int] = {}
         self._owners: dict[str, list[Reader]] = {}
         for reader in readers:
@@ -116,7 +121,8 @@ class _Scan:
                 window = window or past + piece + following
                 at += piece.count(b"\n", counted, start)
                 counted = start
-                passage = Passage(file, window, len(past) + start, len(past) + end, at, held)
+                passage = Passage(file, window, len(past) + start, len(past) + end, at, held, self.shown)
+                self.shown += 1
                 for reader in dict.fromkeys(owner for needle in held for owner in self._owners[needle]):
                     reader.read(passage)
             ends = piece.count(b"\n")

@@ -30,13 +30,11 @@ class Signatures:
         self._times: Counter[tuple[str, tuple[Value, ...]]] = Counter()
         self._variants: dict[str, int] = {}
         self._ranks: dict[tuple[str, tuple[Value, ...]], set[int]] = {}
-        self._order = 0
 
     def needles(self) -> Mapping[str, int]:
         return dict.fromkeys(self._by_needle, MOST_LINES)
 
     def read(self, passage: Passage) -> None:
-        self._order += 1
         tried = {row.id: row for needle in passage.held for row in self._by_needle.get(needle, ())}
         for row in tried.values():
             text = passage.line.text
@@ -56,7 +54,7 @@ class Signatures:
             self._variants[row.id] = self._variants.get(row.id, 0) + 1
             self._found[key] = Sighting(
                 row.id, row.code, row.kind, row.severity, quote(match, line.text),
-                Place(line.file, line.number, line.node, line.rank), self._order, passage.when,
+                Place(line.file, line.number, line.node, line.rank), passage.order, passage.when,
                 values=values,
             )  # fmt: skip
         self._times[key] += 1
