@@ -12,15 +12,13 @@ from envdoctor.facts.pip import PipConfig, PipEffective, host_of
 from envdoctor.facts.pip_rules import put
 from envdoctor.facts.python import Python, name_of
 from envdoctor.facts.torch import TorchInstall
-from envdoctor.knowledge import mirrors, torch_builds
+from envdoctor.knowledge import mirrors
 from envdoctor.knowledge.versions import numbers
 from envdoctor.model import Scalar, Why
 
 TOPIC = Topic("pip", 310, Text("the package indexes pip asks", "pip 所访问的软件包索引"))
 # pip itself waits 15 s per try; an index this slow at its first page makes every install crawl.
 SLOW_S = 2.0
-# A mirror that lacks a release this many days old is behind, not merely between two synchronisations.
-BEHIND_DAYS = 30
 UNREACHED = ("no-name", "refused", "reset", "timeout", "no-route", "not-http", "failed")
 
 
@@ -167,24 +165,15 @@ PIP_MIRROR_FOREIGN_LINKS = Problem(
 )
 
 
-def _site(host: str) -> str:
-    """The part of a host name that its owner registered: two labels, three under such as edu.cn."""
-    labels = host.split(".")
-    second_level = (
-        len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in ("edu", "com", "org", "net", "ac", "gov", "co")
-    )
-    return ".".join(labels[-3 if second_level else -2 :])
-
-
 @check(PIP_MIRROR_FOREIGN_LINKS)
 def pip_mirror_foreign_links(probes: IndexProbes, effective: PipEffective | None) -> Iterable[Finding]:
     """A mirror of the table whose files are another site's; for any other index this may be its own way, and a note."""
     default = host_of(effective.default_index) if effective else ""
     for probe in probes.indexes:
-        own = {_site(host_of(probe.url)), _site(host_of(probe.final_url or probe.url))}
+        own = {mirrors.owner(host_of(probe.url)), mirrors.owner(host_of(probe.final_url or probe.url))}
         if probe.status == 200 and probe.file_hosts and host_of(probe.url) != default:
             files = probe.file_hosts[0]
-            if _site(files) not in own:
+            if mirrors.owner(files) not in own:
                 finding = PIP_MIRROR_FOREIGN_LINKS.found(**evidence_of(probe), files=files)
                 yield finding if mirrors.pypi_mirror(probe.url) else finding.at(Severity.NOTE)
 
@@ -204,23 +193,10 @@ PIP_INDEX_STALE = Problem(
 )
 
 
-def expected_release() -> torch_builds.Release:
-    """The newest release of torch on the official index that every mirror should have by now, by our table's date."""
-    newest_first = sorted(torch_builds.releases(), key=lambda release: numbers(release.version), reverse=True)
-    latest = max(release.date for release in newest_first)
-    return next(r for r in newest_first if r.default and _days(r.date) <= _days(latest) - BEHIND_DAYS)
-
-
-def _days(date: str) -> int:
-    import datetime
-
-    return datetime.date.fromisoformat(date).toordinal()
-
-
 @check(PIP_INDEX_STALE)
 def pip_index_stale(probes: IndexProbes, config: PipConfig | None, python: Python | None) -> Iterable[Finding]:
     """A full index whose list of torch, read to its end, stops before a release that has been out for a while."""
-    release = expected_release()
+    release = mirrors.expected_release()
     for probe in probes.indexes:
         full = probe.option == "index-url" and probe.whole and probe.newest
         if full and numbers(probe.newest) < numbers(release.version):

@@ -21,7 +21,7 @@ from envdoctor.bench import mirror_visit
 from envdoctor.bench.index_page import ordered
 from envdoctor.bench.mirror_visit import Visit
 from envdoctor.bench.pip_session import Contexts, Manner, Unreached, contexts
-from envdoctor.bench.sites import Need, Patient, Site, expected_release, need
+from envdoctor.bench.sites import Need, Patient, Site, need
 from envdoctor.knowledge import mirrors
 
 ANSWER_S = 3.0  # a site that has not begun to answer by then is dead; pip itself waits 15 s, and five times
@@ -51,7 +51,8 @@ class Run:
         self.of, self.how = of, how
         self.visits = [Visit(site) for site in sites]
         self.began, self.until = began, began + deadline_s
-        self.answer_by = began + min(ANSWER_S, deadline_s, how.timeout_s)
+        self.settled = began + min(SETTLE_S, deadline_s / 4)
+        self.answer_by = began + min(ANSWER_S, deadline_s / 2, how.timeout_s)
         # What is long in coming over a slow line gets half of the time; nothing is measured beside it until then.
         self.page_by = max(self.answer_by, began + deadline_s / 2)
         self.line = 0.0  # bytes/s of the fastest wave
@@ -91,6 +92,8 @@ class Run:
     def _start(self, visit: Visit, do: Callable[[Visit], None]) -> None:
         def run() -> None:
             do(visit)
+            if visit.stage == "done" and visit.conversation is not None:
+                visit.conversation.close()
             with self._changed:
                 self._changed.notify()
 
@@ -128,7 +131,7 @@ class Run:
 
     def _is_quiet(self, now: float) -> bool:
         stages = {visit.stage for visit in self.visits}
-        if now < self.began + SETTLE_S and "asking" in stages:
+        if now < self.settled and "asking" in stages:
             return False
         return now >= self.page_by or not stages & {"reading", "looking"}
 
@@ -191,7 +194,7 @@ class Run:
             for visit in self.visits
             if visit.listing and visit.listing.newest and visit.site.name == mirrors.OFFICIAL
         ]
-        return max([expected_release().version, *official, *listed[1:2]], key=ordered)
+        return max([mirrors.expected_release().version, *official, *listed[1:2]], key=ordered)
 
     def _tell(self) -> None:
         if self._on_progress is None:

@@ -190,9 +190,12 @@ def _read(visit: Visit, answer: object, by: float) -> bytearray | None:
     else:
         told = answer.headers.get("Content-Length", "")
         short = told.isdigit() and len(told) < 12 and visit.page_bytes < int(told)
-        if not late and not visit.abandoned and not short and unpacking.complete:
+        if late or visit.abandoned:
+            visit.fail("slow", f"{visit.page_bytes} bytes of the page in {visit.page_s:.1f} s")
+        elif short or not unpacking.complete:
+            visit.fail("reset", f"the page ended after {visit.page_bytes} bytes")
+        else:
             return unpacking.body
-        visit.fail("slow", f"{visit.page_bytes} bytes of the page in {visit.page_s:.1f} s")
     finally:
         if visit.stage == "done":
             answer.close()

@@ -15,7 +15,7 @@ from envdoctor.bench.mirror_visit import Visit
 from envdoctor.bench.pip_session import Manner, manner, proxy_for
 from envdoctor.bench.sites import Need, Patient, Site
 from envdoctor.facts.pip import host_of
-from envdoctor.knowledge.mirrors import OFFICIAL
+from envdoctor.knowledge.mirrors import OFFICIAL, owner
 
 DEADLINE_S = 8.0  # of a run, unless told otherwise
 
@@ -139,21 +139,6 @@ def measure(
     return Survey(tuple(results), run.need(), newest, time.monotonic() - began, how)
 
 
-def same_site(one: str, other: str) -> bool:
-    """Whether two hosts belong to one owner, as far as names tell: two labels, three under such as edu.cn."""
-
-    def owner(host: str) -> str:
-        labels = host.lower().split(".")
-        second_level = (
-            len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in ("edu", "com", "org", "net", "ac", "gov", "co")
-        )
-        return ".".join(labels[-3 if second_level else -2 :])
-
-    if one.replace(".", "").isdigit() or other.replace(".", "").isdigit():
-        return one == other
-    return owner(one) == owner(other)
-
-
 def _judged(visit: Visit, run: Run, newest: str) -> MirrorResult:
     files = mirror_visit.host_of_files(visit) if visit.wheel else ""
     page = host_of(visit.final_url) if visit.final_url else ""
@@ -199,11 +184,11 @@ def _worth(visit: Visit, how: Manner, newest: str, files: str, page: str) -> tup
         reasons.append("no-wheel")
     if visit.listing is not None and ordered(visit.listing.newest) < ordered(newest):
         reasons.append("stale")
-    own = [host for host in (visit.site.host, page) if host]
+    own = {owner(host) for host in (visit.site.host, page) if host}
     if how.ignores(visit.site.url):
         reasons.append("plain-http")
     limited = bool(reasons)
-    if visit.site.name != OFFICIAL and files and not any(same_site(files, host) for host in own):
+    if visit.site.name != OFFICIAL and files and owner(files) not in own:
         # Of a mirror it is said that it holds the files; another index may well list what lies elsewhere.
         limited = limited or visit.site.known
         reasons.append("elsewhere")

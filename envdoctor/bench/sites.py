@@ -22,7 +22,6 @@ CUDA_WHEEL, CPU_WHEEL, CUDA_LIBRARIES = 540_000_000, 200_000_000, 2_500_000_000
 # One page, one METADATA and one wheel for each distribution: torch and some ten in pure Python, and beside a CUDA build
 # some fifteen of NVIDIA's and triton. pip asks for one after the other.
 CUDA_REQUESTS, CPU_REQUESTS = 81, 33
-BEHIND_DAYS = 30  # a mirror that lacks a release this many days old is behind, not merely between two synchronisations
 
 
 @dataclass(frozen=True)
@@ -129,20 +128,10 @@ class Need:
 def need(of: Patient, wheel_bytes: int | None = None) -> Need:
     """What a plain `pip install torch` fetches for the patient; mirrors carry the official index's builds."""
     _, system, machine = of.platform
-    newest = expected_release()
+    newest = mirrors.expected_release()
     if newest.default_on(system, machine):
         return Need(wheel_bytes or CUDA_WHEEL, CUDA_LIBRARIES, CUDA_REQUESTS, True, wheel_bytes is not None)
     return Need(wheel_bytes or CPU_WHEEL, 0, CPU_REQUESTS, False, wheel_bytes is not None)
-
-
-def expected_release() -> torch_builds.Release:
-    """The newest release of torch on the official index that every mirror should have by now, by our table's date."""
-    import datetime
-
-    newest_first = torch_builds.releases()
-    latest = datetime.date.fromisoformat(max(release.date for release in newest_first))
-    settled = (latest - datetime.timedelta(days=BEHIND_DAYS)).isoformat()
-    return next(release for release in newest_first if release.default and release.date <= settled)
 
 
 def _name_of(mirror: mirrors.PypiMirror) -> str:

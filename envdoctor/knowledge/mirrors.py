@@ -1,12 +1,16 @@
-"""Mirrors of the Python package index, of conda channels and of PyTorch's wheels."""
+"""Mirrors of the Python package index and of PyTorch's wheels; those of conda are in `conda_channels`."""
 
 from __future__ import annotations
 
+import datetime
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from envdoctor.knowledge import rows
+from envdoctor.knowledge import rows, torch_builds
+
+# A mirror that lacks a release this many days old is behind, not merely between two synchronisations.
+BEHIND_DAYS = 30
 
 
 @dataclass(frozen=True)
@@ -45,19 +49,20 @@ class Wheels:
 
 
 @dataclass(frozen=True)
-class CondaMirror:
+class TorchIndex:
+    """A mirror of PyTorch's index of wheels; every build has a folder below `url`, as on PyTorch's own."""
+
     id: str
-    endpoint: str
-    status: str = "ok"
-    note: str = ""
+    url: str
 
 
 def pypi() -> tuple[PypiMirror, ...]:
     return rows("mirrors", "pypi", PypiMirror)
 
 
-def conda() -> tuple[CondaMirror, ...]:
-    return rows("mirrors", "conda", CondaMirror)
+def torch_indexes() -> tuple[TorchIndex, ...]:
+    """Mirrors of PyTorch's wheels that pip takes as an index."""
+    return rows("mirrors", "torch_index", TorchIndex)
 
 
 def _place(url: str) -> str:
@@ -96,6 +101,25 @@ def named(name: str) -> PypiMirror | None:
     """
     wanted = name.strip().lower()
     return next((mirror for mirror in pypi() if wanted in (mirror.id, *mirror.words)), None)
+
+
+def expected_release() -> torch_builds.Release:
+    """The newest release of torch on the official index that every mirror should have by now, by our table's date."""
+    newest_first = torch_builds.releases()
+    latest = datetime.date.fromisoformat(max(release.date for release in newest_first))
+    settled = (latest - datetime.timedelta(days=BEHIND_DAYS)).isoformat()
+    return next(release for release in newest_first if release.default and release.date <= settled)
+
+
+def owner(host: str) -> str:
+    """The part of a host name that its owner registered: two labels, three under such as edu.cn; addresses whole."""
+    labels = host.lower().split(".")
+    if labels[-1].isdigit() or ":" in host:
+        return host.lower()
+    second_level = (
+        len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in ("edu", "com", "org", "net", "ac", "gov", "co")
+    )
+    return ".".join(labels[-3 if second_level else -2 :])
 
 
 def wheels(url: str) -> Wheels | None:

@@ -26,7 +26,19 @@ COLUMNS = (
 
 
 def render(survey: Survey, of: Patient, style: Style, redactor: Redactor) -> str:
+    """The table, or with -q what follows from it alone."""
     page, language = Page(style), style.language
+    if style.verbosity >= 0:
+        _whole(page, survey, of, style, redactor)
+    said, command = conclusion(survey, language)
+    page.line((line(redactor.text(said)), "bold"))
+    if command:
+        page.line(("  " + line(redactor.text(command)), "cyan"), indent=None)
+    return page.text()
+
+
+def _whole(page: Page, survey: Survey, of: Patient, style: Style, redactor: Redactor) -> None:
+    language = style.language
     rows, absent = shown(survey)
     python = of.python.executable if of.python else ""
     heading = Text(
@@ -45,11 +57,6 @@ def render(survey: Survey, of: Patient, style: Style, redactor: Redactor) -> str
     page.line(("", ""))
     if any(result.site.in_effect for result in rows):
         page.line((Text("* the index pip asks now", "* pip 目前所用的索引").say(language), "dim"))
-    said, command = conclusion(survey, language)
-    page.line((line(redactor.text(said)), "bold"))
-    if command:
-        page.line(("  " + line(redactor.text(command)), "cyan"), indent=None)
-    return page.text()
 
 
 def _table(page: Page, rows: list[MirrorResult], newest: str, style: Style, redactor: Redactor) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from envdoctor.bench.sites import expected_release
+from envdoctor.knowledge.mirrors import expected_release
 
 TAG = f"cp{sys.version_info[0]}{sys.version_info[1]}"
 NEWEST = expected_release().version
@@ -65,13 +65,18 @@ def authority(openssl: str, folder: Path, name: str = "ca") -> Path:
     return folder / f"{name}.pem"
 
 
-def certificate(openssl: str, folder: Path, by: str = "ca", name: str = "site") -> tuple[Path, Path]:
-    """A certificate of an authority for 127.0.0.1 and 127.0.0.2; returns it and its key."""
+LOCAL = "IP:127.0.0.1,IP:127.0.0.2,DNS:localhost"
+
+
+def certificate(
+    openssl: str, folder: Path, by: str = "ca", name: str = "site", names: str = LOCAL
+) -> tuple[Path, Path]:
+    """A certificate of an authority; returns it and its key."""
     _openssl(
         openssl, folder, "req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
         "-subj", f"/CN={name}",
     )  # fmt: skip
-    (folder / "extensions").write_text("subjectAltName=IP:127.0.0.1,IP:127.0.0.2\n")
+    (folder / "extensions").write_text(f"subjectAltName={names}\n")
     _openssl(
         openssl, folder, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{by}.pem", "-CAkey", f"{by}.key",
         "-CAcreateserial", "-out", f"{name}.pem", "-days", "1", "-extfile", "extensions",

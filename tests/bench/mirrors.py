@@ -27,7 +27,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with twelve(programs["nginx"], programs["openssl"], folder) as (sites, ca):
-            command = [sys.executable, "-m", "envdoctor", "bench", "mirrors", "--json", *sites.values()]
+            options = ["--python", sys.executable, "--json"]
+            command = [sys.executable, "-m", "envdoctor", "bench", "mirrors", *options, *sites.values()]
             began = time.monotonic()
             done = subprocess.run(command, env=environment(ca, folder), capture_output=True, text=True)
             wall_s = time.monotonic() - began

@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from envdoctor.bench import mirror_run
 from envdoctor.bench.mirror_run import Step
 from envdoctor.bench.mirror_visit import PIECE, SLOW_START, TooLong, Unpacking, Visit
-from envdoctor.bench.mirrors import MirrorResult, Survey, fastest, measure, same_site
+from envdoctor.bench.mirrors import MirrorResult, Survey, fastest, measure
 from envdoctor.bench.pip_session import Manner
-from envdoctor.bench.sites import Need, Patient, Site, expected_release
+from envdoctor.bench.sites import Need, Patient, Site
 from envdoctor.facts.host import Host
 from envdoctor.facts.pip import PipEffective, PipOptions
 from envdoctor.facts.python import Python
+from envdoctor.knowledge.mirrors import expected_release
 from tests import needs
 from tests.bench import mirror_sites as lab
 from tests.bench.mirror_sites import JSON, NEWEST, OLD, answer, behaving, index, json_page, wheel
@@ -155,6 +156,14 @@ def test_the_certificate_setting_of_pip_is_honoured(tls: tuple[Path, tuple[Path,
         port = url.rpartition(":")[2].partition("/")[0]
         assert asked(url, trusted_hosts=(f"127.0.0.1:{port}",)).state == "usable"
         assert asked(url, trusted_hosts=("127.0.0.1:1",)).reasons == ("tls",)
+
+
+def test_a_certificate_for_another_name_does_not_verify(tmp_path: Path) -> None:
+    openssl = needs.program("openssl")
+    ca = lab.authority(openssl, tmp_path)
+    with behaving(index(FRESH), lab.certificate(openssl, tmp_path, names="DNS:localhost")) as url:
+        assert asked(url, cert=str(ca)).reasons == ("tls",)
+        assert asked(url.replace("127.0.0.1", "localhost"), cert=str(ca)).state == "usable"
 
 
 def test_the_bundle_of_the_environment_is_honoured(
@@ -556,17 +565,3 @@ def test_one_index_with_builds_of_its_own_makes_nobody_stale() -> None:
         survey = measure(patient(), [Site("one", one), Site("two", two), Site("three", url)], 4.0)
     assert survey.newest == "99.0"
     assert survey.results[-1].reasons == ("stale",)
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("pypi.tuna.tsinghua.edu.cn", "mirrors.tuna.tsinghua.edu.cn", True),
-        ("mirrors.ustc.edu.cn", "pypi.tuna.tsinghua.edu.cn", False),
-        ("mirrors.aliyun.com", "mirrors.cloud.tencent.com", False),
-        ("127.0.0.1", "127.0.0.2", False),
-        ("127.0.0.1", "127.0.0.1", True),
-    ],
-)
-def test_hosts_of_one_owner(one: str, other: str, same: bool) -> None:
-    assert same_site(one, other) is same

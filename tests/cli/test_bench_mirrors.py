@@ -32,7 +32,8 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 def bench(environ: dict[str, str], *arguments: str, limit_s: float = 40) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "envdoctor", "bench", "mirrors", *arguments]
+    target = [] if "--python" in arguments else ["--python", sys.executable]
+    command = [sys.executable, "-m", "envdoctor", "bench", "mirrors", *target, *arguments]
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=limit_s)
 
 
@@ -153,10 +154,11 @@ def test_a_bar_on_a_terminal(environ: dict[str, str], monkeypatch: pytest.Monkey
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     with behaving(index(FRESH)) as url:
-        page = on_a_terminal("bench", "mirrors", url, columns=120)
-        quiet = on_a_terminal("bench", "mirrors", url, "--quiet", columns=120)
+        command = ["bench", "mirrors", url, "--python", sys.executable, "--color", "never"]
+        page, quiet = on_a_terminal(*command), on_a_terminal(*command, "--quiet")
     assert "asking pip how it is set up" in page and "━" in page
-    assert "━" not in quiet and "package indexes, asked as" in quiet
+    assert "━" not in quiet and len(quiet.splitlines()) == 2
+    assert quiet.splitlines()[-1] == page.splitlines()[-1] == f"  envdoctor fix pip-mirror --url {url}"
 
 
 def test_help_imports_nothing_heavy() -> None:

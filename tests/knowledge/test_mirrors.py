@@ -33,3 +33,17 @@ def test_what_the_fix_has_an_option_for_is_a_mirror_that_may_be_recommended() ->
     for word in mirrors.WITH_OPTION:
         found = mirrors.named(word)
         assert found is not None and found.status in ("ok", "caution") and not found.intranet, word
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("pypi.tuna.tsinghua.edu.cn", "mirrors.tuna.tsinghua.edu.cn", True),
+        ("mirrors.ustc.edu.cn", "pypi.tuna.tsinghua.edu.cn", False),
+        ("mirrors.aliyun.com", "mirrors.cloud.tencent.com", False),
+        ("127.0.0.1", "127.0.0.2", False),
+        ("127.0.0.1", "127.0.0.1", True),
+    ],
+)
+def test_hosts_of_one_owner(one: str, other: str, same: bool) -> None:
+    assert (mirrors.owner(one) == mirrors.owner(other)) is same
