@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from envdoctor.edits import shell_block, shell_words, start_up
@@ -22,42 +23,67 @@ class Change:
     wants: Mapping[str, Scalar] = field(default_factory=dict)
 
 
-def exporting(shell: ShellFiles, files: Files, values: Mapping[str, str | None]) -> Change:
+def exporting(
+    shell: ShellFiles, files: Files, values: Mapping[str, str | None], statements: Iterable[Statement] = ()
+) -> Change:
     """Give variables values in every new shell of the user's; None takes a variable out of the start-up files.
 
     The user's own plain settings of the same variables that would win are turned into comments.
 
+    Args:
+        statements: further ones for the block.
+
     Raises:
         CannotSay: a value that the shell has no notation for.
     """
-    kind = start_up.user_shell(shell)
-    statements = [
-        shell_words.setting(name, value, _known(kind))
-        if value is not None
-        else shell_words.unsetting(name, _known(kind))
+    kind, statements = start_up.user_shell(shell), tuple(statements)
+    known = kind if kind in shell_words.LANGUAGES else "sh"
+    here = [
+        shell_words.setting(name, value, known) if value is not None else shell_words.unsetting(name, known)
         for name, value in values.items()
     ]
+    here += [one.say(known) for one in statements]
     try:
         found = start_up.places(shell, files)
         if not found:
-            return Change(by_hand=_by_hand(kind, shell.home, statements))
+            return Change(by_hand=_by_hand(kind, shell.home, here))
         changed = Edits(files)
-        for name, value in values.items():
-            for place in found:
+        for place in found:
+            for name, value in values.items():
                 if value is None:
                     changed.take(place, name)
                 else:
                     changed.put(place, Line(name, shell_words.setting(name, value, place.shell)))
-            for path in start_up.read_by(kind, shell, files):
-                changed.supersede(path, name)
+            for one in statements:
+                changed.put(place, Line(one.purpose, one.say(place.shell)))
+        patterns = [(name, shell_block.sets(name)) for name in values]
+        patterns += [(one.purpose, one.instead_of) for one in statements if one.instead_of is not None]
+        for path in start_up.read_by(kind, shell, files):
+            for purpose, pattern in patterns:
+                changed.supersede(path, purpose, pattern)
     except OSError as error:
         why = said(
             "{path} cannot be read ({error})", "无法读取 {path}（{error}）", path=error.filename, error=error.strerror
         )
-        return Change(by_hand=_by_hand(kind, shell.home, statements), remarks=(Remark(why, "warning"),))
-    remarks = [in_this_shell("; ".join(statements))] if changed.made() else []
+        return Change(by_hand=_by_hand(kind, shell.home, here), remarks=(Remark(why, "warning"),))
+    remarks = [in_this_shell("; ".join(here))] if changed.made() else []
     wants = {f"env {name}": value for name, value in values.items()}
     return Change(changed.made(), (), (*remarks, *changed.warnings()), wants)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement for the block that is more than a setting.
+
+    Attributes:
+        purpose: a word of its own, without blanks.
+        say: the name of a shell -> the statement; may raise CannotSay.
+        instead_of: lines of the user's own that would undo it.
+    """
+
+    purpose: str
+    say: Callable[[str], str]
+    instead_of: re.Pattern[bytes] | None = None
 
 
 class Edits:
@@ -81,11 +107,11 @@ class Edits:
         own = place.path.endswith("/conf.d/envdoctor.fish")
         self.after[place.path] = None if own and not left else left
 
-    def supersede(self, path: str, name: str) -> None:
-        """Have no plain setting of a variable outside of the block that would win over it."""
+    def supersede(self, path: str, purpose: str, pattern: re.Pattern[bytes]) -> None:
+        """Have no line of a pattern outside of the block behind the block's line of a purpose."""
         content = self._content(path)
         if content is not None:
-            self.after[path] = shell_block.supersede(content, name, shell_block.after_block(content, name))
+            self.after[path] = shell_block.supersede(content, pattern, shell_block.after_block(content, purpose))
 
     def _content(self, path: str) -> bytes | None:
         if path not in self.before:
@@ -105,10 +131,6 @@ class Edits:
             path=next((edit.path for edit in self.made() if b"\r\n" in (edit.before or b"")), ""),
         )
         return (Remark(ends, "warning"),) if ends.values["path"] else ()
-
-
-def _known(kind: str) -> str:
-    return kind if kind in shell_words.LANGUAGES else "sh"
 
 
 def _by_hand(kind: str, home: str, statements: Iterable[str]) -> tuple[ByHand, ...]:

@@ -104,30 +104,45 @@ def held(content: bytes | None) -> dict[str, str]:
     }
 
 
-def supersede(content: bytes, name: str, after: int = 0) -> bytes:
-    """The file with the user's own settings of a variable turned into comments that keep their text.
+def supersede(content: bytes, pattern: re.Pattern[bytes], after: int = 0) -> bytes:
+    """The file with the user's own lines that fit a pattern turned into comments that keep their text.
 
-    Only whole lines at the left margin that do nothing else, from line number `after` on: what stands under a
-    condition, or does more, is the user's to decide about. A colon is left as a statement, because a shell's `if`
-    or loop around it may not become empty.
+    Only whole lines at the left margin, from line number `after` on: what stands under a condition, or does more, is
+    the user's to decide about. A colon is left as a statement, because a shell's `if` or loop around it may not become
+    empty.
+
+    Args:
+        pattern: of the whole line, without its end; see `sets` and `adds_to`.
     """
     lines = _lines(content)
     inside = {number for block in _blocks(lines) for number in range(block.begin, block.end)}
     for number, line in enumerate(lines):
-        if number >= after and number not in inside and line[:1].isalpha() and _user_sets(line, name):
+        if number >= after and number not in inside and pattern.fullmatch(line.rstrip(b"\r\n")):
             lines[number] = b": # taken out by envdoctor: " + line
     return b"".join(lines)
 
 
-def _user_sets(line: bytes, name: str) -> bool:
-    bare = line.rstrip(b"\r\n")
-    if purpose_of(bare) == name:
-        return True
-    assigned = re.compile(
-        rb"(?:(?:typeset|declare)[ \t]+-x[ \t]+)?%b=(?:%b)?[ \t]*(?:#.*)?|unset[ \t]+%b"
-        % (name.encode(), _WORD, name.encode())
+def sets(name: str) -> re.Pattern[bytes]:
+    """A line that does nothing but set or unset a variable, to a value that the shell need not work out."""
+    word = name.encode()
+    return re.compile(
+        rb"(?:(?:export|(?:typeset|declare)[ \t]+-x)[ \t]+)?%b=(?:%b)?(?:[ \t]*;?|[ \t]+#.*)|unset[ \t]+%b"
+        rb"|setenv[ \t]+%b[ \t]+%b|set[ \t]+(?:(?:-\w+|--\w+)[ \t]+)+%b[ \t]+%b(?:[ \t]+#.*)?"
+        % (word, _WORD, word, word, _WORD, word, _WORD)
     )
-    return assigned.fullmatch(bare) is not None
+
+
+def adds_to(name: str, folder: re.Pattern[bytes]) -> re.Pattern[bytes]:
+    """A line that does nothing but put one folder, which fits a pattern, before or behind a list such as PATH."""
+    word, one = name.encode(), rb"(?:%b)/?" % folder.pattern
+    own = rb"(?:\$%b|\$\{%b\}|\$\{%b:[-+?=]:?(?:\$\{?%b\}?)?\})" % (word, word, word, word)
+    return re.compile(
+        rb"(?:(?:export|(?:typeset|declare)[ \t]+-x)[ \t]+)?%b=[\"']?(?:%b:?[\"']?:?%b|%b:?%b)[\"']?"
+        rb"(?:[ \t]*;?|[ \t]+#.*)"
+        % (word, one, own, own, one)
+        + rb"|set[ \t]+(?:(?:-\w+|--\w+)[ \t]+)+%b[ \t]+%b[ \t]+\$%b|fish_add_path[ \t]+(?:-\w+[ \t]+)*%b"
+        % (word, one, word, one)
+    )
 
 
 def after_block(content: bytes, purpose: str) -> int:

@@ -1,55 +1,79 @@
-"""Whether new shells have what a plan wants, as real ones have answered."""
+"""Whether new shells have what a plan wants, as real ones have answered.
+
+A plan says it in `wants`: "env NAME" is the value (None for unset), "first PATH" a folder and others, joined by
+colons, that it must come before, "without LD_LIBRARY_PATH" folders that may not be there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
-from envdoctor.facts.new_shells import NewShells
+from envdoctor.facts.new_shells import NewShell, NewShells
 from envdoctor.facts.shell_files import ShellFiles
 from envdoctor.model import Missing, Scalar
 from envdoctor.remedy import Plan, Said, said
 
+KINDS = ("env", "first", "without")
+
+
+def _wanted(plan: Plan) -> Iterator[tuple[str, str, Scalar]]:
+    for key, value in plan.wants.items():
+        kind, _, name = key.partition(" ")
+        if kind in KINDS and name:
+            yield kind, name, value
+
 
 def takes_effect(plan: Plan, shells: NewShells | Missing, shell: ShellFiles) -> Iterable[Said]:
-    """Whether new shells of every kind have what the plan wants under "env NAME"; what stands against it where not."""
-    wanted = {name.removeprefix("env "): value for name, value in plan.wants.items() if name.startswith("env ")}
+    """Whether new shells of every kind have what the plan wants; what stands against it where not."""
+    wanted = tuple(_wanted(plan))
     if not wanted:
         return
     if isinstance(shells, Missing):
-        yield said(
-            "no new shell could be asked ({why})",
-            "无法启动新的 shell 进行确认（{why}）",
-            why=shells.detail or shells.reason,
-        )
+        why = shells.detail or shells.reason
+        yield said("no new shell could be asked ({why})", "无法启动新的 shell 进行确认（{why}）", why=why)
         return
     for one in shells.shells:
-        for name, value in wanted.items():
-            yield from _differs(shells, shell, one.mode, name, value)
+        how = f"{shells.shell}, {one.mode}"
+        if one.error:
+            text = "a new shell ({how}) said nothing: {error}", "新的 shell（{how}）没有回答：{error}"
+            yield said(*text, how=how, error=one.error)
+            continue
+        for kind, name, value in wanted:
+            if not _holds(one, kind, name, value):
+                yield _differs(one, how, shell, name)
 
 
-def _differs(shells: NewShells, shell: ShellFiles, mode: str, name: str, value: Scalar) -> Iterable[Said]:
-    one = shells.of(mode)
-    if one is None:
-        return
-    how = f"{shells.shell}, {mode}"
-    if one.error:
-        yield said(
-            "a new shell ({how}) said nothing: {error}",
-            "新的 shell（{how}）没有回答：{error}",
-            how=how,
-            error=one.error,
-        )
-        return
+def _holds(one: NewShell, kind: str, name: str, value: Scalar) -> bool:
     seen = one.variables.get(name)
-    if seen == value:
-        return
-    if seen is None and name in one.names:
-        seen = "?"
+    if kind == "env":
+        return seen == value and (value is not None or name not in one.names)
+    parts = [part.rstrip("/") for part in (seen or "").split(":")]
+    folders = [folder.rstrip("/") for folder in str(value).split(":")]
+    if kind == "without":
+        return not set(folders) & set(parts)
+    return next((part for part in parts if part in folders), None) == folders[0]
+
+
+def _differs(one: NewShell, how: str, shell: ShellFiles, name: str) -> Said:
+    seen = one.variables.get(name, "?" if name in one.names else "unset")
     where = next(
         (f"{line.file}:{line.line}" for line in reversed(shell.lines) if line.name == name and not line.ours), ""
     )
-    yield said(
+    return said(
         "in a new shell ({how}) {name} is {seen}" + ("; {where} sets it" if where else ""),
         "在新的 shell（{how}）中 {name} 为 {seen}" + ("，由 {where} 设置" if where else ""),
-        how=how, name=name, seen="unset" if seen is None else seen, where=where,
+        how=how, name=name, seen=seen, where=where,
     )  # fmt: skip
+
+
+def environment_there(plan: Plan, shells: object, environ: Mapping[str, str]) -> dict[str, str] | None:
+    """This environment with the variables that a plan is about as an interactive new shell has them.
+
+    None where no new shell has answered: what is judged then is this shell.
+    """
+    one = next((one for one in shells.shells if not one.error), None) if isinstance(shells, NewShells) else None
+    names = [name for _, name, _ in _wanted(plan)]
+    if one is None or not names:
+        return None
+    there = {name: value for name, value in environ.items() if name not in names}
+    return {**there, **{name: one.variables[name] for name in names if name in one.variables}}

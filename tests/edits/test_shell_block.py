@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -136,17 +138,39 @@ def test_the_user_s_own_settings_become_comments_that_keep_their_text() -> None:
         b"unset HF_ENDPOINT\nexport HF_ENDPOINT=$e\nexport HF_ENDPOINT=f; ls\nexport HF_ENDPOINTS=g\r\n"
     )
     mark = b": # taken out by envdoctor: "
-    changed = shell_block.supersede(content, "HF_ENDPOINT")
+    changed = shell_block.supersede(content, shell_block.sets("HF_ENDPOINT"))
     own = [line.startswith(mark) for line in changed.splitlines()]
     assert own == [True, False, True, True, True, False, False, False]
     assert changed.replace(mark, b"") == content
-    assert shell_block.supersede(changed, "HF_ENDPOINT") == changed
+    assert shell_block.supersede(changed, shell_block.sets("HF_ENDPOINT")) == changed
+
+
+@pytest.mark.parametrize(
+    ("line", "fits"),
+    [
+        (b"export PATH=/usr/local/cuda-11.8/bin:$PATH", True),
+        (b'export PATH="/usr/local/cuda/bin:$PATH"  # cuda', True),
+        (b"PATH=/usr/local/cuda/bin/${PATH:+:${PATH}}", True),
+        (b"export PATH=$PATH:/usr/local/cuda/bin", True),
+        (b"set -gx PATH /usr/local/cuda/bin $PATH", True),
+        (b"fish_add_path /usr/local/cuda/bin", True),
+        (b"export PATH=/usr/local/cuda/bin:/opt/x/bin:$PATH", False),
+        (b"export PATH=/opt/x/bin:$PATH", False),
+        (b"export PATH=/usr/local/cuda/bin", False),
+        (b"export PATH=/usr/local/cuda/bin:$PATH; ls", False),
+        (b"  export PATH=/usr/local/cuda/bin:$PATH", False),
+        (b"export MYPATH=/usr/local/cuda/bin:$PATH", False),
+    ],
+)
+def test_a_line_that_puts_one_folder_on_a_list_is_known(line: bytes, fits: bool) -> None:
+    pattern = shell_block.adds_to("PATH", re.compile(rb"/usr/local/cuda[^:\s\"'$]*/bin"))
+    assert (pattern.fullmatch(line) is not None) == fits
 
 
 def test_only_what_comes_after_the_block_wins_over_it() -> None:
     content = b"export X=1\n" + B + b"export X=2\n" + E + b"export X=3\n"
     after = shell_block.after_block(content, "X")
-    assert shell_block.supersede(content, "X", after).count(b"taken out") == 1
+    assert shell_block.supersede(content, shell_block.sets("X"), after).count(b"taken out") == 1
     assert shell_block.after_block(content, "Y") == 0
 
 
@@ -175,7 +199,7 @@ def test_before_any_line_the_same_holds(content: bytes, line: Line, data: st.Dat
 @given(PIECES)
 def test_taking_a_line_that_is_not_there_changes_nothing(content: bytes) -> None:
     assert shell_block.take(content, "NOT_THERE") == content
-    assert shell_block.supersede(content, "NOT_THERE") == content
+    assert shell_block.supersede(content, shell_block.sets("NOT_THERE")) == content
 
 
 @given(st.binary(max_size=200).filter(lambda content: BEGIN not in content and END not in content), LINES)
