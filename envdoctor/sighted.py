@@ -16,7 +16,11 @@ from envdoctor.knowledge import signatures
 from envdoctor.model import Check, Finding, Outcome, Problem, Scalar, Severity, Situation, Text, TopicFile
 
 SEEN = Text("{seen}", "{seen}")
+# Where a problem's own words need values that a line does not give.
+CONSEQUENCE = Text("a run in which this is seen has failed or suffered by it", "出现这一行的运行已因此失败或受到影响")
 MOST_QUOTED = 3
+# A situation of this name in a Problem holds its words for texts, where a row of the catalogue has none of its own.
+IN_TEXT = "in-text"
 
 
 def checks(files: Iterable[TopicFile]) -> tuple[Check, ...]:
@@ -65,20 +69,21 @@ def finding(problem: Problem, seen: list[Sighting]) -> Finding:
         **{one.name: one.value for one in first.values},
     }
     severity = min((Severity(one.severity) for one in seen), key=lambda told: told.rank)
-    base = problem.situations.get("in-text", Situation())
+    base = problem.situations.get(IN_TEXT, Situation())
+    name = first.signature or IN_TEXT
     words = Situation(
         title=(row.title.text if row else None) or base.title or _safe(problem.title, evidence) or _named(problem),
-        why=(row.why.text if row else None) or base.why or _safe(problem.why, evidence) or Text("", ""),
+        why=(row.why.text if row else None) or base.why or _safe(problem.why, evidence) or CONSEQUENCE,
         seen=SEEN,
         help=(row.help.text if row else None) or base.help,
         look=(row.look if row else "") or base.look or None,
     )
     # What mends this machine was made for what is known of this machine; a text may come from another.
     told = replace(
-        problem, situations={first.signature: words}, command=None, look=None, help=None, why=words.why or problem.why,
+        problem, situations={name: words}, command=None, look=None, help=None, why=words.why or problem.why,
         fix=None,
     )  # fmt: skip
-    made = Finding(told, evidence, first.signature, severity, order=first.order)
+    made = Finding(told, evidence, name, severity, order=first.order)
     return replace(made, because_of=first.because_of or None)
 
 
@@ -133,8 +138,21 @@ def _with_line(finding: Finding, line: Finding | None, read_in: str) -> Finding:
 
 
 def _quoted(seen: Sighting) -> str:
-    count = f" ({seen.times}x)" if seen.times > 1 else ""
+    more = [f"{seen.times}x"] if seen.times > 1 else []
+    more += [f"ranks {_ranges(seen.ranks)}"] if len(seen.ranks) > 1 else []
+    count = f" ({', '.join(more)})" if more else ""
     return f"{seen.place}: {seen.quote.replace(chr(10), ' ')}{count}"
+
+
+def _ranges(ranks: Sequence[int]) -> str:
+    """ "0-3, 7" of (0, 1, 2, 3, 7)."""
+    runs: list[list[int]] = []
+    for rank in ranks:
+        if runs and rank == runs[-1][-1] + 1:
+            runs[-1].append(rank)
+        else:
+            runs.append([rank])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def _safe(text: Text | None, evidence: dict[str, Scalar]) -> Text | None:

@@ -43,7 +43,7 @@ def _decided(seen: Sighting, context: Context) -> Sighting | None:
 def _cause(seen: Sighting, all_seen: Sequence[Sighting]) -> str:
     """The code of the problem that explains this sighting; "" where none was seen.
 
-    A row may name its causes; a symptom without one follows from the first root cause on any rank.
+    A row may name its causes; a symptom without one follows from the first error on any rank that is none itself.
     """
     row = signatures.by_id().get(seen.signature)
     named = row.consequence_of if row is not None else ()
@@ -53,4 +53,5 @@ def _cause(seen: Sighting, all_seen: Sequence[Sighting]) -> str:
                 return other.code
     if seen.kind != "symptom":
         return seen.because_of
-    return next((other.code for other in all_seen if other.kind == "root" and other.code not in ("", seen.code)), "")
+    causes = (other for other in all_seen if other.kind == "root" and other.severity == "error")
+    return next((other.code for other in causes if other.code not in ("", seen.code)), "")
