@@ -134,7 +134,7 @@ def contexts(manner: Manner) -> Contexts:
             checked = ssl.create_default_context(capath=manner.cert)
         else:
             checked = ssl.create_default_context(cafile=manner.cert)
-        if urllib3.__version__.startswith("1."):
+        if getattr(urllib3, "__version__", "").startswith("1."):
             # It hands no name over for an address, which OpenSSL would insist on, and compares names itself.
             checked.check_hostname = False
         trusting = ssl.create_default_context()

@@ -75,11 +75,10 @@ def _table(page: Page, rows: list[MirrorResult], newest: str, style: Style, reda
                 line(result.newest) or "-",
                 f"{latency * 1000:.0f} ms" if latency is not None else "-",
                 (f"{rate / 1e6:.1f} MB/s" if rate >= 1e5 else f"{rate / 1e3:.1f} kB/s") if rate else "-",
-                expected if result.state != "unusable" else "-",
+                expected,
             ]
         )
     widths = [max(cell_len(row[number]) for row in cells) + 2 for number in range(len(COLUMNS))]
-    indent = 3 + sum(widths)
     for number, row in enumerate(cells):
         padded = [pad(row[0], widths[0]), pad(row[1], widths[1])]
         # Numbers are read from their right end.
@@ -90,10 +89,11 @@ def _table(page: Page, rows: list[MirrorResult], newest: str, style: Style, reda
             page.line(("   " + "".join(padded), "dim"))
             continue
         result = rows[number - 1]
-        mark = MARKS[result.state][0 if style.unicode else 1]
-        page.line(
-            (pad(mark, 3), COLOURS[result.state]),
-            ("".join(padded), "dim" if result.state == "unusable" else ""),
-            (line(redactor.text(why(result, newest, language))), COLOURS[result.state] if result.reasons else "dim"),
-            indent=min(indent, 30),
-        )
+        mark = (pad(MARKS[result.state][0 if style.unicode else 1], 3), COLOURS[result.state])
+        said = line(redactor.text(why(result, newest, language)))
+        if result.state == "unusable":
+            # There is nothing to compare: what is wrong takes the place of the numbers.
+            page.line(mark, (padded[0], ""), (said, COLOURS[result.state]), indent=3 + widths[0])
+        else:
+            look = COLOURS[result.state] if result.state == "limited" else "dim"
+            page.line(mark, ("".join(padded), ""), (said, look), indent=3 + widths[0])

@@ -173,10 +173,19 @@ def test_help_imports_nothing_heavy() -> None:
         assert done.stdout == "[]\n", done.stdout + done.stderr
 
 
-def test_twelve_sites_two_of_them_dead(tmp_path: Path) -> None:
+def finds_torch(environ: dict[str, str], url: str) -> bool:
+    """Whether the real pip finds torch at an index."""
+    options = ["--index-url", url, "--timeout", "1", "--retries", "0", "--disable-pip-version-check", "--no-input"]
+    command = [sys.executable, "-m", "pip", "index", "versions", "torch", *options]
+    return subprocess.run(command, env=environ, capture_output=True).returncode == 0
+
+
+def test_twelve_sites_two_of_them_dead_and_the_real_pip_agrees(tmp_path: Path) -> None:
     nginx, openssl = needs.program("nginx", "nginx-light"), needs.program("openssl")
     with lab.twelve(nginx, openssl, tmp_path) as (sites, ca):
-        document = told(bench(lab.environment(ca, tmp_path), "--json", *sites.values()))
+        environ = lab.environment(ca, tmp_path)
+        document = told(bench(environ, "--json", *sites.values()))
+        found_by_pip = {name for name, url in sites.items() if finds_torch(environ, url)}
     assert document["seconds"] < ANSWER_S + 2
     name_of = {url: name for name, url in sites.items()}
     found = {name_of[row["url"]]: row for row in document["mirrors"]}
@@ -195,6 +204,7 @@ def test_twelve_sites_two_of_them_dead(tmp_path: Path) -> None:
         "dead, takes connections and never answers": ("timeout",),
         "dead, refuses": ("refused",),
     }
+    assert found_by_pip == {name for name, row in found.items() if row["state"] != "unusable"}
     assert found["8 MB/s"]["bytes_per_s"] == pytest.approx(8e6, rel=0.4)
     assert found["slow, 400 kB/s"]["bytes_per_s"] == pytest.approx(4e5, rel=0.4)
     usable = [row for row in document["mirrors"] if row["state"] == "usable"]
