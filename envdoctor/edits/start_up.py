@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 
 from envdoctor.edits import shell_words
+from envdoctor.edits.shell_block import END
 from envdoctor.facts.shell_files import ShellFiles
 from envdoctor.remedy import Files
 
@@ -48,7 +49,10 @@ def user_shell(shell: ShellFiles) -> str:
 
 
 def guard(content: bytes | None) -> int | None:
-    """Number of the line, from 0, where a file is left by shells that are not interactive; None where it is not."""
+    """Number of the line, from 0, where a file is left by shells that are not interactive; None where it is not.
+
+    The comment above it belongs to it.
+    """
     lines = (content or b"").split(b"\n")
     for number, line in enumerate(lines):
         if not ASKS_WHETHER_INTERACTIVE.match(line):
@@ -57,6 +61,8 @@ def guard(content: bytes | None) -> int | None:
         span = lines[number : number + MOST_LINES_OF_A_GUARD] if block else [line]
         for later in span:
             if LEAVES.search(later.partition(b"#")[0]):
+                while number and lines[number - 1].startswith(b"# ") and lines[number - 1].strip() != END:
+                    number -= 1
                 return number
             if re.search(rb"(?:^|[\s;])(?:esac|fi)\b", later):
                 break

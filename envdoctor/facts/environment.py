@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+
+from envdoctor.patient.environment import SECRET
 
 
 @dataclass(frozen=True)
@@ -21,3 +24,8 @@ class Environment:
 
     def get(self, name: str) -> str | None:
         return self.variables.get(name)
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of a variable of that name is a secret, going by the name."""
+    return SECRET.search(re.sub(r"TOKENI[SZ]ERS?_|TOKENS\b", "", name)) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -63,6 +64,14 @@ class TorchInstall:
     def release(self) -> str:
         """ "2.13.0" of "2.13.0+cpu"."""
         return (self.version or self.dist_version).partition("+")[0]
+
+    @property
+    def from_wheels(self) -> bool:
+        """Whether it is PyTorch's own wheel, which brings its libraries or requires NVIDIA's wheels for them.
+
+        Builds of NVIDIA's containers, of conda and from source have neither pins nor a local version of this form.
+        """
+        return self.installer != "conda" and (bool(self.pins) or bool(re.search(r"\+(cu\d+|cpu)$", self.version)))
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ def files(**content: bytes) -> Files:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (DEBIAN, 3),
-        (b'# x\n[ -z "$PS1" ] && return\n', 1),
+        (DEBIAN, 2),
+        (b'#!x\n[ -z "$PS1" ] && return\n', 1),
         (b"[[ $- != *i* ]] && return\n", 0),
         (b"[[ $- == *i* ]] || exit\n", 0),
         (b'a\n\nif [ -z "$PS1" ]; then\n  return\nfi\n', 2),
@@ -64,7 +64,7 @@ def test_any_bytes_are_looked_through(content: bytes) -> None:
 @pytest.mark.parametrize(
     ("shell", "there", "expected"),
     [
-        ("bash", files(bashrc=DEBIAN, profile=SOURCES), [(".bashrc", "bash", 3)]),
+        ("bash", files(bashrc=DEBIAN, profile=SOURCES), [(".bashrc", "bash", 2)]),
         ("bash", files(bashrc=b"alias l=ls\n", bash_profile=b"source ~/.bashrc\n"), [(".bashrc", "bash", None)]),
         ("bash", files(bash_profile=b"# . ~/.bashrc\n"), [(".bashrc", "bash", None), (".bash_profile", "bash", None)]),
         ("bash", files(bash_login=b"", profile=SOURCES), [(".bashrc", "bash", None), (".bash_login", "bash", None)]),

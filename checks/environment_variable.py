@@ -1,0 +1,143 @@
+"""`envdoctor fix env NAME=VALUE`: a variable for every new shell of the user's, or none any more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from envdoctor import Files, Option, Plan, Remark, Said, Text, Topic, UsageError, fix, said
+from envdoctor.edits import exports, job_words, shell_effect, shell_words
+from envdoctor.facts.environment import is_secret
+from envdoctor.facts.host import Host
+from envdoctor.facts.nccl import nccl_version
+from envdoctor.facts.shell_files import ShellFiles
+from envdoctor.facts.torch import TorchInstall
+from envdoctor.knowledge import nccl_variables
+
+TOPIC = Topic("shell", 402, Text("environment variables in start-up files", "启动文件中的环境变量"))
+
+LISTS = {"PATH": "cuda-path", "LD_LIBRARY_PATH": "library-path"}
+
+
+def _assigned(words: tuple[str, ...]) -> dict[str, str | None]:
+    if not words:
+        raise UsageError("name what to set: `envdoctor fix env NAME=VALUE`; `NAME=` takes a variable out")
+    values: dict[str, str | None] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise UsageError(f"{word!r} is no NAME=VALUE; `{word}=` takes a variable out of the start-up files")
+        if not shell_words.NAME.fullmatch(name):
+            raise UsageError(f"{name!r} is no name of a variable: letters, digits and _, not beginning with a digit")
+        values[name] = value or None
+    return values
+
+
+def _refuse(name: str, value: str, torch: TorchInstall | None) -> None:
+    """Raise UsageError for what would do harm."""
+    if is_secret(name):
+        raise UsageError(
+            f"{name} is a secret, which a start-up file, the record for undoing and the shell's history would keep "
+            "readable; use the program's own login (`hf auth login`, `wandb login`), or a file that you alone can read"
+        )
+    if name == "LD_LIBRARY_PATH" and (torch is None or torch.from_wheels):
+        raise UsageError(
+            "a torch from wheels brings its libraries and finds them itself; LD_LIBRARY_PATH would put others before "
+            "them, so it is not set (`envdoctor fix library-path` takes folders out of it)"
+        )
+    if name in LISTS and re.search(r"\$\{?" + name, value):
+        raise UsageError(
+            f"the value is written as it stands and ${name} would not be expanded; see `envdoctor fix {LISTS[name]}`"
+        )
+    if name == "PATH":
+        raise UsageError(f"PATH={value} would take all other folders away; see `envdoctor fix cuda-path`")
+
+
+def _worth_a_word(name: str, value: str, torch: TorchInstall | None) -> Iterable[Remark]:
+    meant = nccl_variables.meant(name)
+    if meant:
+        yield _warning(
+            "nothing reads {name}; did you mean {meant}?",
+            "没有程序读取 {name}；是否应为 {meant}？",
+            name=name,
+            meant=meant,
+        )
+    elif meant is None:
+        yield _warning("NCCL does not know {name}; a plugin may", "NCCL 不识别 {name}，也许某个插件会读取", name=name)
+    if new := nccl_variables.renamed(name):
+        yield _warning("{name} is an old name of {new}", "{name} 是 {new} 的旧名称", name=name, new=new)
+    if misread := nccl_variables.misread(name, value, nccl_version(torch)):
+        taken = {"name": name, "value": value, "taken": misread.taken_as, "accepts": misread.accepts}
+        if misread.fails:
+            yield _warning(
+                "{name}={value} is refused at start-up; accepted: {accepts}",
+                "{name}={value} 会导致启动失败；可用值：{accepts}",
+                **taken,
+            )
+        else:
+            yield _warning(
+                "{name}={value} is read as {taken}; accepted: {accepts}",
+                "{name}={value} 会被读作 {taken}；可用值：{accepts}",
+                **taken,
+            )
+    if name == "LD_LIBRARY_PATH":
+        yield _warning("it takes the place of what modules and images put there", "它会取代 module 与镜像设置的内容")
+    if "$" in value:
+        text = "the value is taken as it stands: $ in it is not expanded", "值按原样写入：其中的 $ 不会展开"
+        yield Remark(said(*text))
+    if re.match(r"~(/|$)", value):
+        yield _warning("the value is taken as it stands: ~ is not expanded", "值按原样写入：~ 不会展开")
+
+
+def _warning(en: str, zh: str, /, **values: str) -> Remark:
+    return Remark(said(en, zh, **values), "warning")
+
+
+def _outside_of_shells(values: dict[str, str], host: Host | None) -> Iterable[Remark]:
+    """Containers and jobs that no start-up file reaches."""
+    if host is None:
+        return
+    for step in job_words.by_hand_for_job(values, host.container, host.scheduler.kind):
+        words = {"why": step.why.say("en"), "command": step.command.replace("\n", "; ")}
+        zh = step.why.say("zh")
+        yield Remark(Said(Text("{why}: {command}", zh.replace("{", "{{").replace("}", "}}") + "：{command}"), words))
+
+
+def _title(values: dict[str, str | None]) -> Said:
+    (name, value), *others = values.items()
+    more = f" (+{len(others)})" if others else ""
+    if value is None:
+        return said(
+            "Take {name} out of the start-up files{more}", "从启动文件中去掉 {name}{more}", name=name, more=more
+        )
+    return said(
+        "Have {name}={value} in every new shell{more}", "让每个新的 shell 都有 {name}={value}{more}",
+        name=name, value=value, more=more,
+    )  # fmt: skip
+
+
+@fix(
+    "env",
+    Text(
+        "set environment variables in the start-up file of your shell, NAME=VALUE; NAME= takes one out",
+        "在 shell 启动文件中设置环境变量 NAME=VALUE；NAME= 表示去掉",
+    ),
+    verify=shell_effect.takes_effect,
+    options={"assignments": Option(Text("what to set", "要设置的内容"), metavar="NAME=VALUE...", argument=True)},
+)
+def env(
+    shell: ShellFiles, torch: TorchInstall | None, host: Host | None, files: Files, *, assignments: tuple[str, ...] = ()
+) -> Plan:
+    """Any variable but those that would do harm; names and values that NCCL or torch would not read get a warning."""
+    values = _assigned(assignments)
+    given = {name: value for name, value in values.items() if value is not None}
+    remarks: list[Remark] = []
+    for name, value in given.items():
+        _refuse(name, value, torch)
+        remarks += _worth_a_word(name, value, torch)
+    try:
+        change = exports.exporting(shell, files, values)
+    except shell_words.CannotSay as error:
+        raise UsageError(str(error)) from error
+    remarks += [*change.remarks, *(_outside_of_shells(given, host) if given else ())]
+    return Plan(_title(values), change.edits, by_hand=change.by_hand, remarks=tuple(remarks), wants=change.wants)
