@@ -2,58 +2,90 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
-from pathlib import Path
+import time
+from collections.abc import Callable, Mapping
 
 # Part of the name of every temporary file, so that one left behind by a killed run can be told.
 MARK = ".envdoctor-"
+LEFT_S = 3600.0  # a temporary file as old as this belongs to no run that is still at work
+# What a file system answers that keeps no extended attributes, or not these.
+NO_ATTRIBUTES = frozenset(getattr(errno, name) for name in ("ENOTSUP", "EOPNOTSUPP", "ENOSYS") if hasattr(errno, name))
+# What rmdir(2) answers for a folder that others have put something into, or have replaced.
+IN_USE = frozenset((errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY))
 
 
 def temporary(path: str, token: str) -> str:
-    """Where the new bytes of `path` are gathered: in the same folder, under a name that no program reads."""
+    """Where the new bytes of `path` are gathered: in the same folder, under a name that no program reads.
+
+    Forty characters of the name are kept: in UTF-8 no more than 160 of the 255 bytes a name may have.
+    """
     folder, name = os.path.split(path)
-    return os.path.join(folder, f".{name[:80]}{MARK}{token}")
+    return os.path.join(folder, f".{name[:40]}{MARK}{token}")
 
 
-def replace(path: str, data: bytes, token: str, mode: int | None = None, keep: os.stat_result | None = None) -> None:
-    """Put `data` in the place of `path`, which is no link.
+def replace(
+    path: str,
+    data: bytes,
+    token: str,
+    mode: int | None = None,
+    dressed: Callable[[int], None] | None = None,
+    before: Callable[[], None] | None = None,
+    durable: bool = True,
+) -> None:
+    """Put `data` in the place of `path`, which is no link. What is there keeps its owner, mode and attributes.
 
     Args:
         token: makes the temporary name unique.
-        mode: permission bits; None for those of the file that is there, else 0644 less the umask.
-        keep: whose owner, mode and extended attributes the new file gets; by default the file that is there.
+        mode: permission bits; None for those of the file that is there, else 0644. A new file's lose the umask.
+        dressed: called with the descriptor of the new file, for what it is to have besides.
+        before: called when all is ready, just before the file changes; what it raises leaves all as it was.
+        durable: whether it must be on the disk on return.
 
     Raises:
-        OSError: nothing has changed then, and no temporary file is left where the system lets it be removed.
+        OSError: nothing has changed then, and no temporary file is left where the system lets it be removed. Its
+            filename is `path`, whichever call failed.
     """
     name = temporary(path, token)
-    old = keep or _state(path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    # Private until it has the mode of the file it replaces: credentials may be in it.
-    descriptor = os.open(name, flags | getattr(os, "O_BINARY", 0), 0o600)
     try:
+        old = _state(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        # Private until it has the mode of the file it replaces: credentials may be in it.
+        descriptor = os.open(name, flags, 0o600)
         try:
-            _write(descriptor, data)
-            _dress(descriptor, name, path, old, mode)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(name, path)
-    except BaseException:
-        try:
-            os.unlink(name)
-        except OSError:
-            pass  # a full or failing disk may refuse that too; the journal names the file
-        raise
-    sync_folder(os.path.dirname(path))
+            try:
+                _write(descriptor, data)
+                _dress(descriptor, path, old, mode)
+                if dressed is not None:
+                    dressed(descriptor)
+                if durable:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if before is not None:
+                before()
+            os.replace(name, path)
+        except BaseException:
+            discard(name)
+            raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+    if durable:
+        sync_folder(os.path.dirname(path))
 
 
 def _state(path: str) -> os.stat_result | None:
     try:
-        return os.stat(path)
+        state = os.lstat(path)
     except FileNotFoundError:
         return None
+    if not stat.S_ISREG(state.st_mode):
+        # A device or a pipe would be turned into a plain file.
+        raise OSError(errno.EINVAL, "it is no regular file", path)
+    return state
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -62,7 +94,7 @@ def _write(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _dress(descriptor: int, name: str, path: str, old: os.stat_result | None, mode: int | None) -> None:
+def _dress(descriptor: int, path: str, old: os.stat_result | None, mode: int | None) -> None:
     """Give the new file the owner, mode and extended attributes (ACL, SELinux label) of the old one."""
     if os.name != "posix":
         return
@@ -76,8 +108,7 @@ def _dress(descriptor: int, name: str, path: str, old: os.stat_result | None, mo
     if (own.st_uid, own.st_gid) != (old.st_uid, old.st_gid):
         os.fchown(descriptor, old.st_uid, old.st_gid)
     os.fchmod(descriptor, stat.S_IMODE(old.st_mode) if mode is None else mode)
-    if hasattr(os, "listxattr"):
-        _copy_attributes(path, descriptor)
+    dress(descriptor, attributes(path))
 
 
 def _give_to_owner_of(folder: str, place: int | str) -> None:
@@ -87,14 +118,25 @@ def _give_to_owner_of(folder: str, place: int | str) -> None:
         os.chown(place, above.st_uid, above.st_gid)
 
 
-def _copy_attributes(path: str, descriptor: int) -> None:
+def attributes(path: str) -> dict[str, bytes]:
+    """The extended attributes of a file that this user may read: name -> value."""
+    if not hasattr(os, "listxattr"):
+        return {}
+    found = {}
     try:
-        names = os.listxattr(path)
-    except OSError:
-        return  # no file any more, or a file system without them
-    for name in names:
+        for name in os.listxattr(path):
+            found[name] = os.getxattr(path, name)
+    except OSError as error:
+        if error.errno not in NO_ATTRIBUTES:
+            raise
+    return found
+
+
+def dress(place: int | str, wanted: Mapping[str, bytes]) -> None:
+    """Give a file these extended attributes. Raises OSError for one that cannot be set and that matters."""
+    for name, value in wanted.items():
         try:
-            os.setxattr(descriptor, name, os.getxattr(path, name))
+            os.setxattr(place, name, value)
         except OSError:
             # Labels of the security module are set by the kernel; nobody but root may copy those.
             if not name.startswith(("security.", "trusted.")):
@@ -107,38 +149,80 @@ def remove(path: str) -> None:
     sync_folder(os.path.dirname(path))
 
 
-def make_folders(folder: str, mode: int = 0o777) -> list[str]:
-    """Make a folder with those above it; returns those that were made, the outermost first."""
-    missing = []
-    place = folder
-    while place and not os.path.isdir(place):
-        missing.append(place)
-        above = os.path.dirname(place)
-        if above == place:
-            break
-        place = above
-    missing.reverse()
-    for number, place in enumerate(missing):
+def discard(path: str) -> None:
+    """Take a temporary file away, if it is there and the system lets it be removed; else a later run does it."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def sweep(folder: str, least_age_s: float = 0.0) -> None:
+    """Remove the temporary files that killed runs left in a folder of envdoctor's own."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        place = os.path.join(folder, name)
         try:
-            os.mkdir(place, mode)
+            if name.startswith(".") and MARK in name and time.time() - os.lstat(place).st_mtime >= least_age_s:
+                os.unlink(place)
+        except OSError:
+            continue
+
+
+def make_folders(folder: str, mode: int = 0o777) -> list[str]:
+    """Make a folder with those above it; returns those that were made, the outermost first.
+
+    Raises:
+        OSError: none is left that was made.
+    """
+    missing = missing_folders(folder)
+    made: list[str] = []
+    try:
+        for place in missing:
+            try:
+                os.mkdir(place, mode)
+            except FileExistsError:
+                if os.path.isdir(place):
+                    continue  # another program has made it meanwhile
+                raise
+            made.append(place)
             if os.name == "posix":
                 _give_to_owner_of(os.path.dirname(place), place)
-        except FileExistsError:
-            continue
-        except OSError:
-            remove_folders(missing[:number])
-            raise
-        sync_folder(os.path.dirname(place))
+            sync_folder(os.path.dirname(place))
+    except BaseException:
+        with contextlib.suppress(OSError):
+            remove_folders(made)
+        raise
+    return made
+
+
+def missing_folders(folder: str) -> list[str]:
+    """The folders of a path that do not exist, the outermost first."""
+    missing: list[str] = []
+    while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+        missing.insert(0, folder)
+        folder = os.path.dirname(folder)
     return missing
 
 
 def remove_folders(folders: list[str]) -> None:
-    """Remove these folders again, the innermost first, as far as they are empty."""
+    """Remove these folders again, the innermost first, as far as they are empty.
+
+    Raises:
+        OSError: an empty one cannot be removed.
+    """
     for folder in reversed(folders):
         try:
             os.rmdir(folder)
-        except OSError:
-            return
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if error.errno in IN_USE:
+                return
+            raise
 
 
 def sync_folder(folder: str) -> None:
@@ -146,20 +230,14 @@ def sync_folder(folder: str) -> None:
     if os.name != "posix":
         return
     try:
-        descriptor = os.open(folder or ".", os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        descriptor = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         return  # a folder that may be written but not read
     try:
         os.fsync(descriptor)
     except OSError:
         pass  # the file is in place; some network file systems know no fsync of folders
-    finally:
-        os.close(descriptor)
-
-
-def same_bytes(path: str, data: bytes | None) -> bool:
-    """Whether the file holds just these bytes; None for no file."""
     try:
-        return Path(path).read_bytes() == data
-    except FileNotFoundError:
-        return data is None
+        os.close(descriptor)
+    except OSError:
+        pass

@@ -27,6 +27,12 @@ class CannotMend(EnvdoctorError):
     exit_code = 3
 
 
+class Interrupted(EnvdoctorError):
+    """Ctrl-C while a plan was being applied, verified or undone; the message says what of it is done."""
+
+    exit_code = 130
+
+
 class Changed(EnvdoctorError):
     """A file is no longer what the plan or the undo record says, so it is left alone.
 

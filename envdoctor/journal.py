@@ -39,7 +39,8 @@ class Edited:
         file: the file it led to; that one was changed.
         mode, owner, group: of the old file, None where there was none.
         modified_ns: time of its last change, ns.
-        folders: made for it, the outermost first.
+        attributes: extended attributes of a file that is removed: name -> value in base64.
+        folders: that were missing above it, the outermost first.
     """
 
     path: str
@@ -50,6 +51,7 @@ class Edited:
     owner: int | None = None
     group: int | None = None
     modified_ns: int | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
 
 
@@ -76,7 +78,6 @@ class Entry:
     edits: tuple[Edited, ...] = ()
     commands: tuple[Ran, ...] = ()
     made_by: str = ""
-    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def undoable(self) -> bool:
@@ -88,24 +89,30 @@ def state_folder(environ: Mapping[str, str] | None = None) -> Path:
     """Where envdoctor keeps what it must remember: $XDG_STATE_HOME/envdoctor, else the platform's place for it.
 
     Raises:
-        CannotMend: the user has no home folder.
+        CannotMend: the user has no home folder, or it does not exist.
     """
     environ = os.environ if environ is None else environ
     given = environ.get("XDG_STATE_HOME", "")
     if os.path.isabs(given):
         return Path(given) / "envdoctor"
     base = {"win32": environ.get("LOCALAPPDATA") or "~/AppData/Local", "darwin": "~/Library/Application Support"}
+    home = os.path.expanduser("~")
     place = os.path.expanduser(base.get(sys.platform, "~/.local/state"))
-    if not os.path.isabs(place):
-        raise CannotMend("there is no home folder to keep the undo record in; set XDG_STATE_HOME to a folder of yours")
+    # An empty HOME makes `~/x` the path /x, and root would make a home folder that is only named somewhere.
+    if not os.path.isabs(home) or not os.path.isabs(place) or not os.path.isdir(home):
+        raise CannotMend(
+            f"there is no home folder ({home or 'HOME is empty'}) to keep the undo record in; "
+            "set XDG_STATE_HOME to a folder of yours"
+        )
     return Path(place) / "envdoctor"
 
 
 class Journal:
-    """The entries in a folder."""
+    """The entries in a folder. `alone` is false while work goes on in one whose file system has no locks."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (state_folder() / "fixes") if folder is None else folder
+        self.alone = True
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -123,7 +130,9 @@ class Journal:
                 "set XDG_STATE_HOME to a folder of yours"
             ) from error
         try:
-            _lock(descriptor, self.folder)
+            self.alone = _lock(descriptor, self.folder)
+            if self.alone:
+                atomic.sweep(str(self.folder))
             yield
         finally:
             os.close(descriptor)
@@ -131,32 +140,47 @@ class Journal:
     def write(self, entry: Entry) -> None:
         """Write an entry, whole or not at all. Raises OSError."""
         text = json.dumps(_encode(entry), indent=1) + "\n"
-        atomic.replace(str(self.folder / f"{entry.id}.json"), text.encode(), f"{os.getpid()}", mode=0o600)
+        atomic.replace(str(self._place(entry.id)), text.encode(), f"{os.getpid()}", mode=0o600)
 
     def forget(self, entry: Entry) -> None:
         """Take an entry out that stands for nothing."""
         with contextlib.suppress(OSError):
-            atomic.remove(str(self.folder / f"{entry.id}.json"))
+            atomic.remove(str(self._place(entry.id)))
+
+    def _place(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
 
     def fresh_id(self) -> str:
         """The time to the second, with a number behind it where that is taken."""
         stem = time.strftime("%Y%m%d-%H%M%S")
+        if not self.alone:
+            stem += f"-{os.getpid()}"  # where nothing can be locked, another run may choose a name at this moment
         number = 1
-        while (self.folder / f"{stem}{'' if number == 1 else f'-{number}'}.json").exists():
+        while os.path.lexists(self._place(stem if number == 1 else f"{stem}-{number}")):
             number += 1
         return stem if number == 1 else f"{stem}-{number}"
 
     def entries(self) -> list[Entry]:
         """All entries that can be read, the oldest first."""
+        return self._all()[0]
+
+    def unreadable(self) -> list[str]:
+        """What is wrong with each entry that cannot be read."""
+        return self._all()[1]
+
+    def _all(self) -> tuple[list[Entry], list[str]]:
+        found: list[Entry] = []
+        broken: list[str] = []
         try:
-            names = sorted(path for path in self.folder.glob("*.json") if not path.name.startswith("."))
+            names = sorted(name for name in os.listdir(self.folder) if name.endswith(".json") and name[0] != ".")
         except OSError:
-            return []
-        found = []
-        for path in names:
-            with contextlib.suppress(UsageError):
-                found.append(self._read(path))
-        return sorted(found, key=lambda entry: (entry.when, len(entry.id), entry.id))
+            names = []
+        for name in names:
+            try:
+                found.append(self._read(self.folder / name))
+            except UsageError as error:
+                broken.append(str(error))
+        return sorted(found, key=lambda entry: (entry.when, len(entry.id), entry.id)), broken
 
     def last(self) -> Entry | None:
         """The newest that can be undone."""
@@ -164,8 +188,8 @@ class Journal:
 
     def get(self, name: str) -> Entry:
         """The entry with this id. Raises UsageError where there is none or it cannot be read."""
-        path = self.folder / f"{name}.json"
-        if os.path.basename(name) != name or not path.is_file():
+        path = self._place(name)
+        if os.path.basename(name) != name or not os.path.lexists(path):
             known = [entry.id for entry in self.entries() if entry.undoable]
             told = f"those that can be undone: {', '.join(known[-5:])}" if known else "there is none to undo"
             raise UsageError(f"no applied fix has the id {name!r}; {told}; `envdoctor fix --history` shows all")
@@ -178,12 +202,13 @@ class Journal:
             raise UsageError(f"the undo record {path} cannot be read ({error})") from error
 
 
-def _lock(descriptor: int, folder: Path) -> None:
+def _lock(descriptor: int, folder: Path) -> bool:
+    """Wait for the lock; False on a file system that has none: the bytes are compared before each file is replaced."""
     until = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
             _try_lock(descriptor)
-            return
+            return True
         except (BlockingIOError, PermissionError):
             if time.monotonic() > until:
                 raise CannotMend(
@@ -192,7 +217,7 @@ def _lock(descriptor: int, folder: Path) -> None:
                 ) from None
             time.sleep(0.05)
         except OSError:
-            return  # a file system without locks: the bytes are compared before each file is replaced
+            return False
 
 
 def _try_lock(descriptor: int) -> None:
@@ -216,8 +241,11 @@ def _data(text: str | None) -> bytes | None:
 
 def _encode(entry: Entry) -> dict[str, Any]:
     told = {name: value for name, value in vars(entry).items() if name not in ("edits", "commands")}
-    told["title"], told["notes"] = dict(entry.title), dict(entry.notes)
-    edits = [{**vars(edit), "before": _bytes(edit.before), "after": _bytes(edit.after)} for edit in entry.edits]
+    told["title"] = dict(entry.title)
+    edits = [
+        {**vars(edit), "before": _bytes(edit.before), "after": _bytes(edit.after), "attributes": dict(edit.attributes)}
+        for edit in entry.edits
+    ]
     return {"schema": SCHEMA, **told, "edits": edits, "commands": [vars(command) for command in entry.commands]}
 
 
@@ -233,15 +261,15 @@ def _decode(told: dict[str, Any]) -> Entry:
     commands = tuple(
         Ran(tuple(command["argv"]), tuple(command["undo"]), bool(command["began"])) for command in told["commands"]
     )
-    plain = {name: told[name] for name in ("id", "fix", "title", "when", "state", "python", "made_by", "notes")}
+    plain = {name: told[name] for name in ("id", "fix", "title", "when", "state", "python", "made_by")}
     entry = Entry(**plain, arguments=tuple(told["arguments"]), edits=edits, commands=commands)
-    if entry.state not in STATES:
-        raise ValueError(f"its state is {entry.state!r}")
+    if entry.state not in STATES or not isinstance(entry.title, dict):
+        raise ValueError(f"its state is {entry.state!r}, its title {type(entry.title).__name__}")
     return entry
 
 
-def with_command_begun(entry: Entry, number: int) -> Entry:
-    """The entry once the command with this number is about to run."""
+def with_command(entry: Entry, number: int, began: bool) -> Entry:
+    """The entry once the command with this number is about to run, or could not be started."""
     commands = list(entry.commands)
-    commands[number] = replace(commands[number], began=True)
+    commands[number] = replace(commands[number], began=began)
     return replace(entry, commands=tuple(commands))

@@ -10,13 +10,13 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
 from envdoctor.errors import UsageError
-from envdoctor.model import Check, Problem, Summary, Text, Topic, TopicFile
+from envdoctor.model import Check, Finding, Node, Problem, Summary, Text, Topic, TopicFile
 from envdoctor.remedy import Fix
 
 CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -24,10 +24,14 @@ CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 @dataclass(frozen=True)
 class Loaded:
-    """All topic files, in the order of the report, and the files that could not be loaded with the reason."""
+    """All topic files, in the order of the report, and the files that could not be loaded with the reason.
+
+    `extra` are the folders that were given for this run alone.
+    """
 
     files: tuple[TopicFile, ...]
     broken: dict[str, str]
+    extra: tuple[Path, ...] = ()
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -40,6 +44,20 @@ class Loaded:
     @property
     def fixes(self) -> dict[str, Fix]:
         return {fix.name: fix for file in self.files for fix in file.fixes}
+
+    def carried(self, fix: str) -> tuple[str, ...]:
+        """The options without which a fix of that name is not found: --checks of the folder it comes from."""
+        homes = {Path(file.path).parent for file in self.files if any(own.name == fix for own in file.fixes)}
+        return tuple(word for folder in self.extra if folder in homes for word in ("--checks", str(folder)))
+
+    def carrying(self, findings: Iterable[Finding], nodes: Sequence[Node]) -> tuple[Finding, ...]:
+        """The findings with the options of this run that their fixes need, to mend the Python that was examined."""
+        asked = len(nodes) == 1 and nodes[0].python_why == "asked"
+        python = ("--python", nodes[0].python) if asked else ()
+        return tuple(
+            replace(finding, carried=(*python, *self.carried(finding.fix[0]))) if finding.fix else finding
+            for finding in findings
+        )
 
     def topic_of(self, code: str) -> str:
         return next((file.topic.name for file in self.files for problem in file.problems if problem.code == code), "")
@@ -139,11 +157,11 @@ def load(folders: Iterable[Path]) -> Loaded:
 
 def everything(extra: Iterable[Path] = ()) -> Loaded:
     """The bundled checks, the user's own, those that installed packages offer, and those of `extra` folders."""
-    own = users_own()
+    own, extra = users_own(), tuple(extra)
     offered, broken = _from_packages()
     # Without a home folder `~` stays what it is: nothing is loaded from the working directory.
     loaded = load([bundled(), *([own] if own.is_absolute() and _readable(own) else []), *offered, *extra])
-    return replace(loaded, broken={**broken, **loaded.broken})
+    return replace(loaded, broken={**broken, **loaded.broken}, extra=extra)
 
 
 def _from_packages() -> tuple[list[Path], dict[str, str]]:

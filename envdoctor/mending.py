@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from envdoctor import decode, engine, facts
+from envdoctor.edits import shell_effect
 from envdoctor.errors import UsageError
+from envdoctor.facts.asked import Asked
 from envdoctor.load import Loaded
-from envdoctor.model import Check, Finding, Missing, Severity, Text
-from envdoctor.plan import LocalFiles, settled
-from envdoctor.remedy import Files, Fix, Place, Plan, Said, Verdict, said
+from envdoctor.model import Check, Finding, Missing, Node, Severity, Text
+from envdoctor.patient.sections import SECTIONS
+from envdoctor.permission import LocalFiles, settled
+from envdoctor.remedy import ByHand, Files, Fix, Place, Plan, Said, Verdict, said
 from envdoctor.snapshot import Snapshot
 from envdoctor.transport import local
 from envdoctor.transport.target import Target
@@ -32,21 +36,21 @@ class Prepared:
         options: of the fix, by the names of the maker's parameters.
         plan: settled: what this user may not do is a command to paste.
         found: what the fix mends or watches, as it is before.
-        snapshot: what was observed for it.
+        known: the facts it was made from, by type.
     """
 
     fix: Fix
     options: Mapping[str, Any]
     plan: Plan
     found: tuple[Finding, ...]
-    snapshot: Snapshot
+    known: Mapping[type, object] = field(default_factory=dict)
 
     def arguments(self) -> tuple[str, ...]:
         """The options as the command line has them, defaults left out."""
         told: list[str] = []
         for name, value in self.options.items():
-            option, default = self.fix.options.get(name), _default(self.fix, name)
-            if value == default:
+            option = self.fix.options.get(name)
+            if value == parameters(self.fix)[name].default:
                 continue
             flag = f"--{name.replace('_', '-')}"
             values = value if isinstance(value, tuple) else (value,)
@@ -73,46 +77,80 @@ class Mender:
     timeout: float = 60.0
     files: Files = field(default_factory=LocalFiles)
 
-    def prepare(self, fix: Fix, options: Mapping[str, Any]) -> Prepared:
+    def prepare(self, fix: Fix, options: Mapping[str, Any], seen: Mapping[str, object] | None = None) -> Prepared:
         """Observe what the fix needs, ask the places it relies on, and make the plan.
+
+        Args:
+            seen: what has been observed a moment ago, section -> fact.
 
         Raises:
             UsageError: the options make no sense here, or a fact the fix cannot do without is missing.
         """
-        snapshot = self._look(fix)
-        known = decode.by_type(snapshot.sections)
+        wanted = [name for name in sections_for(fix, self.loaded) if name not in AFTERWARDS]
+        seen = {**(seen or {}), **self.look([name for name in wanted if name not in (seen or {})])}
+        known = decode.by_type({"asked": Asked(offline=self.offline), **seen})
         for name, option in fix.options.items():
             if option.measures and options.get(name):
                 found = self.measure(option.measures, known)
                 known[type(found)] = found
         if fix.asks is not None:
-            asked = self._asked(tuple(fix.asks(*_arguments(fix.asks, known, self.files), **options)), snapshot)
+            asked = self._asked(tuple(fix.asks(*_arguments(fix.asks, known, self.files), **options)), seen)
             known[facts.kind("asked-places")] = asked
         plan = fix.make(*_arguments(fix.make, known, self.files), **options)
-        return Prepared(fix, options, settled(plan, self.files), self._judge(fix, known), snapshot)
+        return Prepared(fix, options, settled(plan, self.files), self._judge(fix, known), known)
 
-    def verify(self, prepared: Prepared) -> Verdict:
-        """Examine again and compare."""
+    def verify(self, prepared: Prepared, code: str = "") -> Verdict:
+        """Examine again and compare.
+
+        Args:
+            code: of the finding that was to be mended, if it was asked for by that.
+        """
         fix = prepared.fix
-        known = decode.by_type(self._look(fix).sections)
+        names = sections_for(fix, self.loaded)
+        seen = self.look([name for name in names if name in AFTERWARDS])
+        # What only new shells have is judged as it is there.
+        environ = shell_effect.environment_there(prepared.plan, seen.get("new-shells"), os.environ)
+        seen |= self.look([name for name in names if name not in AFTERWARDS], environ=environ)
+        # What was asked over the network or measured is as it was; all else is looked at again.
+        known = {**prepared.known, **decode.by_type(seen)}
         against: tuple[Said, ...] = ()
         if fix.verify is not None:
             against = tuple(fix.verify(prepared.plan, *_arguments(fix.verify, known, self.files, skip=1)))
         left = self._judge(fix, known)
         before, now = {finding.code for finding in prepared.found}, {finding.code for finding in left}
         broken = tuple(f for f in left if f.severity is Severity.ERROR and f.code not in before)
-        return Verdict(against, tuple(sorted(before - now)), left, broken)
+        # A fix without a word of its own on success is judged by what it claims to mend.
+        meant = {code} if code else set(fix.mends) & before if fix.verify is None else set()
+        return Verdict(against, tuple(sorted(before - now)), left, broken, tuple(sorted(meant & now)))
 
-    def _look(self, fix: Fix) -> Snapshot:
-        request = local.Request(limit_s=self.timeout, offline=True, only=sections_for(fix, self.loaded))
-        return self.observe(self.target, request)
+    def look(
+        self, only: Iterable[str], offline: bool = True, environ: dict[str, str] | None = None
+    ) -> dict[str, object]:
+        """Observe these sections, in this environment or another: section -> fact. Nothing is started for none."""
+        names = tuple(only)
+        if not names:
+            return {}
+        # That Python answers at all is told from a machine that has nothing of what was asked for.
+        only = tuple(sorted({"python", *names}))
+        snapshot = self.observe(
+            self.target, local.Request(limit_s=self.timeout, offline=offline, environ=environ, only=only)
+        )
+        return {name: snapshot.sections[name] for name in names}
 
-    def _asked(self, places: tuple[Place, ...], snapshot: Snapshot) -> object:
+    def find(self, code: str) -> tuple[tuple[Finding, ...], dict[str, object]]:
+        """The findings of a code, or of what may cause it, causes first; with what was observed for that."""
+        codes = chain(code, self.loaded)
+        checks = _reporting(codes, self.loaded)
+        seen = self.look(_sections([check.judge for check in checks]), self.offline)
+        known = decode.by_type({"asked": Asked(offline=self.offline), **seen})
+        return tuple(finding for finding in self._found(checks, known) if finding.code in codes), seen
+
+    def _asked(self, places: tuple[Place, ...], seen: Mapping[str, object]) -> object:
         if self.offline or not places:
             return Missing("asked-places", "not-asked", "--offline" if self.offline else "no address is to be asked")
         known = {
             name: decode.encode(fact)
-            for name, fact in snapshot.sections.items()
+            for name, fact in seen.items()
             if name in ("pip-config", "pip-effective", "network-settings") and not isinstance(fact, Missing)
         }
         request = local.Request(
@@ -124,14 +162,30 @@ class Mender:
         return self.observe(self.target, request).sections["asked-places"]
 
     def _judge(self, fix: Fix, known: Mapping[type, object]) -> tuple[Finding, ...]:
-        checks = _checks(fix, self.loaded)
         wanted = {*fix.mends, *fix.watches}
-        found = engine.fold(engine.run(checks, {"here": known}))
-        return tuple(replace(finding, nodes=()) for finding in found if finding.code in wanted)
+        found = self._found(_reporting(wanted, self.loaded), known)
+        return tuple(finding for finding in found if finding.code in wanted)
+
+    def _found(self, checks: Iterable[Check], known: Mapping[type, object]) -> tuple[Finding, ...]:
+        node = Node(python=self.target.python, python_why=self.target.why)
+        found = self.loaded.carrying(engine.fold(engine.run(checks, {"here": known})), [node])
+        return tuple(replace(finding, nodes=()) for finding in found)
 
 
-def _checks(fix: Fix, loaded: Loaded) -> tuple[Check, ...]:
-    wanted = {*fix.mends, *fix.watches}
+def chain(code: str, loaded: Loaded) -> frozenset[str]:
+    """A code with all that may cause it, the causes of causes too."""
+    found: set[str] = set()
+    waiting = [code]
+    while waiting:
+        one = waiting.pop()
+        if one not in found and one in loaded.problems:
+            found.add(one)
+            waiting += loaded.problems[one].caused_by
+    return frozenset(found)
+
+
+def _reporting(codes: Iterable[str], loaded: Loaded) -> tuple[Check, ...]:
+    wanted = set(codes)
     return tuple(check for check in loaded.checks if wanted & {problem.code for problem in check.problems})
 
 
@@ -143,13 +197,18 @@ def _names() -> dict[type, str]:
 def sections_for(fix: Fix, loaded: Loaded) -> tuple[str, ...]:
     """The sections to observe: what the fix needs, and what the checks need that judge before and after."""
     functions: list[Any] = [function for function in (fix.make, fix.asks, fix.verify) if function is not None]
-    functions += [check.judge for check in _checks(fix, loaded)]
-    wanted = {need for function in functions for need in _fact_types(function)}
-    return tuple(sorted(_names()[kind] for kind in wanted if kind in _names() and _names()[kind] not in LATER))
+    return _sections(functions + [check.judge for check in _reporting((*fix.mends, *fix.watches), loaded)])
+
+
+def _sections(functions: Iterable[Any]) -> tuple[str, ...]:
+    names = {_names().get(kind, "") for function in functions for kind in _fact_types(function)}
+    return tuple(section.name for section in SECTIONS if section.name in names and section.name not in LATER)
 
 
 # Observed for a plan, never for an examination.
-LATER = ("asked", "asked-places")
+LATER = ("asked-places",)
+# Observed for the verdict on a plan only: they start what the plan has changed.
+AFTERWARDS = ("new-shells",)
 
 
 def _fact_types(function: Any) -> Iterable[type]:
@@ -179,12 +238,13 @@ def _arguments(function: Any, known: Mapping[type, object], files: Files, skip: 
 
 def parameters(fix: Fix) -> dict[str, inspect.Parameter]:
     """The maker's options: its keyword-only parameters."""
-    found = inspect.signature(fix.make, eval_str=True).parameters
+    return _parameters(fix.make)
+
+
+@functools.cache
+def _parameters(make: Callable[..., Plan]) -> dict[str, inspect.Parameter]:
+    found = inspect.signature(make, eval_str=True).parameters
     return {name: one for name, one in found.items() if one.kind is inspect.Parameter.KEYWORD_ONLY}
-
-
-def _default(fix: Fix, name: str) -> Any:
-    return parameters(fix)[name].default
 
 
 def of_finding(finding: Finding, loaded: Loaded) -> tuple[Fix, tuple[str, ...]] | Plan:
@@ -197,8 +257,6 @@ def of_finding(finding: Finding, loaded: Loaded) -> tuple[Fix, tuple[str, ...]] 
         return loaded.fixes[finding.fix[0]], finding.fix[1:]
     if not finding.command:
         raise UsageError(f"no command mends {finding.code}; `envdoctor explain {finding.code}` says what does")
-    from envdoctor.remedy import ByHand
-
     title = finding.words.title or Text(finding.code, finding.code)
     why = said("envdoctor does not do this by itself", "envdoctor 不会自动执行这一步")
     return Plan(title=Said(title, finding.evidence), by_hand=(ByHand(finding.command, why),))

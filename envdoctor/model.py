@@ -130,6 +130,7 @@ class Finding:
         because_of: code of the problem that causes this one on the same node; the engine fills it in, unless the check
             knows it from what it judges.
         order: place in time of what shows it, where that is known: of two the earlier one comes first.
+        carried: options of this run that its automatic fix needs as well: --python, --checks.
     """
 
     problem: Problem
@@ -141,6 +142,7 @@ class Finding:
     nodes: tuple[str, ...] = ()
     because_of: str | None = None
     order: int | None = None
+    carried: tuple[str, ...] = ()
 
     def at(self, severity: Severity) -> Finding:
         """This finding, as bad as that."""
@@ -186,7 +188,7 @@ class Finding:
     def command(self) -> str | None:
         """The one command that mends it, with the evidence filled in; None where no command does."""
         if self.fix:
-            return shlex.join(("envdoctor", "fix", *self.fix))
+            return shlex.join(("envdoctor", "fix", *self.fix, *self.carried))
         if self.command_given is not None:
             return self.command_given
         return self._filled(self.words.command)

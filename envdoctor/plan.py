@@ -7,83 +7,33 @@ new one, and the record tells which.
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import functools
 import os
 import shlex
+import signal
+import stat
 import subprocess
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from envdoctor import atomic
-from envdoctor.errors import CannotMend, Changed, EnvdoctorError
-from envdoctor.journal import Edited, Entry, Journal, Ran, with_command_begun
-from envdoctor.remedy import ByHand, EditFile, Files, Fix, Plan, RunCommand, said
+from envdoctor.errors import CannotMend, Changed, EnvdoctorError, Interrupted
+from envdoctor.journal import Edited, Entry, Journal, Ran, with_command
+from envdoctor.permission import LocalFiles, contents, settled
+from envdoctor.remedy import EditFile, Fix, Plan, RunCommand
 
-MOST_BYTES = 32 << 20  # no start-up or configuration file is larger; the record keeps all of it
+__all__ = ["Applied", "LocalFiles", "Runner", "apply", "on_terminal", "roll_back", "settled", "still_there", "undo"]
 
 # Runs a command on the user's terminal and gives its exit status.
 Runner = Callable[[tuple[str, ...]], int]
 
 
-class LocalFiles(Files):
-    """The files of this machine as they are now."""
-
-    def read(self, path: str) -> bytes | None:
-        try:
-            if os.stat(path).st_size > MOST_BYTES:
-                raise OSError(27, f"larger than {MOST_BYTES >> 20} MiB", path)
-            return Path(path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-
-    def resolve(self, path: str) -> str:
-        return os.path.realpath(path)
-
-    def writable(self, path: str) -> bool:
-        place = self.resolve(path)
-        try:
-            state = os.stat(place)
-        except FileNotFoundError:
-            folder = os.path.dirname(place)
-            while not os.path.isdir(folder) and folder != os.path.dirname(folder):
-                folder = os.path.dirname(folder)
-            return os.access(folder, os.W_OK | os.X_OK)
-        except OSError:
-            return False
-        # Replacing another's file would make it this user's; one with several names would part from the others.
-        own = os.name != "posix" or os.geteuid() in (0, state.st_uid)
-        return own and state.st_nlink == 1 and os.access(os.path.dirname(place), os.W_OK | os.X_OK)
-
-
-def settled(plan: Plan, files: Files) -> Plan:
-    """The plan with the edits that this user may not make turned into commands to paste."""
-    edits: list[EditFile] = []
-    by_hand = list(plan.by_hand)
-    for edit in plan.edits:
-        if not edit.changes:
-            continue
-        if files.writable(edit.path):
-            edits.append(edit)
-        else:
-            why = said("this user may not replace {path}", "当前用户不能改写 {path}", path=edit.path)
-            by_hand.append(ByHand(edit.by_hand or _whole_file(edit, files.resolve(edit.path)), why))
-    return replace(plan, edits=tuple(edits), by_hand=tuple(by_hand))
-
-
-def _whole_file(edit: EditFile, path: str) -> str:
-    quoted = shlex.quote(path)
-    if edit.after is None:
-        return f"sudo rm {quoted}"
-    try:
-        text = edit.after.decode()
-    except UnicodeDecodeError:
-        text = ""
-    plain = text.endswith("\n") and text.replace("\n", "").replace("\t", "").isprintable()
-    if plain and "\nEND\n" not in text:
-        made = f"sudo mkdir -p {shlex.quote(os.path.dirname(path))} && " if edit.before is None else ""
-        return f"{made}sudo tee {quoted} >/dev/null <<'END'\n{text}END"
-    octal = "".join(f"\\{byte:03o}" for byte in edit.after)
-    return f"printf '{octal}' | sudo tee {quoted} >/dev/null"
+class NotStarted(CannotMend):
+    """A command that could not be started: there is nothing of it to take back."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +46,33 @@ class Applied:
 
 
 def on_terminal(argv: tuple[str, ...]) -> int:
-    """Run a command with this program's own streams; its output goes to standard error, where no report is."""
+    """Run a command with this program's own streams; its output goes to standard error, where no report is.
+
+    Raises:
+        CannotMend: it could not be started.
+    """
     try:
         return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=2, check=False).returncode
     except OSError as error:
-        raise CannotMend(f"{argv[0]} could not be started: {error.strerror}") from error
+        raise NotStarted(f"{argv[0]} could not be started: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Have Ctrl-C wait until the files are whole: KeyboardInterrupt is raised at the end."""
+    heard: list[int] = []
+    deferred = False
+    if threading.current_thread() is threading.main_thread():
+        before = signal.getsignal(signal.SIGINT)
+        if deferred := before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        yield
+    finally:
+        if deferred:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def apply(
@@ -116,10 +88,12 @@ def apply(
     Raises:
         Changed: a file is not what the plan was made for; nothing has changed.
         CannotMend: the system refused; everything is as it was, or the message says what is not.
+        Interrupted: by Ctrl-C, likewise.
     """
     from envdoctor.examination import MADE_BY, now
 
     with journal.locked():
+        _clear_up(journal)
         entry = Entry(
             id=journal.fresh_id(), fix=fix.name, title={"en": plan.title.say("en"), "zh": plan.title.say("zh")},
             when=now(), arguments=arguments, python=python, made_by=MADE_BY,
@@ -133,26 +107,48 @@ def apply(
                 f"the undo record cannot be written in {journal.folder} ({error.strerror}), so nothing was changed"
             ) from error
         try:
-            for edit in entry.edits:
-                _put(edit, edit.before, edit.after, entry.id)
+            with undisturbed():
+                for edit in entry.edits:
+                    _put(edit, edit.before, edit.after, entry.id)
             for number, command in enumerate(plan.commands):
-                entry = with_command_begun(entry, number)
-                journal.write(entry)
-                if status := run(command.argv):
+                begun = with_command(entry, number, True)
+                journal.write(begun)
+                entry = begun
+                try:
+                    status = run(command.argv)
+                except NotStarted:
+                    entry = with_command(entry, number, False)
+                    raise
+                if status:
                     return Applied(_take_back(entry, journal, run), command, status)
             entry = replace(entry, state="applied")
             journal.write(entry)
-        except BaseException as error:
-            _take_back(entry, journal, run)
-            if isinstance(error, OSError):
-                name = error.filename2 or error.filename or journal.folder
-                raise CannotMend(f"{name}: {error.strerror}; everything is as it was") from error
+        except (Exception, KeyboardInterrupt) as error:
+            told = _sentence(error)
+            _take_back(entry, journal, run, told)
+            if isinstance(error, Changed):
+                raise
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted(f"{told}; everything is as it was") from error
+            if isinstance(error, (OSError, EnvdoctorError)):
+                raise CannotMend(f"{told}; everything is as it was") from error
             raise
     return Applied(entry)
 
 
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, OSError):
+        # On Windows a file that another program has open cannot be replaced.
+        held = sys.platform == "win32" and isinstance(error, PermissionError)
+        hint = "; close the program that has it open and run the fix again" if held else ""
+        return f"{error.filename or 'a file'}: {error.strerror or error}{hint}"
+    return str(error) or type(error).__name__
+
+
 def roll_back(entry: Entry, journal: Journal, run: Runner = on_terminal) -> Entry:
-    """Take an applied plan back because it broke something. Raises as `undo` does."""
+    """Take an applied plan back because it broke something. Raises CannotMend or Interrupted where that fails."""
     with journal.locked():
         return _take_back(entry, journal, run)
 
@@ -163,22 +159,30 @@ def undo(entry: Entry, journal: Journal, run: Runner = on_terminal) -> Entry:
     Raises:
         Changed: a file has been changed since; nothing was touched.
         CannotMend: the system refused.
+        Interrupted: by Ctrl-C.
     """
     with journal.locked():
         entry = journal.get(entry.id)
         if not entry.undoable:
             raise CannotMend(f"{entry.id} is taken back already")
-        _backwards(entry, run)
+        try:
+            entry = _backwards(entry, run, journal)
+        except KeyboardInterrupt as error:
+            raise Interrupted(f"interrupted; `envdoctor fix --undo {entry.id}` goes on with it") from error
         entry = replace(entry, state="undone")
         _note(entry, journal)
         return entry
 
 
-def still_there(entry: Entry) -> tuple[Edited, ...]:
+def still_there(entry: Entry, others: Iterable[Entry] = ()) -> tuple[Edited, ...]:
     """The edits of an entry that undoing it would take back.
+
+    Args:
+        others: entries among which a later one may have changed the same files.
 
     Raises:
         Changed: a file has been changed since.
+        CannotMend: a file cannot be read.
     """
     found = []
     for edit in entry.edits:
@@ -187,21 +191,25 @@ def still_there(entry: Entry) -> tuple[Edited, ...]:
             continue
         if now != edit.after:
             raise Changed(
-                f"{edit.path} has been changed since {entry.id}, so nothing was undone; mend the file by hand, or make "
-                "it again what the fix had made of it",
+                f"{edit.path} has been changed since {entry.id}, so nothing was undone; {_way_out(edit, now, others)}",
                 edit.path, edit.after, now,
             )  # fmt: skip
         found.append(edit)
     return tuple(found)
 
 
+def _way_out(edit: Edited, now: bytes | None, others: Iterable[Entry]) -> str:
+    for other in others:
+        if other.undoable and any(later.file == edit.file and later.after == now for later in other.edits):
+            return f"{other.id} did it: take that back first, `envdoctor fix --undo {other.id}`"
+    return "mend the file by hand, or make it again what the fix had made of it"
+
+
 def _now(path: str) -> bytes | None:
     try:
-        return Path(path).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        return contents(path)
     except OSError as error:
-        raise CannotMend(f"{path}: {error.strerror}; nothing was changed") from error
+        raise CannotMend(f"{_sentence(error)}; nothing was changed") from error
 
 
 def _edited(edit: EditFile) -> Edited:
@@ -210,93 +218,126 @@ def _edited(edit: EditFile) -> Edited:
     if found != edit.before:
         raise Changed(
             f"{edit.path} has been changed meanwhile, so nothing was done; run the fix again",
-            edit.path,
-            edit.before,
-            found,
-        )
-    folders: list[str] = []
-    folder = os.path.dirname(place)
-    while not os.path.isdir(folder) and folder != os.path.dirname(folder):
-        folders.insert(0, folder)
-        folder = os.path.dirname(folder)
+            edit.path, edit.before, found,
+        )  # fmt: skip
     if edit.before is None:
-        return Edited(edit.path, place, None, edit.after, edit.mode, folders=tuple(folders))
-    state = os.stat(place)
+        folders = tuple(atomic.missing_folders(os.path.dirname(place)))
+        return Edited(edit.path, place, None, edit.after, edit.mode, folders=folders)
+    try:
+        state = os.stat(place)
+        kept = atomic.attributes(place) if edit.after is None else {}
+    except OSError as error:
+        raise CannotMend(f"{_sentence(error)}; nothing was changed") from error
+    attributes = {name: base64.b64encode(value).decode() for name, value in kept.items()}
     return Edited(
-        edit.path, place, edit.before, edit.after, state.st_mode & 0o7777, state.st_uid, state.st_gid,
-        state.st_mtime_ns,
+        edit.path, place, edit.before, edit.after, stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid,
+        state.st_mtime_ns, attributes,
     )  # fmt: skip
 
 
 def _put(edit: Edited, old: bytes | None, new: bytes | None, token: str) -> None:
     """Make `new` of a file that holds `old`. Raises OSError, or Changed where it holds something else."""
-    found = _now(edit.file)
-    if found != old:
-        raise Changed(f"{edit.path} has been changed meanwhile; run the fix again", edit.path, old, found)
+
+    def compare() -> None:
+        found = contents(edit.file)
+        if found != old:
+            raise Changed(f"{edit.path} has been changed meanwhile; run the fix again", edit.path, old, found)
+
     if new is None:
+        compare()
         atomic.remove(edit.file)
         return
     made = atomic.make_folders(os.path.dirname(edit.file))
     try:
-        atomic.replace(edit.file, new, token, edit.mode if found is None else None)
+        dressed = functools.partial(_as_before, edit) if new == edit.before else None
+        atomic.replace(edit.file, new, token, edit.mode if old is None else None, dressed, compare)
     except BaseException:
-        atomic.remove_folders(made)
+        with contextlib.suppress(OSError):
+            atomic.remove_folders(made)
         raise
 
 
-def _backwards(entry: Entry, run: Runner) -> None:
+def _backwards(entry: Entry, run: Runner, journal: Journal) -> Entry:
+    """Take back what is there of an entry. The entry that is returned knows which commands are left to undo."""
     edits = still_there(entry)
-    for command in reversed(entry.commands):
-        if command.began and command.undo and (status := run(command.undo)):
+    for number in reversed(range(len(entry.commands))):
+        command = entry.commands[number]
+        if not command.began or not command.undo:
+            continue
+        if status := run(command.undo):
             raise CannotMend(
                 f"`{shlex.join(command.undo)}` ended with status {status}, so the files were left as the fix made "
                 f"them; run `envdoctor fix --undo {entry.id}` again when it works"
             )
+        entry = with_command(entry, number, False)
+        with contextlib.suppress(OSError):
+            journal.write(entry)  # else it is taken back a second time, should the rest fail
     try:
-        for edit in reversed(edits):
-            _put(edit, edit.after, edit.before, entry.id)
-            if edit.before is None:
-                atomic.remove_folders(list(edit.folders))
-            else:
-                _as_before(edit)
-        for edit in entry.edits:
-            _sweep(edit, entry.id)
+        with undisturbed():
+            for edit in reversed(entry.edits):
+                atomic.discard(atomic.temporary(edit.file, entry.id))
+                if edit in edits:
+                    _put(edit, edit.after, edit.before, entry.id)
+                if edit.before is None:
+                    atomic.remove_folders(list(edit.folders))
     except OSError as error:
         raise CannotMend(
-            f"{error.filename}: {error.strerror}; run `envdoctor fix --undo {entry.id}` again when it can be written"
+            f"{_sentence(error)}; run `envdoctor fix --undo {entry.id}` again when it can be written"
         ) from error
+    return entry
 
 
-def _as_before(edit: Edited) -> None:
-    """Owner and time of a file that was put back; a system that refuses keeps nothing from being whole."""
-    try:
+def _as_before(edit: Edited, descriptor: int) -> None:
+    """Owner, mode and time of a file that is put back; a system that refuses them keeps no byte from coming back."""
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):
+        if edit.owner is not None and edit.group is not None and os.geteuid() == 0:
+            os.fchown(descriptor, edit.owner, edit.group)
+    with contextlib.suppress(OSError):
         if edit.mode is not None and edit.after is None:
-            os.chmod(edit.file, edit.mode)
-        if edit.owner is not None and edit.group is not None and os.name == "posix" and os.geteuid() == 0:
-            os.chown(edit.file, edit.owner, edit.group)
+            os.fchmod(descriptor, edit.mode)
+            atomic.dress(descriptor, {name: base64.b64decode(value) for name, value in edit.attributes.items()})
+    with contextlib.suppress(OSError):
         if edit.modified_ns is not None:
-            os.utime(edit.file, ns=(os.stat(edit.file).st_atime_ns, edit.modified_ns))
-    except OSError:
-        pass
+            os.utime(descriptor, ns=(edit.modified_ns, edit.modified_ns))
 
 
-def _sweep(edit: Edited, token: str) -> None:
-    """Remove the temporary file that a killed run left."""
+def _clear_up(journal: Journal) -> None:
+    """Remove what killed runs left beside the files, and their records where nothing is left of them.
+
+    The lock is held: whoever wrote a record that is only begun is gone.
+    """
+    if not journal.alone:
+        return
+    for entry in journal.entries():
+        if not entry.undoable:
+            continue
+        for edit in entry.edits:
+            atomic.discard(atomic.temporary(edit.file, entry.id))
+        if entry.state != "begun" or any(command.began for command in entry.commands):
+            continue
+        try:
+            if not still_there(entry):
+                for edit in entry.edits:
+                    atomic.remove_folders(list(edit.folders))
+                journal.forget(entry)
+        except (EnvdoctorError, OSError):
+            continue  # it stays in the history as interrupted
+
+
+def _take_back(entry: Entry, journal: Journal, run: Runner, because: str = "") -> Entry:
+    began = any(command.began for command in entry.commands)
     try:
-        os.unlink(atomic.temporary(edit.file, token))
-    except OSError:
-        pass
-
-
-def _take_back(entry: Entry, journal: Journal, run: Runner) -> Entry:
-    try:
-        _backwards(entry, run)
-    except EnvdoctorError as error:
-        raise CannotMend(
-            f"it could not be taken back whole: {error}; `envdoctor fix --undo {entry.id}` tries again"
+        entry = _backwards(entry, run, journal)
+    except (EnvdoctorError, KeyboardInterrupt) as error:
+        kind = Interrupted if isinstance(error, KeyboardInterrupt) else CannotMend
+        raise kind(
+            f"{because + '; ' if because else ''}it could not be taken back whole ({_sentence(error)}); "
+            f"`envdoctor fix --undo {entry.id}` tries again"
         ) from error
     entry = replace(entry, state="rolled-back")
-    if any(command.began for command in entry.commands):
+    if began:
         _note(entry, journal)
     else:
         journal.forget(entry)  # every byte is as it was: nothing is left to tell

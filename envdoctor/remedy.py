@@ -228,13 +228,15 @@ class Verdict:
         gone: codes that were found before and no longer are.
         left: findings about what the fix mends or watches that are there now.
         broken: errors that were not there before: the plan is rolled back for them.
+        unmended: codes that it was to mend and that are there still.
     """
 
     against: tuple[Said, ...] = ()
     gone: tuple[str, ...] = ()
     left: tuple[Finding, ...] = ()
     broken: tuple[Finding, ...] = ()
+    unmended: tuple[str, ...] = ()
 
     @property
     def effective(self) -> bool:
-        return not self.against and not self.broken
+        return not self.against and not self.broken and not self.unmended

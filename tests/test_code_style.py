@@ -15,7 +15,7 @@ from tests import ROOT
 
 # From the outside in: a package may import those after it, never those before it.
 ORDER = (
-    "cli", "render", "last_check", "mending", "plan", "journal", "judgement", "examination", "load", "engine",
+    "cli", "render", "last_check", "mending", "plan", "journal", "permission", "judgement", "examination", "load", "engine",
     "transport", "snapshot", "decode", "atomic", "remedy", "model",
 )  # fmt: skip
 PUBLIC_TO_CHECKS = re.compile(r"^envdoctor($|\.facts\b|\.knowledge\b|\.edits\b|\.model$)")

@@ -112,11 +112,11 @@ def check(
         loaded = spoken.of(loaded, examined.snapshots)
     report = judgement.judge(examined.snapshots, loaded, names or [])
     report = replace(report, seconds=time.monotonic() - began)
+    options.write(examined.rest(render.renderer(form.value).render(report, style, redactor)), output)
     if not source:
         from envdoctor import last_check
 
-        last_check.write(report)
-    options.write(examined.rest(render.renderer(form.value).render(report, style, redactor)), output)
+        last_check.write(report, redactor, tuple(names or ()))
     return exit_code(report, fail_on)
 
 

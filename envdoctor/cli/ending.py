@@ -79,6 +79,12 @@ def _write_document(said: str, code: int, arguments: list[str]) -> None:
 
     output = _option(arguments, "-o", "--output")
     try:
-        options.write(json_report.failure(said, code), Path(output) if output else None)
+        if next((argument for argument in arguments if not argument.startswith("-")), "") == "fix":
+            from envdoctor.render import fixes
+
+            document = fixes.failure(said, code)
+        else:
+            document = json_report.failure(said, code)
+        options.write(document, Path(output) if output else None)
     except (OSError, EnvdoctorError):
         return  # the error may be that it cannot be written; standard error has said so

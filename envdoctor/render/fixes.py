@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from envdoctor.model import Finding, Text
 from envdoctor.redact import Redactor
 from envdoctor.remedy import EditFile, Fix, Plan, RunCommand, Verdict
 from envdoctor.render import Style, clean
+from envdoctor.render.json_report import portable
 from envdoctor.render.text import COLOURS, Page, pad
 from envdoctor.render.words import SEVERITIES, seen, sentence, title
 
@@ -22,22 +24,29 @@ if TYPE_CHECKING:
     from envdoctor.last_check import LastCheck
 
 SCHEMA = "envdoctor/fix/1"
+LINE = re.compile(r"[^\n]*\n|[^\n]+")  # what editors and diff(1) call a line: Python's own lines end at more
 MARKS = {"done": ("✓", "ok"), "not": ("✗", "X"), "note": ("-", "-"), "warning": ("!", "!")}
 
 WORDS = {
     "by-hand": Text("not automatic: {why}", "需手动执行：{why}"),
-    "runs": Text("runs: {command}", "将执行：{command}"),
     "no-undo": Text("which nothing takes back", "该命令无法撤销"),
     "undo-by": Text("undone by: {command}", "撤销命令：{command}"),
-    "count": Text("{files} file(s) change, {commands} command(s) run", "修改 {files} 个文件，执行 {commands} 条命令"),
-    "note": Text("note", "提示"),
-    "warning": Text("warning", "警告"),
+    "no-files": Text("no file changes", "不修改文件"),
+    "one-file": Text("1 file changes", "修改 1 个文件"),
+    "files": Text("{count} files change", "修改 {count} 个文件"),
+    "no-commands": Text("no command runs", "不执行命令"),
+    "one-command": Text("1 command runs", "执行 1 条命令"),
+    "commands": Text("{count} commands run", "执行 {count} 条命令"),
+    "and": Text("; ", "；"),
+    "note": Text("note: ", "提示："),
+    "warning": Text("warning: ", "警告："),
     "wrote": Text("wrote {path}", "已写入 {path}"),
     "removed": Text("removed {path}", "已删除 {path}"),
     "ran": Text("ran {command}", "已执行 {command}"),
     "gone": Text("checked again: {code} is gone", "复查：{code} 已消失"),
     "effective": Text("checked again: it is in effect", "复查：已生效"),
     "against": Text("not in effect: {why}", "未生效：{why}"),
+    "unmended": Text("checked again: {code} is still there", "复查：{code} 仍然存在"),
     "back": Text("rolled back: {code} appeared", "已回滚：出现了 {code}"),
     "failed": Text("`{command}` ended with status {status}; rolled back", "`{command}` 以状态 {status} 结束；已回滚"),
     "undo": Text("Undo with: envdoctor fix --undo {id}", "撤销命令：envdoctor fix --undo {id}"),
@@ -69,11 +78,16 @@ class Outcome:
 
     def document(self) -> str:
         """The JSON document."""
-        return json.dumps({"schema": SCHEMA, **self.told}, indent=1, allow_nan=False) + "\n"
+        return json.dumps(portable({"schema": SCHEMA, **self.told}), indent=1, allow_nan=False) + "\n"
 
 
 def _word(name: str, style: Style, **values: str | int) -> str:
     return WORDS[name].say(style.language, values)
+
+
+def _count(thing: str, count: int, style: Style) -> str:
+    name = {0: f"no-{thing}s", 1: f"one-{thing}"}.get(count, f"{thing}s")
+    return _word(name, style, count=count)
 
 
 def _mark(name: str, style: Style) -> tuple[str, str]:
@@ -86,8 +100,12 @@ def diff(path: str, before: bytes | None, after: bytes | None, redactor: Redacto
 
     def lines(data: bytes | None) -> list[str]:
         text = (data or b"").decode("utf-8", "backslashreplace")
-        return [clean(redactor.text(line)) for line in text.splitlines(keepends=True)]
+        if crlf:
+            text = text.replace("\r\n", "\n")
+        return [clean(redactor.text(line)) for line in LINE.findall(text)]
 
+    # Where all lines end alike, their ends are no news.
+    crlf = all((data or b"").count(b"\r\n") == (data or b"").count(b"\n") for data in (before, after))
     told: list[str] = []
     names = ("/dev/null" if before is None else path, "/dev/null" if after is None else path)
     for line in difflib.unified_diff(lines(before), lines(after), redactor.text(names[0]), redactor.text(names[1])):
@@ -123,11 +141,12 @@ def _propose(page: Page, plan: Plan, style: Style, redactor: Redactor) -> None:
         page.line(("  " + (back or _word("no-undo", style)), "dim"), indent=4)
     _by_hand(page, plan, style, redactor)
     if plan.changes:
-        page.line((_word("count", style, files=len(plan.edits), commands=len(plan.commands)), "dim"))
+        counts = (_count("file", len(plan.edits), style), _count("command", len(plan.commands), style))
+        page.line((_word("and", style).join(counts), "dim"))
     for remark in plan.remarks:
         look = "yellow" if remark.level == "warning" else "dim"
         said = clean(redactor.text(remark.said.say(style.language)))
-        page.line((f"{_word(remark.level, style)}: ", look), (said, ""), indent=6)
+        page.line((_word(remark.level, style), look), (said, ""), indent=6)
 
 
 def _by_hand(page: Page, plan: Plan, style: Style, redactor: Redactor) -> None:
@@ -166,7 +185,9 @@ def result(
         line("done", _word("gone", style, code=code))
     for reason in verdict.against:
         line("not", _word("against", style, why=reason.say(style.language)))
-    if state == "applied" and not verdict.gone and fix.verify is not None:
+    for code in verdict.unmended:
+        line("not", _word("unmended", style, code=code))
+    if state in ("applied", "by-hand-left") and not verdict.gone and fix.verify is not None:
         line("done", _word("effective", style))
     for finding in verdict.broken:
         line("not", _word("back", style, code=finding.code))
@@ -179,6 +200,7 @@ def result(
     told |= {
         "not_in_effect": [clean(redactor.text(reason.say(style.language))) for reason in verdict.against],
         "gone": list(verdict.gone),
+        "unmended": list(verdict.unmended),
         "findings": [_told(finding, style, redactor) for finding in verdict.left],
         "undo": entry.id if entry is not None and entry.undoable else None,
     }
@@ -248,9 +270,10 @@ def nothing_found(code: str, style: Style) -> Outcome:
     return Outcome(said + "\n", {"fix": None, "state": "nothing-to-do", "title": said})
 
 
-def not_verified(entry: Entry, style: Style) -> str:
-    """For a run that ended between applying and looking again."""
-    return _word("undo", style, id=entry.id) + "\n"
+def failure(message: str, exit_code: int) -> str:
+    """The document of a run that ended without a result."""
+    error = {"message": message, "exit_code": exit_code}
+    return Outcome("", {"fix": None, "state": "error", "error": error}).document()
 
 
 def undoing(entry: Entry, edits: tuple[Edited, ...], style: Style, redactor: Redactor) -> str:
@@ -331,12 +354,13 @@ def history(entries: tuple[Entry, ...], as_json: bool, style: Style, redactor: R
 def found_last(last: LastCheck | None, as_json: bool, style: Style, redactor: Redactor) -> str:
     """What the last check found, each with its command."""
     if as_json:
-        told = [
+        found = [
             {"code": one.code, "severity": one.severity, "command": redactor.text(one.command),
              "automatic": one.automatic}
             for one in (last.mendable if last else ())
         ]  # fmt: skip
-        return Outcome("", {"checked_at": last.taken_at if last else None, "mendable": told}).document()
+        told = {"checked_at": last.taken_at if last else None, "only": list(last.only if last else ())}
+        return Outcome("", {**told, "mendable": found}).document()
     page = Page(style)
     if last is None:
         page.line((_word("no-last", style), ""))

@@ -98,15 +98,15 @@ def _unloaded(path: str, error: str) -> dict[str, Any]:
 
 
 def render(report: Report, style: Style, redactor: Redactor) -> str:
-    return json.dumps(_portable(document(report, style, redactor)), indent=1, allow_nan=False) + "\n"
+    return json.dumps(portable(document(report, style, redactor)), indent=1, allow_nan=False) + "\n"
 
 
-def _portable(value: Any) -> Any:
+def portable(value: Any) -> Any:
     """`value` as every reader of JSON takes it: no lone surrogates (bytes of file names), no NaN or infinity."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, dict):
-        return {_portable(key): _portable(item) for key, item in value.items()}
+        return {portable(key): portable(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_portable(item) for item in value]
+        return [portable(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
