@@ -44,6 +44,7 @@ def _check(problem: Problem, topic: str) -> Check:
     def judge(log: Log) -> Iterable[Finding]:
         return found(problem, log)
 
+    judge.__annotations__["log"] = Log  # as a type, which saves looking it up by name for each of 200 problems
     return Check(f"{problem.code.replace('-', '_')}_in_text", (problem,), judge, topic)
 
 
@@ -90,12 +91,17 @@ def finding(problem: Problem, seen: list[Sighting]) -> Finding:
 def joined(outcomes: Sequence[Outcome], log: Log, derived: Collection[Check]) -> list[Outcome]:
     """The outcomes with one finding per problem: where a fact and an error line tell of the same, the fact's words stay
     (they know more) and the line is quoted beside them. What facts of a text show says where they were read."""
-    by_fact = {finding.code for outcome in outcomes if outcome.check not in derived for finding in outcome.findings}
-    lines = {finding.code: finding for outcome in outcomes if outcome.check in derived for finding in outcome.findings}
+    of_lines = {id(check) for check in derived}
+    by_fact = {
+        finding.code for outcome in outcomes if id(outcome.check) not in of_lines for finding in outcome.findings
+    }
+    lines = {
+        finding.code: finding for outcome in outcomes if id(outcome.check) in of_lines for finding in outcome.findings
+    }
     places = {facts.kind(told.section): told.place for told in log.told}
     told = []
     for outcome in outcomes:
-        if outcome.check in derived:
+        if id(outcome.check) in of_lines:
             found = tuple(finding for finding in outcome.findings if finding.code not in by_fact)
         else:
             read_in = _read_in(outcome.check, places)

@@ -6,8 +6,9 @@ wrote; node, rank and process tell who wrote it.
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 LONGEST = 8192  # characters of a line that are looked at
 MOST_PREFIXES = 6
@@ -46,6 +47,8 @@ PREFIXES = tuple(
 NCCL = re.compile(
     rf"(?:\[?{_TIME}\]?\s+)?(?P<node>{_NAME}):(?P<pid>\d{{1,8}}):\d{{1,8}}\s+\[(?P<device>-?\d{{1,4}})\]\s+"
 )
+# Where an object that stands for a line holds what was written.
+MESSAGES = ("log", "message", "msg", "textPayload")
 # c10d's own lines say their rank within: [PG 0 (default_pg) Rank 3], [Rank 3].
 INNER_RANK = re.compile(r"\[(?:PG [^\]\n]{0,80}? )?Rank (?P<rank>\d{1,6})\]")
 
@@ -114,7 +117,22 @@ def split(data: bytes, file: str, number: int) -> Line:
     raw = decoded(data[: 4 * LONGEST]).strip("\r\n")[:LONGEST]
     if "\r" in raw:
         raw = raw.rstrip("\r").rpartition("\r")[2]
-    return parsed(raw, file, number)
+    return _unwrapped(raw, file, number) if raw.startswith("{") else parsed(raw, file, number)
+
+
+def _unwrapped(raw: str, file: str, number: int) -> Line:
+    """A line that a log driver (docker's json-file, fluent-bit) or a JSON logger has put into an object."""
+    try:
+        told = json.loads(raw)
+    except (ValueError, RecursionError):
+        return parsed(raw, file, number)
+    said = next((told[name] for name in MESSAGES if isinstance(told.get(name), str)), None)
+    if said is None:
+        return parsed(raw, file, number)
+    line = parsed(said.strip("\r\n"), file, number)
+    place = told.get("kubernetes")
+    node = place.get("pod_name") if isinstance(place, dict) else None
+    return replace(line, node=line.node or (node[:100] if isinstance(node, str) else ""))
 
 
 def parsed(raw: str, file: str, number: int) -> Line:

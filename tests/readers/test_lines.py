@@ -37,6 +37,13 @@ def test_nccl_names_process_and_device() -> None:
     assert (line.pid, line.device) == (3526, 2)
 
 
+def test_a_log_drivers_objects() -> None:
+    text = '{"log":"[rank2]: OSError: \\"x\\"\\n","stream":"stderr","kubernetes":{"pod_name":"job-0"}}'
+    line = split(text.encode(), "f", 1)
+    assert (line.text, line.rank, line.node) == ('OSError: "x"', 2, "job-0")
+    assert split(b"{1: 2}", "f", 1).text == "{1: 2}"
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_line(data: bytes) -> None:
     line = split(data, "f", 1)
