@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.environment import Environment
@@ -14,6 +14,7 @@ from envdoctor.facts.nics import Address, Nic, Nics
 from envdoctor.facts.rdma import Rdma
 from envdoctor.facts.reach import barrier, best
 from envdoctor.facts.several_nodes import Scale, scale
+from envdoctor.facts.shell_files import ShellFiles
 from envdoctor.facts.socket_choice import Choice, gloo_choice, nccl_choice, own_addresses
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Scalar
@@ -146,6 +147,8 @@ def nccl_interface(
     torch: TorchInstall | None,
     rdma: Rdma | None,
     resolution: NameResolution | None,
+    host: Host | None,
+    shell: ShellFiles | None,
 ) -> Iterable[Finding]:
     """The first interface NCCL takes has a barrier, or one of the further ones where sockets carry the data."""
     seen = view(settings, environment, torch)
@@ -161,7 +164,7 @@ def nccl_interface(
             yield WRONG_INTERFACE.found("private", **evidence).at(severity)
     elif obstacle and (better is not None or told.several):
         finding = WRONG_INTERFACE.found(**_evidence(nics, choice, choice.first, better, seen, told))
-        yield _mended(finding.at(_severity(told, choice)), seen, better)
+        yield _mended(finding.at(_severity(told, choice)), seen.mend, better, _starts_here(host, shell))
     elif told.several and not (rdma is not None and rdma.active):
         for further in choice.addresses[1:]:
             obstacle = barrier(nics, further.interface, further.family)
@@ -171,15 +174,32 @@ def nccl_interface(
                 return
 
 
-def _mended(finding: Finding, seen: View, better: Nic | None) -> Finding:
+def _starts_here(host: Host | None, shell: ShellFiles | None) -> bool:
+    """Whether training is started from the user's own shell, whose start-up files then decide: not in a container or
+    job, nor where jobs are submitted."""
+    if host is None or host.container or host.scheduler.kind:
+        return False
+    return shell is not None and not shell.sbatch
+
+
+def _mended(finding: Finding, mend: Callable[[str, str], str], better: Nic | None, starts_here: bool) -> Finding:
     if better is None:
         return finding.mended_by("ip -br address")
-    return finding.mended_by(seen.mend("NCCL_SOCKET_IFNAME", f"={better.name}"))
+    if starts_here:
+        return finding.fixed_by("nccl-interface", better.name)
+    if finding.situation == "gloo":
+        return finding
+    return finding.mended_by(mend("NCCL_SOCKET_IFNAME", f"={better.name}"))
 
 
 @check(WRONG_INTERFACE)
 def gloo_interface(
-    nics: Nics, environment: Environment, names: HostNames | None, resolution: NameResolution | None
+    nics: Nics,
+    environment: Environment,
+    names: HostNames | None,
+    resolution: NameResolution | None,
+    host: Host | None,
+    shell: ShellFiles | None,
 ) -> Iterable[Finding]:
     """gloo's interface has a barrier. Its address comes from the own host name, which on many healthy single machines
     is 127.0.1.1: that is a problem only where several nodes take part, or where a variable chose it."""
@@ -192,7 +212,7 @@ def gloo_interface(
         if obstacle and obstacle not in MAY_REACH and (better is not None or told.several):
             evidence = _evidence(nics, choice, taken, better, View({}), told)
             finding = WRONG_INTERFACE.found("gloo", **evidence).at(_severity(told, choice))
-            yield finding if better is not None else finding.mended_by("ip -br address")
+            yield _mended(finding, View({}).mend, better, _starts_here(host, shell))
             return
 
 

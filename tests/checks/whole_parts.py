@@ -54,9 +54,13 @@ USES = (
 )
 
 
+# Observed for a fix, or read from a log that the user names: no examination of a machine has them.
+NOT_OF_A_MACHINE = ("asked-places", "new-shells", "log")
+
+
 def kinds(machine: Machine) -> list[str]:
     """Names of the facts that a machine lacks altogether, not even saying why."""
-    return [name for name in facts.KINDS if facts.kind(name) not in machine]
+    return [name for name in facts.KINDS if facts.kind(name) not in machine and name not in NOT_OF_A_MACHINE]
 
 
 def but(machine: Machine, *others: object, **variables: str) -> Machine:
