@@ -52,10 +52,12 @@ MESSAGES = ("log", "message", "msg", "textPayload")
 # c10d's own lines say their rank within: [PG 0 (default_pg) Rank 3], [Rank 3].
 INNER_RANK = re.compile(r"\[(?:PG [^\]\n]{0,80}? )?Rank (?P<rank>\d{1,6})\]")
 
+# A progress bar has no line end: what another writer says follows it on the same line.
+LATE_RANK = re.compile(r"\[rank(?P<rank>\d{1,6})\]: ?")
 # A date within the year, as ISO 8601 or glog (month and day without a year) write it.
 STAMP = re.compile(
     r"\b\d{4}[-/](?P<month>\d\d)[-/](?P<day>\d\d)[T _](?P<time>\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)"
-    r"|(?:^|\[)[EWIF](?P<month2>\d\d)(?P<day2>\d\d) (?P<time2>\d\d:\d\d:\d\d(?:\.\d{1,9})?)"
+    r"|(?:^|\[)[EWIF](?P<month2>\d{1,2})(?P<day2>\d\d) (?P<time2>\d\d:\d\d:\d\d(?:\.\d{1,9})?)"
 )
 _DAYS_BEFORE = (0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335)
 
@@ -151,6 +153,8 @@ def parsed(raw: str, file: str, number: int) -> Line:
         pid = int(told["pid"]) if told.get("pid") else pid
         device = int(told["device"]) if told.get("device") else device
         text = text[match.end() :]
+    if rank is None and "[rank" in text and (late := LATE_RANK.search(text[:2000])):
+        rank, text = int(late["rank"]), text[late.end() :]
     if rank is None and "Rank " in text and (inner := INNER_RANK.search(text[:300])):
         rank = int(inner["rank"])
     return Line(file, number, raw, text, node, rank, pid, device)
