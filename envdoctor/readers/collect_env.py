@@ -61,7 +61,7 @@ class CollectEnv:
     """The first report of a text that tells of a torch, a driver or a GPU."""
 
     def __init__(self) -> None:
-        self._reports: list[tuple[Place, Report]] = []
+        self._reports: list[tuple[Passage, Report]] = []
         self._until = ("", 0)
 
     def needles(self) -> Mapping[str, int]:
@@ -84,21 +84,29 @@ class CollectEnv:
         after = passage.after(LONGEST)
         end = next((n for n, one in enumerate(after) if begins(one.text)), len(after))
         self._until = (here.file, after[end - 1].number if end else here.number)
-        place = Place(here.file, here.number, here.node, here.rank)
-        self._reports.append((place, Report([*before[start:], here.text, *(one.text for one in after[:end])])))
+        self._reports.append((passage, Report([*before[start:], here.text, *(one.text for one in after[:end])])))
 
-    def _best(self) -> tuple[Place, Mapping[str, object]]:
-        return next(((place, facts) for place, report in self._reports if (facts := report.facts())), (Place(), {}))
+    def _best(self) -> tuple[Passage, Report] | None:
+        return next(((passage, report) for passage, report in self._reports if report.facts()), None)
 
     def facts(self) -> Mapping[str, object]:
-        return self._best()[1]
+        best = self._best()
+        return best[1].facts() if best else {}
 
     def places(self) -> Mapping[str, Place]:
-        place, facts = self._best()
-        return dict.fromkeys(facts, place)
+        best = self._best()
+        return dict.fromkeys(best[1].facts(), best[0].place) if best else {}
 
     def sightings(self) -> Sequence[Sighting]:
-        return ()
+        """torch with CUDA finds none, and nvidia-smi named no GPU: a machine without one, or without a driver."""
+        best = self._best()
+        if best is None or not best[1].blind:
+            return ()
+        passage, report = best
+        host = report.facts().get("host")
+        code = "wsl-driver" if isinstance(host, Host) and host.wsl else "driver-missing"
+        said = "Is CUDA available: False; no GPU and no driver are named"
+        return (Sighting("", code, "root", "note", said, passage.place, passage.order, passage.when),)
 
 
 def begins(text: str) -> bool:
@@ -158,6 +166,20 @@ class Report:
         if listed:
             found["packages"] = Packages(len(listed), listed)
         return found
+
+    @property
+    def blind(self) -> bool:
+        """torch was built for NVIDIA's CUDA, finds none, and the report names neither a GPU nor a driver."""
+        facts = self.facts()
+        torch, cuda, host = facts.get("torch-install"), facts.get("torch-cuda"), facts.get("host")
+        return (
+            isinstance(torch, TorchInstall)
+            and bool(torch.cuda)
+            and isinstance(cuda, TorchCuda)
+            and not cuda.available
+            and not {"gpu", "driver"} & set(facts)
+            and not (isinstance(host, Host) and host.system == "macos")
+        )
 
     def _driver(self) -> Driver | None:
         release = re.fullmatch(r"\d{3}\.\d{1,3}(?:\.\d{1,3})?", self._value("driver"))

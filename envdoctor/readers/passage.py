@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
+from envdoctor.facts.log import Place
 from envdoctor.readers.lines import Line, split, when
 
 # Bytes of text before a line that are still at hand; after it, at least the following piece is.
@@ -41,6 +42,10 @@ class Passage:
     @functools.cached_property
     def line(self) -> Line:
         return split(self._window[self._start : self._end], self.file, self._number)
+
+    @property
+    def place(self) -> Place:
+        return Place(self.line.file, self.line.number, self.line.node, self.line.rank)
 
     @functools.cached_property
     def when(self) -> float | None:

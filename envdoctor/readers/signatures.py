@@ -54,7 +54,7 @@ class Signatures:
             self._variants[row.id] = self._variants.get(row.id, 0) + 1
             self._found[key] = Sighting(
                 row.id, row.code, row.kind, row.severity, quote(match, line.text),
-                Place(line.file, line.number, line.node, line.rank), passage.order, passage.when,
+                passage.place, passage.order, passage.when,
                 values=values,
             )  # fmt: skip
         self._times[key] += 1

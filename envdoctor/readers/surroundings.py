@@ -51,7 +51,7 @@ class Surroundings:
         if self._job is None and (match := SLURM.search(text)):
             self._job = Scheduler("slurm", match.group(1) or "", f"{line.file}:{line.number}")
         if before != (self._container, self._wsl, self._job) and not self._place.line:
-            self._place = Place(line.file, line.number, line.node, line.rank)
+            self._place = passage.place
 
     def facts(self) -> Mapping[str, object]:
         if not self._place.line:

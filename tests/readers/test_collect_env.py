@@ -148,7 +148,9 @@ def test_a_machine_without_a_gpu_is_no_case() -> None:
         for line in text.splitlines()
         if not line.startswith(("GPU 0", "GPU 1", "Nvidia driver"))
     )
-    assert codes(none) == {}
+    assert codes(none) == {"driver-missing": "note"}
+    assert codes(none.replace("generic", "microsoft-standard-WSL2")) == {"wsl-driver": "note"}
+    assert codes(none.replace("12.4", "None").replace("+cu124", "+cpu")) == {}
 
 
 def test_a_torch_that_does_not_import_tells_nothing_of_itself() -> None:
