@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from envdoctor.bench import mirror_visit
 from envdoctor.bench.index_page import ordered
 from envdoctor.bench.mirror_visit import Visit
-from envdoctor.bench.pip_session import Contexts, Manner, Unreached, contexts
+from envdoctor.bench.pip_session import Contexts, Manner, contexts
 from envdoctor.bench.sites import Need, Patient, Site, need
 from envdoctor.knowledge import mirrors
 
@@ -64,12 +64,7 @@ class Run:
 
     def follow(self) -> None:
         """Start the visits and return when all are done or the time is up."""
-        try:
-            tls = contexts(self.how)
-        except Unreached as error:
-            for visit in self.visits:
-                visit.fail(error.outcome, error.detail)
-            return
+        tls = contexts(self.how)
         for visit in self.visits:
             self._start(visit, lambda visit: self._page(visit, tls))
         while True:

@@ -34,13 +34,15 @@ class Manner:
     Attributes:
         user_agent: in full; of pip's name alone where pip could not say it.
         proxy: of pip's own setting; the environment's are looked up for each request.
-        cert: bundle file or folder in effect, empty for the system's store.
+        cert: bundle file or folder in effect, empty for none.
+        system_store: the system's certificates count too.
         timeout_s: pip's patience.
     """
 
     user_agent: str = "pip"
     proxy: str = ""
     cert: str = ""
+    system_store: bool = True
     client_cert: str = ""
     trusted_hosts: tuple[str, ...] = ()
     timeout_s: float = 15.0
@@ -64,30 +66,32 @@ def manner(
     effective: PipEffective | Missing | None, config: PipConfig | Missing | None, python: Python | Missing | None
 ) -> Manner:
     """How the target's pip talks, as far as its facts tell."""
+    # requests, inside pip, lets these variables win over pip's own setting (psf/requests#3829).
+    variables = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or ""
     if not isinstance(effective, PipEffective):
-        return Manner(cert=_bundle_of_variables())
+        return Manner(cert=variables)
     taken = effective.command()
-    own = _own_bundle(config, python) if isinstance(config, PipConfig) and isinstance(python, Python) else ""
+    minor = python.minor if isinstance(python, Python) else (0, 0)
+    number = re.match(r"(\d+)\.(\d+)", effective.version)
+    system = number is not None and (int(number[1]), int(number[2])) >= SYSTEM_STORE_SINCE and minor >= (3, 10)
+    own = _own_bundle(config) if isinstance(config, PipConfig) else ""
+    cert = variables or taken.cert
     return Manner(
         user_agent=effective.user_agent or (f"pip/{effective.version}" if effective.version else "pip"),
         proxy=taken.proxy,
-        cert=taken.cert or _bundle_of_variables() or own,
+        cert=cert or ("" if system else own),
+        # Distributions point their pip's own bundle at the system's store.
+        system_store=system or not (cert or own),
         client_cert=taken.client_cert,
         trusted_hosts=taken.trusted_hosts,
         timeout_s=taken.timeout or 15.0,
     )
 
 
-def _bundle_of_variables() -> str:
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or ""
-
-
-def _own_bundle(config: PipConfig, python: Python) -> str:
-    """The certificates pip brings along, where it uses them; distributions point theirs at the system's store."""
-    number = re.match(r"(\d+)\.(\d+)", config.pip_version)
-    newer = number is not None and (int(number[1]), int(number[2])) >= SYSTEM_STORE_SINCE and python.minor >= (3, 10)
+def _own_bundle(config: PipConfig) -> str:
+    """The certificates that pip brings along, "" where a distribution has replaced them."""
     path = os.path.join(config.pip_folder, "_vendor", "certifi", "cacert.pem")
-    return path if config.pip_folder and not newer and "dist-packages" not in path and os.path.exists(path) else ""
+    return path if config.pip_folder and "dist-packages" not in path and os.path.exists(path) else ""
 
 
 def _port(url: str) -> int | None:
@@ -115,38 +119,42 @@ class Unreached(Exception):
 
 @dataclass(frozen=True)
 class Contexts:
-    """TLS as pip sets it up: once for all connections, since a bundle takes its time to read."""
+    """TLS as pip sets it up: once for all connections, since a bundle takes its time to read.
+
+    Attributes:
+        fault: why the bundle or the client's certificate cannot be loaded, empty if they can; then no https index can
+            be asked but those of trusted hosts.
+    """
 
     checked: ssl.SSLContext
     trusting: ssl.SSLContext
+    fault: str = ""
 
 
 def contexts(manner: Manner) -> Contexts:
-    """The TLS settings.
-
-    Raises:
-        Unreached: the bundle or the client's certificate cannot be loaded; then no https index can be asked.
-    """
+    """The TLS settings."""
+    trusting = ssl.create_default_context()
+    trusting.check_hostname = False
+    trusting.verify_mode = ssl.CERT_NONE
+    checked, fault = ssl.create_default_context(), ""
+    if manner.cert and not manner.system_store:
+        checked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Newer Pythons refuse certificates that break a rule no client used to hold them to; pip still takes them.
+    checked.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if getattr(urllib3, "__version__", "").startswith("1."):
+        # It hands no name over for an address, which OpenSSL would insist on, and compares names itself.
+        checked.check_hostname = False
+    named = ""
     try:
-        if not manner.cert:
-            checked = ssl.create_default_context()
-        elif os.path.isdir(manner.cert):
-            checked = ssl.create_default_context(capath=manner.cert)
-        else:
-            checked = ssl.create_default_context(cafile=manner.cert)
-        if getattr(urllib3, "__version__", "").startswith("1."):
-            # It hands no name over for an address, which OpenSSL would insist on, and compares names itself.
-            checked.check_hostname = False
-        trusting = ssl.create_default_context()
-        trusting.check_hostname = False
-        trusting.verify_mode = ssl.CERT_NONE
-        if manner.client_cert:
-            checked.load_cert_chain(manner.client_cert)
-            trusting.load_cert_chain(manner.client_cert)
+        if named := manner.cert:
+            folder = os.path.isdir(named)
+            checked.load_verify_locations(None if folder else named, named if folder else None)
+        if named := manner.client_cert:
+            checked.load_cert_chain(named)
+            trusting.load_cert_chain(named)
     except (OSError, ValueError) as error:
-        named = manner.client_cert if manner.client_cert and os.path.exists(manner.cert or "/") else manner.cert
-        raise Unreached("bad-bundle", f"{named}: {getattr(error, 'strerror', None) or error}") from error
-    return Contexts(checked, trusting)
+        fault = f"{named}: {getattr(error, 'strerror', None) or error}"
+    return Contexts(checked, trusting, fault)
 
 
 class _Adapter(HTTPAdapter):
@@ -182,7 +190,7 @@ class Conversation:
     def __init__(self, manner: Manner, tls: Contexts, index_url: str) -> None:
         # pip says nothing about a trusted host's certificate either.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        self._manner = manner
+        self._manner, self._tls = manner, tls
         self._index = urlsplit(index_url)
         self._session = _Session()
         self._checked, self._trusting = _Adapter(tls.checked), _Adapter(tls.trusting)
@@ -223,7 +231,10 @@ class Conversation:
         raise Unreached("redirects", f"redirected more than {HOPS} times")
 
     def _once(self, method: str, url: str, patience_s: float, headers: dict[str, str], agent: str) -> requests.Response:
-        adapter = self._trusting if self._manner.trusts(url) else self._checked
+        trusted = self._manner.trusts(url)
+        if self._tls.fault and url.lower().startswith("https://") and not trusted:
+            raise Unreached("bad-bundle", self._tls.fault)
+        adapter = self._trusting if trusted else self._checked
         self._session.mount("https://", adapter)
         proxy = self._manner.proxy
         try:

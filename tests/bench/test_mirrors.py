@@ -171,8 +171,13 @@ def test_the_bundle_of_the_environment_is_honoured(
 ) -> None:
     ca, keys = tls
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca))
-    with behaving(index(FRESH), keys) as url:
+    with behaving(index(FRESH), keys) as url, behaving(index(FRESH)) as plain:
         assert asked(url).state == "usable"
+        assert asked(url, cert="/no/such/bundle.pem").state == "usable", "the variable wins, as in pip"
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/bundle.pem")
+        assert asked(url, cert=str(ca)).reasons == ("bad-bundle",)
+        assert asked(url, trusted_hosts=("127.0.0.1",)).state == "usable"
+        assert asked(plain).state == "usable"
 
 
 @contextlib.contextmanager

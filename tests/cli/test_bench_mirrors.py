@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -210,6 +211,25 @@ def test_twelve_sites_two_of_them_dead_and_the_real_pip_agrees(tmp_path: Path) -
     usable = [row for row in document["mirrors"] if row["state"] == "usable"]
     assert [row["expected_s"] for row in usable] == sorted(row["expected_s"] for row in usable)
     assert all(row["received_bytes"] < 5e6 for row in document["mirrors"])
+
+
+def test_whichever_bundle_wins_the_real_pip_agrees(tmp_path: Path) -> None:
+    openssl = needs.program("openssl")
+    ca = str(lab.authority(openssl, tmp_path))
+    strange = str(lab.authority(openssl, tmp_path, "strange"))
+    settings = [
+        {"PIP_CERT": ca, "REQUESTS_CA_BUNDLE": strange},
+        {"PIP_CERT": strange, "REQUESTS_CA_BUNDLE": ca},
+        {"PIP_CERT": strange, "SSL_CERT_FILE": ca},
+        {"SSL_CERT_FILE": ca},
+        {"PIP_CERT": strange, "PIP_TRUSTED_HOST": "127.0.0.1"},
+        {"PIP_CERT": strange},
+    ]
+    plain = lab.environment(Path(os.devnull), tmp_path) | {"PIP_CONFIG_FILE": os.devnull}
+    with behaving(index(FRESH), lab.certificate(openssl, tmp_path)) as url:
+        for more in settings:
+            state = told(bench(plain | more, url, "--json"))["mirrors"][0]["state"]
+            assert (state == "usable") == finds_torch(plain | more, url), more
 
 
 def test_packets_that_vanish_cost_the_deadline_of_the_dead(environ: dict[str, str]) -> None:
