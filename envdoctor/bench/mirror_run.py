@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 from envdoctor.bench import mirror_visit
 from envdoctor.bench.index_page import ordered
 from envdoctor.bench.mirror_visit import Visit
-from envdoctor.bench.pip_session import Contexts, Manner, contexts
+from envdoctor.bench.pip_manner import Manner
+from envdoctor.bench.pip_session import Contexts, contexts
 from envdoctor.bench.sites import Need, Patient, Site, need
 from envdoctor.knowledge import mirrors
 

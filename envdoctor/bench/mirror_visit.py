@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from envdoctor.bench import index_page
-from envdoctor.bench.pip_session import Contexts, Conversation, Manner, Unreached, pieces
+from envdoctor.bench.pip_manner import Manner
+from envdoctor.bench.pip_session import Contexts, Conversation, Unreached, pieces
 from envdoctor.bench.sites import Site
 
 ACCEPT = (

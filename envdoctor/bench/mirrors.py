@@ -12,7 +12,8 @@ from envdoctor.bench import mirror_visit
 from envdoctor.bench.index_page import ordered
 from envdoctor.bench.mirror_run import SAME, Run, Step
 from envdoctor.bench.mirror_visit import Visit
-from envdoctor.bench.pip_session import Manner, manner, proxy_for
+from envdoctor.bench.pip_manner import Manner, manner
+from envdoctor.bench.pip_session import proxy_for
 from envdoctor.bench.sites import Need, Patient, Site
 from envdoctor.facts.pip import host_of
 from envdoctor.knowledge.mirrors import OFFICIAL, owner

@@ -21,7 +21,7 @@ from envdoctor.bench import mirror_run
 from envdoctor.bench.mirror_run import Step
 from envdoctor.bench.mirror_visit import PIECE, SLOW_START, TooLong, Unpacking, Visit
 from envdoctor.bench.mirrors import MirrorResult, Survey, fastest, measure
-from envdoctor.bench.pip_session import Manner
+from envdoctor.bench.pip_manner import Manner
 from envdoctor.bench.sites import Need, Patient, Site
 from envdoctor.facts.host import Host
 from envdoctor.facts.pip import PipEffective, PipOptions

@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 
 from envdoctor.bench.mirrors import MirrorResult, Survey
-from envdoctor.bench.pip_session import Manner
+from envdoctor.bench.pip_manner import Manner
 from envdoctor.bench.sites import Need, Patient, Site
 from envdoctor.model import Language
 from envdoctor.redact import Redactor
