@@ -189,7 +189,8 @@ CONDA_NOT_ON_PATH = Problem(
 def conda_not_on_path(config: CondaConfig) -> Iterable[Finding]:
     """An installation in a usual place that neither PATH nor a start-up file knows."""
     if config.installations and not config.programs and not config.initialised_in:
-        yield CONDA_NOT_ON_PATH.found(folder=config.installations[0])
+        folder = config.installations[0]
+        yield CONDA_NOT_ON_PATH.found(folder=folder).fixed_by("conda-path", "--root", folder)
 
 
 @summary

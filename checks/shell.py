@@ -107,6 +107,7 @@ def conda_other_shell(shell: ShellFiles, environment: Environment) -> Iterable[F
         file=elsewhere.file,
         line=elsewhere.line,
     )
+    finding = finding.fixed_by("conda-path", "--root", shell.conda_roots[0])
     yield finding.at(Severity.NOTE) if environment.get("VIRTUAL_ENV") else finding
 
 
@@ -115,7 +116,8 @@ def cuda_not_on_path(shell: ShellFiles, environment: Environment) -> Iterable[Fi
     """The newest toolkit; torch's wheels bring their own libraries, so this is a note."""
     if not shell.toolkits or shell.nvcc or environment.get("CUDA_HOME") or environment.get("CUDA_PATH"):
         return
-    yield CUDA_NOT_ON_PATH.found(toolkit=max(shell.toolkits, key=_release))
+    toolkit = max(shell.toolkits, key=_release)
+    yield CUDA_NOT_ON_PATH.found(toolkit=toolkit).fixed_by("cuda-path", "--toolkit", toolkit)
 
 
 def _release(toolkit: str) -> tuple[int, ...]:

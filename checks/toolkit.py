@@ -124,7 +124,11 @@ def cuda_home_missing(
     if toolkit.cuda_home:
         found = CUDA_HOME_MISSING.found("wrong", **evidence, variable=toolkit.cuda_home_source, value=toolkit.cuda_home)
     elif toolkit.toolkits:
-        found = CUDA_HOME_MISSING.found("elsewhere", **evidence, root=toolkit.toolkits[0].root)
+        built = numbers(torch.cuda)[:1]
+        other = next((one for one in toolkit.toolkits if numbers(one.version)[:1] == built), None)
+        found = CUDA_HOME_MISSING.found("elsewhere", **evidence, root=(other or toolkit.toolkits[0]).root)
+        # One of another major version would be refused: only the root is told then.
+        found = found.fixed_by("cuda-path", "--toolkit", other.root) if other else found
     else:
         found = CUDA_HOME_MISSING.found(**evidence)
     yield found.at(Severity.WARNING if later or _asked_for(asked, "cuda-home-missing") else Severity.NOTE)
@@ -143,7 +147,7 @@ def cuda_home_mismatch(
     if used is None or used.major is None or not built or used.major == built[0]:
         return
     other = next((found for found in toolkit.toolkits if found.major == built[0]), None)
-    yield CUDA_HOME_MISMATCH.found(
+    mismatch = CUDA_HOME_MISMATCH.found(
         "other" if other else None,
         nvcc=used.nvcc,
         nvcc_version=used.version,
@@ -151,6 +155,7 @@ def cuda_home_mismatch(
         cuda=".".join(torch.cuda.split(".")[:2]),
         other=other.root if other else None,
     ).at(_severity(asked, "cuda-home-mismatch", bool(_compiles_later(packages))))
+    yield mismatch.fixed_by("cuda-path", "--toolkit", other.root) if other else mismatch
 
 
 @check(COMPILER_TOO_NEW)

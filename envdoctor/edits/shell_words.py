@@ -74,7 +74,7 @@ def first_on(name: str, folder: str, shell: str) -> str:
         return f'test "${name}[1]" = {word}; or set -gx {name} {word} ${name}'
     if LANGUAGES[shell] == "csh":
         return f'setenv {name} {word}":${name}"'
-    return f'case ":${name}:" in :{word}:*) ;; *) export {name}={word}"${{{name}:+:${name}}}" ;; esac'
+    return f'case ":${{{name}-}}:" in :{word}:*) ;; *) export {name}={word}"${{{name}:+:${name}}}" ;; esac'
 
 
 def without(name: str, folder: str, shell: str) -> str:
@@ -88,7 +88,7 @@ def without(name: str, folder: str, shell: str) -> str:
     if LANGUAGES[shell] == "csh":
         raise CannotSay(f"{shell} cannot take a folder out of {name} in one line")
     return (
-        f'if [ -n "${name}" ]; then {name}=":${name}:"; while case "${name}" in *:{word}:*) ;; *) false ;; esac; '
+        f'if [ -n "${{{name}-}}" ]; then {name}=":${name}:"; while case "${name}" in *:{word}:*) ;; *) false ;; esac; '
         f"do {name}=${{{name}%%:{word}:*}}:${{{name}#*:{word}:}}; done; {name}=${{{name}#:}}; "
         f'export {name}="${{{name}%:}}"; fi'
     )

@@ -10,7 +10,8 @@ class NewShell:
     """A shell that was started afresh to be asked.
 
     Attributes:
-        mode: "interactive" (a new terminal), "login" (ssh to this machine), "command" (`ssh host command`).
+        mode: "interactive" (a new terminal), "login" (ssh to this machine), "command" (`ssh host command`),
+            "activated" (with the scripts of the conda environment, where envdoctor has put some there).
         variables: values of the variables that training looks at and of those that envdoctor's block sets.
         names: names of all variables it has.
         error: why it did not answer, empty if it did.

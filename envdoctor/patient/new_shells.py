@@ -41,6 +41,11 @@ NO_TERMINAL = re.compile(r"no job control in this shell|cannot set terminal proc
 COMMAND = '"$ENVDOCTOR_PYTHON" -I -S -c "$ENVDOCTOR_TELL"'
 
 
+# What `conda activate` does with an environment's own scripts.
+ACTIVATE = 'for f in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do . "$f"; done; '
+ACTIVATE_IN_FISH = "for f in $CONDA_PREFIX/etc/conda/activate.d/*.fish; source $f; end; "
+
+
 def given_environment() -> "Dict[str, str]":
     """The environment of a shell before it has read any file."""
     found = {name: os.environ[name] for name in GIVEN if name in os.environ}
@@ -48,6 +53,12 @@ def given_environment() -> "Dict[str, str]":
         found.pop("ZDOTDIR", None)
     found.update({"PATH": PATH, "TERM": "dumb", "HOME": shell_files.home()})
     return found
+
+
+def activate_scripts() -> "List[str]":
+    """Names of the scripts that envdoctor has put into the conda environment under examination."""
+    folder = os.path.join(sys.prefix, "etc/conda/activate.d")
+    return [name for name in reading.names(folder) if name.startswith("envdoctor-")]
 
 
 def wanted_names() -> "List[str]":
@@ -64,6 +75,10 @@ def answer(program: str, mode: str, options: "List[str]", names: "List[str]", fo
     """Start one shell and have it tell its environment."""
     out = os.path.join(folder, mode)
     env = given_environment()
+    command = COMMAND
+    if mode == "activated":
+        env["CONDA_PREFIX"] = sys.prefix
+        command = (ACTIVATE_IN_FISH if os.path.basename(program) == "fish" else ACTIVATE) + COMMAND
     env.update({"ENVDOCTOR_OUT": out, "ENVDOCTOR_PYTHON": sys.executable, "ENVDOCTOR_TELL": TELL})
     began = time.monotonic()
     if mode == "command":
@@ -71,12 +86,12 @@ def answer(program: str, mode: str, options: "List[str]", names: "List[str]", fo
         env["SSH_CLIENT"] = "127.0.0.1 22 22"
         ours, theirs = socket.socketpair()
         try:
-            said = reading.run([program] + options + ["-c", COMMAND], LIMIT_S, env, stdin=theirs.fileno())
+            said = reading.run([program] + options + ["-c", command], LIMIT_S, env, stdin=theirs.fileno())
         finally:
             ours.close()
             theirs.close()
     else:
-        said = reading.run([program] + options + ["-c", COMMAND], LIMIT_S, env, stdin=subprocess.DEVNULL)
+        said = reading.run([program] + options + ["-c", command], LIMIT_S, env, stdin=subprocess.DEVNULL)
     told = {"mode": mode, "seconds": round(time.monotonic() - began, 3)}  # type: Dict[str, Any]
     try:
         with open(out, encoding="utf-8") as file:
@@ -104,6 +119,8 @@ def new_shells(ask: "Ask") -> "Dict[str, Any]":
     if shell not in MODES:
         raise NotHere("%s is no shell whose start-up files are known" % (shell or "nothing"))
     modes = MODES[shell]
+    if activate_scripts():
+        modes += (("activated", []),)
     program = path if path.startswith("/") and os.access(path, os.X_OK) else shell_files.on_path(shell)
     if not program:
         raise NotHere("there is no " + shell)

@@ -102,6 +102,8 @@ def lines_of(path: str) -> "List[Dict[str, Any]]":
             continue
         elif re.search(r"conda\.sh|conda\.fish|shell\.(bash|zsh|fish)\s+hook|micromamba shell hook", line):
             found.append({"file": path, "line": number, "kind": "conda-hook"})
+            if ours:
+                found[-1]["ours"] = True
         elif re.match(r"\s*(module|ml)\s+(load|add)\b", line):
             found.append({"file": path, "line": number, "kind": "module", "value": line.strip()[:300]})
         else:

@@ -107,8 +107,8 @@ def test_case(case: Case) -> None:
 @pytest.mark.parametrize(
     ("about", "command"),
     [
-        ("conda is set up for bash, the user has zsh", "/home/me/miniconda3/bin/conda init zsh"),
-        ("two toolkits and no PATH", "export CUDA_HOME=/usr/local/cuda-12.4 PATH=/usr/local/cuda-12.4/bin:$PATH"),
+        ("conda is set up for bash, the user has zsh", "envdoctor fix conda-path --root /home/me/miniconda3"),
+        ("two toolkits and no PATH", "envdoctor fix cuda-path --toolkit /usr/local/cuda-12.4"),
         ("CUDA as a module", "module load cuda/12.4"),
         ("a toolkit that was removed", "sed -n '7p' /home/me/.bashrc"),
     ],

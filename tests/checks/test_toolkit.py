@@ -82,7 +82,7 @@ def test_case(case: Case) -> None:
 
 def test_a_fitting_toolkit_that_is_there_is_the_remedy() -> None:
     (finding,) = next(case for case in CASES if case.about == "CUDA_HOME names it").assert_holds(FILE)
-    assert finding.command == "export CUDA_HOME=/usr/local/cuda-12.6"
+    assert finding.command == "envdoctor fix cuda-path --toolkit /usr/local/cuda-12.6"
 
 
 @pytest.mark.parametrize(
