@@ -157,16 +157,21 @@ def installations(environ: "Mapping[str, str]") -> "List[str]":
     return [place for place in places if reading.exists(os.path.join(place, "conda-meta"))]
 
 
+SETS_UP = re.compile(
+    r"^(?:[^#\n]*(?:etc/profile\.d/(?:conda|mamba)\.sh|fish/conf\.d/conda\.fish)|# >>> (?:conda|mamba) initialize >>>)",
+    re.M,
+)
+
+
 def initialised(environ: "Mapping[str, str]") -> "List[str]":
-    """The shell start-up files in which `conda init` left its block."""
+    """The shell start-up files that set conda up: by the block of `conda init`, or by reading what conda brings."""
     home = environ.get("HOME") or os.path.expanduser("~")
-    names = (".bashrc", ".bash_profile", ".zshrc", ".config/fish/config.fish")
-    return [
-        os.path.join(home, name)
-        for name in names
-        if ">>> conda initialize >>>" in (reading.text(os.path.join(home, name), 1 << 18) or "")
-        or ">>> mamba initialize >>>" in (reading.text(os.path.join(home, name), 1 << 18) or "")
-    ]
+    fish = os.path.join(environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"), "fish")
+    paths = [os.path.join(home, name) for name in (".bashrc", ".bash_profile", ".profile", ".zshrc", ".zshenv")]
+    paths += [os.path.join(fish, name) for name in ("config.fish", "conf.d/envdoctor.fish")]
+    if environ.get("ZDOTDIR"):
+        paths.append(os.path.join(environ["ZDOTDIR"], ".zshrc"))
+    return [path for path in paths if SETS_UP.search(reading.text(path, 1 << 18) or "")]
 
 
 def packages(prefix: str) -> "List[Dict[str, str]]":
