@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Problem, Severity, Text, Topic, check, summary
 from envdoctor.facts.pip import PipConfig, PipEffective, host_of
-from envdoctor.facts.uv import UvConfig
+from envdoctor.facts.uv import UvConfig, UvEffective
 from envdoctor.knowledge import mirrors
 from envdoctor.model import Scalar
 
@@ -38,13 +38,45 @@ def uv_ignores_pip_config(uv: UvConfig, pip: PipConfig) -> Iterable[Finding]:
     chosen = pip.winner("index-url")
     if not uv.program or chosen is None or uv.default_index is not None:
         return
-    yield UV_IGNORES_PIP_CONFIG.found(
+    finding = UV_IGNORES_PIP_CONFIG.found(
         host=host_of(chosen.value) or chosen.value,
         url=chosen.value,
         quoted=shlex.quote(chosen.value),
         place=chosen.place,
         files=", ".join(file.path for file in uv.files) or "-",
     )
+    # No file has an effect under UV_NO_CONFIG: there the variable of the problem's command is the way.
+    yield finding if uv.no_config else finding.fixed_by("uv-mirror", *_same_index(chosen.value))
+
+
+def _same_index(url: str) -> tuple[str, ...]:
+    """The options of `uv-mirror` that give uv the index pip has."""
+    known = mirrors.pypi_mirror(url)
+    for name in mirrors.WITH_OPTION:
+        mirror = mirrors.named(name)
+        if mirror is not None and known == mirror and url.rstrip("/") == mirror.index_url:
+            return (f"--{name}",)
+    return ("--url", url)
+
+
+UV_CONFIG_REFUSED = Problem(
+    code="uv-config-refused",
+    severity=Severity.ERROR,
+    title=Text("uv refuses its configuration", "uv 拒绝读取其配置"),
+    why=Text("every command of uv ends with this error", "uv 的所有命令都会以该错误结束"),
+    seen=Text("uv says: {error}", "uv 的输出：{error}"),
+    refs=("https://docs.astral.sh/uv/concepts/configuration-files/",),
+)
+# What uv says of a file or variable it does not take; it says other things of a project that is no project.
+REFUSALS = ("failed to parse", "failed to open file", "failed to read", "invalid value")
+
+
+@check(UV_CONFIG_REFUSED)
+def uv_config_refused(effective: UvEffective) -> Iterable[Finding]:
+    """uv was asked for its settings and gave an error about them."""
+    words = effective.error.lower()
+    if any(refusal in words for refusal in REFUSALS):
+        yield UV_CONFIG_REFUSED.found(error=effective.error)
 
 
 UV_LOCK_MIRROR = Problem(

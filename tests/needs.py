@@ -60,6 +60,14 @@ def distribution(name: str) -> str:
         _lacks(f"needs the distribution {name}")
 
 
+def uv() -> str:
+    """The path of uv, which the development dependencies bring, or another with ENVDOCTOR_UV."""
+    if chosen := os.environ.get("ENVDOCTOR_UV"):
+        return chosen
+    found: str = module("uv").find_uv_bin()
+    return found
+
+
 def python(version: str) -> str:
     """An interpreter of another version, such as "3.6", on PATH or as pyenv keeps them.
 

@@ -125,4 +125,5 @@ SECTIONS: "Tuple[Section, ...]" = (
     Section("asked-places", "index_probe:asked_places", "indexes", limit_s=5.0, network=True, after="pip-effective"),
     Section("conda-config", "conda_config:conda_config", "packages"),
     Section("uv-config", "uv_config:uv_config", "packages"),
+    Section("uv-effective", "uv_effective:uv_effective", "uv", limit_s=7.0, heavy=True, after="uv-config"),
 )

@@ -41,6 +41,9 @@ def names(key: str) -> str:
 def value_of(text: str) -> "Any":
     """A TOML value, or its text where it is none of those read here."""
     text = text.strip().rstrip(",").strip()
+    for mark in ('"""', "'''"):
+        if text.startswith(mark) and text.endswith(mark) and len(text) > 5:
+            text = text[2:-2]
     if text.startswith('"') and text.endswith('"') and len(text) > 1:
         return re.sub(r"\\(.)", lambda match: ESCAPES.get(match.group(1), match.group(0)), text[1:-1])
     if text.startswith("'") and text.endswith("'") and len(text) > 1:

@@ -1,5 +1,6 @@
 """uv's configuration: every file and variable that names an index, which is the default, and lock files in reach."""
 
+import fnmatch
 import os
 import re
 
@@ -12,33 +13,55 @@ if TYPE_CHECKING:
 
     from .sections import Ask
 
-VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX")
+VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 KEYS = ("index-url", "extra-index-url", "find-links", "no-index")
 LOCK_LIMIT = 4 << 20  # bytes of a lock file that are read
+YES = ("1", "true", "yes", "on", "y", "t")
+
+
+def no_config(environ: "Mapping[str, str]") -> bool:
+    """Whether uv reads no file at all. A file that UV_CONFIG_FILE names is read all the same."""
+    return environ.get("UV_NO_CONFIG", "").lower() in YES and not environ.get("UV_CONFIG_FILE")
+
+
+def user_file(environ: "Mapping[str, str]") -> str:
+    """The user's own uv.toml, whether it is there or not. macOS is no exception: uv looks where Linux does."""
+    if os.name == "nt":
+        own = environ.get("APPDATA") or os.path.join(os.path.expanduser("~"), "AppData", "Roaming")
+        return os.path.join(own, "uv", "uv.toml")
+    own = environ.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(own):  # uv passes over a relative path
+        own = os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config")
+    return os.path.join(own, "uv", "uv.toml")
 
 
 def config_files(environ: "Mapping[str, str]", folder: str) -> "List[Tuple[str, str]]":
     """The files uv reads, strongest first: level and path. A uv.toml hides the pyproject.toml beside it."""
-    if environ.get("UV_NO_CONFIG", "").lower() in ("1", "true", "yes", "on", "y", "t"):
+    if no_config(environ):
         return []
     chosen = environ.get("UV_CONFIG_FILE")
     if chosen:
-        return [("chosen", chosen)]
+        return [("chosen", os.path.join(folder, chosen))]
     found: "List[Tuple[str, str]]" = []
-    project = _project(folder)
+    project = _project(_workspace(folder) or folder)
     if project:
         found.append(("project", project))
-    home = environ.get("HOME") or os.path.expanduser("~")
-    own = environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
-    user = os.path.join(own, "uv", "uv.toml")
+    user = user_file(environ)
     if reading.exists(user):
         found.append(("user", user))
-    shared = [part for part in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if part]
-    for path in [os.path.join(part, "uv", "uv.toml") for part in shared] + ["/etc/uv/uv.toml"]:
+    for path in _system_files(environ):
         if reading.exists(path):
             found.append(("system", path))
             break
     return found
+
+
+def _system_files(environ: "Mapping[str, str]") -> "List[str]":
+    if os.name == "nt":
+        shared = environ.get("PROGRAMDATA")
+        return [os.path.join(shared, "uv", "uv.toml")] if shared else []
+    folders = [part for part in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if part]
+    return [os.path.join(part, "uv", "uv.toml") for part in folders] + ["/etc/uv/uv.toml"]
 
 
 def _parents(folder: str) -> "List[str]":
@@ -49,15 +72,52 @@ def _parents(folder: str) -> "List[str]":
     return folders
 
 
+def _pyproject(folder: str) -> str:
+    return reading.text(os.path.join(folder, "pyproject.toml"), 1 << 20) or ""
+
+
+def _workspace(folder: str) -> str:
+    """The root of the workspace whose member holds the folder, "" outside of any: uv reads its settings only."""
+    places = _parents(folder)
+    member = next((place for place in places if re.search(r"^\s*\[\s*project\s*\]", _pyproject(place), re.M)), "")
+    if not member:
+        return ""
+    for place in places[places.index(member) :]:
+        text = _pyproject(place)
+        if not re.search(r"\bworkspace\b", text):
+            continue
+        told = {key: value for table, _, key, _, value in toml_lines.read(text) if table == "tool.uv.workspace"}
+        if place == member:
+            return place if told else ""
+        inside = os.path.relpath(member, place).replace(os.sep, "/")
+        if told and _matches(inside, told.get("members")) and not _matches(inside, told.get("exclude")):
+            return place
+    return ""
+
+
+def _matches(path: str, patterns: "Any") -> bool:
+    """Whether a glob of a workspace names a folder: `*` stays within one part of the path."""
+    parts = path.split("/")
+    for pattern in patterns if isinstance(patterns, list) else ():
+        wanted = str(pattern).strip("/").split("/")
+        if wanted[:1] == ["."]:
+            wanted = wanted[1:]
+        if "**" in wanted:
+            if fnmatch.fnmatchcase(path, "/".join(wanted).replace("**/", "*")):
+                return True
+        elif len(wanted) == len(parts) and all(map(fnmatch.fnmatchcase, parts, wanted)):
+            return True
+    return False
+
+
 def _project(folder: str) -> str:
-    """The nearest file with settings of uv, from the working directory upwards."""
+    """The nearest file with settings of uv, from a folder upwards."""
     for place in _parents(folder):
         path = os.path.join(place, "uv.toml")
         if reading.exists(path):
             return path
-        path = os.path.join(place, "pyproject.toml")
-        if re.search(r"^\s*\[+\s*tool\.uv\b", reading.text(path, 1 << 20) or "", re.M):
-            return path
+        if re.search(r"^\s*\[+\s*tool\s*\.\s*uv\b", _pyproject(place), re.M):
+            return os.path.join(place, "pyproject.toml")
     return ""
 
 
@@ -100,23 +160,6 @@ def from_variables(environ: "Mapping[str, str]") -> "List[Dict[str, Any]]":
     return found
 
 
-def default_index(found: "List[Dict[str, Any]]") -> int:
-    """The position of the index that replaces uv's own, -1 if none does.
-
-    Variables come first, then every [[index]] with `default = true`, the strongest file's before, then `index-url`: one
-    in the user's file beats an `index-url` of the project (tried with uv 0.13).
-    """
-    for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"):
-        for number, entry in enumerate(found):
-            if entry.get("variable") == name:
-                return number
-    for key in ("index", "index-url"):
-        for number, entry in enumerate(found):
-            if entry["key"] == key and entry.get("default") is True and not entry.get("pip_only"):
-                return number
-    return -1
-
-
 def lock(folder: str) -> "Dict[str, Any]":
     """The nearest uv.lock and the hosts its packages come from, the commonest first."""
     for place in _parents(folder):
@@ -130,25 +173,22 @@ def lock(folder: str) -> "Dict[str, Any]":
     return {}
 
 
+def _program(environ: "Mapping[str, str]") -> str:
+    home = environ.get("HOME") or os.path.expanduser("~")
+    name = "uv.exe" if os.name == "nt" else "uv"
+    places = environ.get("PATH", "").split(os.pathsep)
+    places += [os.path.join(home, ".local", "bin"), os.path.join(home, ".cargo", "bin")]
+    paths = [os.path.join(place, name) for place in places if place]
+    return next((path for path in paths if os.access(reading.rooted(path), os.X_OK)), "")
+
+
 def uv_config(ask: "Ask") -> "Dict[str, Any]":
     environ = os.environ
     try:
         folder = os.getcwd()
     except OSError:
         folder = ""
-    home = environ.get("HOME") or os.path.expanduser("~")
-    places = environ.get("PATH", "").split(os.pathsep) + [
-        os.path.join(home, ".local", "bin"),
-        os.path.join(home, ".cargo", "bin"),
-    ]
-    program = next(
-        (
-            os.path.join(place, "uv")
-            for place in places
-            if place and os.access(reading.rooted(os.path.join(place, "uv")), os.X_OK)
-        ),
-        "",
-    )
+    program = _program(environ)
     files = config_files(environ, folder)
     found = from_variables(environ)
     for level, path in files:
@@ -160,6 +200,7 @@ def uv_config(ask: "Ask") -> "Dict[str, Any]":
         "program": program,
         "files": [{"path": path, "level": level} for level, path in files],
         "indexes": found,
-        "default": default_index(found),
         "lock": locked,
+        "user_file": user_file(environ),
+        "no_config": no_config(environ),
     }

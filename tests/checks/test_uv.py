@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from envdoctor.facts.pip import PipEffective
-from envdoctor.facts.uv import UvConfig, UvFile, UvIndex, UvLock
+from envdoctor.facts.uv import UvConfig, UvEffective, UvFile, UvIndex, UvLock
 from envdoctor.model import Missing
 from envdoctor.testing import Case, topic_file
 from tests import CHECKS
@@ -15,9 +17,7 @@ FILE = CHECKS / "uv.py"
 TUNA = "https://pypi.tuna.tsinghua.edu.cn/simple"
 MIRRORED = written(user=index(TUNA))
 UV = UvConfig(program="/usr/bin/uv", files=(UvFile("/etc/uv/uv.toml", "system"),))
-SET = UvConfig(
-    program="/usr/bin/uv", indexes=(UvIndex("index", TUNA, path="/p/uv.toml", line=3, default=True),), default=0
-)
+SET = UvConfig(program="/usr/bin/uv", indexes=(UvIndex("index", TUNA, path="/p/uv.toml", line=3, default=True),))
 
 CASES = [
     Case("pip is mirrored, uv is not", (UV, MIRRORED), {"uv-ignores-pip-config": "note"}),
@@ -38,6 +38,13 @@ CASES = [
     Case("neither is", (UV, written())),
     Case("settings of uv without uv", (UvConfig(files=UV.files), MIRRORED)),
     Case("an index of one's own in the lock file", (UvConfig(lock=UvLock("/p/uv.lock", ("nexus.example",))),)),
+    Case(
+        "uv refuses a file",
+        (UvEffective("0.13.9", error="error: Failed to parse: uv.toml\ncause: unknown field `x`"),),
+        {"uv-config-refused": "error"},
+    ),
+    Case("uv speaks of something else", (UvEffective("0.1.0", error="error: unexpected argument"),)),
+    Case("uv is content", (UvEffective("0.13.9"),)),
     Case("no uv", (Missing("uv-config", "not-here"), MIRRORED)),
 ]
 
@@ -47,8 +54,15 @@ def test_case(case: Case) -> None:
     case.assert_holds(FILE)
 
 
-def test_the_command_gives_uv_the_same_index() -> None:
-    assert CASES[0].assert_holds(FILE)[0].command == f"export UV_DEFAULT_INDEX={TUNA}"
+def test_the_fix_gives_uv_the_same_index() -> None:
+    assert CASES[0].assert_holds(FILE)[0].command == "envdoctor fix uv-mirror --tuna"
+    own = Case("", (UV, written(user=index("https://nexus.example/simple"))), {"uv-ignores-pip-config": "note"})
+    assert own.assert_holds(FILE)[0].command == "envdoctor fix uv-mirror --url https://nexus.example/simple"
+
+
+def test_where_uv_reads_no_file_a_variable_is_the_way() -> None:
+    case = Case("", (replace(UV, no_config=True), MIRRORED), {"uv-ignores-pip-config": "note"})
+    assert case.assert_holds(FILE)[0].command == f"export UV_DEFAULT_INDEX={TUNA}"
 
 
 def test_the_lock_file_is_made_again_from_the_official_index() -> None:

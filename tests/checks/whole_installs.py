@@ -22,7 +22,7 @@ from envdoctor.facts.packages import Distribution, Packages
 from envdoctor.facts.pci import PciDevice, PciDevices
 from envdoctor.facts.shell_files import ShellFiles
 from envdoctor.facts.torch import TorchCopy, TorchCuda, TorchImport, TorchInstall
-from envdoctor.facts.uv import UvConfig, UvFile, UvIndex
+from envdoctor.facts.uv import UvAnswer, UvConfig, UvEffective, UvFile, UvIndex
 from envdoctor.model import Missing
 from tests.checks.interfaces import LO, nics
 from tests.checks.pip_configs import index, written
@@ -214,6 +214,7 @@ def uv() -> Machine:
         *torch,
         *driven(desktop(card("4090"))),
         config,
+        UvEffective("0.9.18", (UvAnswer("project"), UvAnswer("pip"))),
         Missing("pip-effective", "not-here", "no pip"),
         written(more={"pip_version": ""}),
     )

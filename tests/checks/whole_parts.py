@@ -40,6 +40,7 @@ NOT_HERE = {
     "peer-paths": "no NVIDIA GPU on the PCI bus",
     "conda-config": "conda",
     "uv-config": "uv",
+    "uv-effective": "uv",
     "allreduce": "no benchmark was run",
 }
 USES = (

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envdoctor import decode
-from envdoctor.facts.uv import UvConfig
+from envdoctor.facts.uv import COMMANDS, UvConfig, default_index
 from envdoctor.patient import toml_lines, uv_config
 from envdoctor.patient.sections import Ask, NotHere
 
@@ -53,6 +53,7 @@ index = [{{ url = "{A}", default = true }}, {{ url = "{B}" }}]
 
 
 def test_strings_of_several_lines_are_passed_over() -> None:
+    assert [value for *_, value in toml_lines.read("url = '''a'''\nurl = \"\"\"b\"\"\"\n")] == ["a", "b"]
     text = 'description = """\nindex-url = "no"\n"""\nindex-url = "yes"\n'
     assert [(key, line) for _, _, key, line, _ in toml_lines.read(text)] == [("index-url", 4)]
 
@@ -147,7 +148,7 @@ def test_the_project_beats_the_user_beats_the_system(home: Path) -> None:
 
 
 def test_variables_beat_files(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(home / ".config/uv/uv.toml", index(A))
+    put(home / ".config/uv/uv.toml", f"index-url = '{A}'\n")
     monkeypatch.setenv("UV_INDEX_URL", "https://old.example/simple")
     assert default_of(observed()) == ("https://old.example/simple", "UV_INDEX_URL")
     monkeypatch.setenv("UV_DEFAULT_INDEX", "mine=https://new.example/simple")
@@ -161,14 +162,64 @@ def test_an_index_without_default_is_an_extra_one(home: Path) -> None:
     assert [(found.url, found.pip_only) for found in config.indexes] == [(A, False), (B, True)]
 
 
-def test_a_chosen_file_replaces_all_and_no_config_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_config_hides_every_file_but_a_chosen_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(home / ".config/uv/uv.toml", index(A))
-    chosen = put(home / "chosen.toml", index(B))
-    monkeypatch.setenv("UV_CONFIG_FILE", str(chosen))
-    assert default_of(observed())[0] == B
     monkeypatch.setenv("UV_NO_CONFIG", "1")
     with pytest.raises(NotHere):
         uv_config.uv_config(Ask({}))
+    monkeypatch.setenv("UV_DEFAULT_INDEX", A)
+    assert observed().no_config
+    monkeypatch.delenv("UV_DEFAULT_INDEX")
+    chosen = put(home / "work/chosen.toml", index(B))
+    monkeypatch.setenv("UV_CONFIG_FILE", "../../chosen.toml")
+    assert default_of(observed())[0] == B
+    assert not observed().no_config
+    assert [Path(file.path).resolve() for file in observed().files] == [chosen]
+
+
+def test_the_users_file_is_known_before_it_is_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert uv_config.user_file({"HOME": "/h"}) == "/h/.config/uv/uv.toml"
+    assert uv_config.user_file({"HOME": "/h", "XDG_CONFIG_HOME": "/x"}) == "/x/uv/uv.toml"
+    assert uv_config.user_file({"HOME": "/h", "XDG_CONFIG_HOME": "relative"}) == "/h/.config/uv/uv.toml"
+    put(home / "work/project/uv.toml", index(A))
+    assert observed().user_file == str(home / ".config/uv/uv.toml")
+
+
+MEMBER = "[project]\nname='m'\n[tool.uv.sources]\n[[tool.uv.index]]\nurl='" + A + "'\ndefault=true\n"
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [("['pro*']", B), ("['./project']", B), ("['**/project']", B), ("['other']", A),
+     ("['*']\nexclude=['project']", A), ("['*/*']", A)],
+)  # fmt: skip
+def test_a_member_of_a_workspace_has_the_settings_of_its_root(home: Path, members: str, expected: str) -> None:
+    put(home / "work/project/pyproject.toml", MEMBER)
+    put(home / "work/pyproject.toml", f"[tool.uv.workspace]\nmembers={members}\n[tool.uv]\nindex-url='{B}'\n")
+    assert default_of(observed())[0] == expected
+
+
+def test_a_root_is_a_member_of_its_own_workspace(home: Path) -> None:
+    put(home / "work/project/pyproject.toml", MEMBER + "[tool.uv.workspace]\n members=[]\n")
+    put(home / "work/pyproject.toml", f"[tool.uv.workspace]\nmembers=['*']\n[tool.uv]\nindex-url='{B}'\n")
+    assert default_of(observed())[0] == A
+
+
+def test_the_commands_of_uv_weigh_settings_differently(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = put(home / ".config/uv/uv.toml", f"index-url = '{A}'\n[pip]\nindex-url = '{B}'\n")
+
+    def both() -> list[str]:
+        told = [default_index(observed().indexes, command) for command in COMMANDS]
+        return [one.url if one else "" for one in told]
+
+    assert both() == [A, B]
+    user.write_text(f"index-url = '{A}'\n[pip]\nindex-url = '{B}'\n" + index("https://c.example"))
+    assert both() == ["https://c.example"] * 2
+    monkeypatch.setenv("UV_INDEX_URL", "https://e.example")
+    assert both() == ["https://c.example", "https://e.example"]
+    monkeypatch.setenv("UV_INDEX", "one=https://e.example two=https://f.example")
+    user.write_text("[[index]]\nname='two'\nurl='https://c.example'\ndefault=true\n")
+    assert both() == ["https://e.example"] * 2  # an index of the same name is hidden
 
 
 def test_a_pyproject_without_uv_is_passed_over(home: Path) -> None:
