@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
@@ -266,6 +267,22 @@ def nodes_fit_together(environments: PerNode[Environment]) -> Iterable[Finding]:
         other_node = ranks.setdefault(launch.node_rank, node)
         if other_node != node:
             yield _between("same-node-rank", other_node, node, what=launch.sources["node_rank"], value=launch.node_rank)
+
+
+@check(WORLD_SIZE_MISMATCH)
+def nodes_were_told_the_same(result: AllreduceResult | None) -> Iterable[Finding]:
+    """At the roll call of a benchmark: one says that there are more or fewer than rank 0 was told."""
+    for failure in result.on("join") if result is not None else ():
+        if failure.how == "world-size" and result is not None:
+            first, node = result.named(0), failure.node or failure.address
+            yield _between(
+                "nodes-disagree",
+                first,
+                node,
+                what="--nnodes" if result.per == "node" else "WORLD_SIZE",
+                value=failure.expected,
+                limit=failure.given,
+            )
 
 
 def _between(situation: str, node: str, other_node: str, **evidence: Scalar) -> Finding:

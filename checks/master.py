@@ -17,6 +17,8 @@ from envdoctor.model import Scalar
 
 TOPIC = Topic("rendezvous", 242, Text("reaching the rendezvous endpoint", "会合端点是否可达"))
 
+PATIENCE_S = 2.0  # a benchmark that has been refused for longer than this was told to wait no longer
+
 MASTER_UNREACHABLE = Problem(
     code="master-unreachable",
     severity=Severity.ERROR,
@@ -76,6 +78,22 @@ MASTER_UNREACHABLE = Problem(
                 "请在所有节点上将其设为第一个节点对其他节点可见的地址",
             ),
         ),
+        "foreign": Situation(
+            title=Text("{host}:{port} is answered by something else", "{host}:{port} 应答的是别的程序"),
+            seen=Text(
+                "{source}={host} is {address}; what listens on port {port} says: {said}",
+                "{source}={host}，地址 {address}；监听端口 {port} 的程序应答：{said}",
+            ),
+            why=Text(
+                "another job, or another program, holds the port on that machine, and rank 0 cannot",
+                "该机器上的端口被其他作业或程序占用，rank 0 无法使用",
+            ),
+            help=Text(
+                "end what holds the port there, or give all nodes another --master-port",
+                "请结束占用该端口的程序，或在所有节点上改用另一个 --master-port",
+            ),
+            look="ss -ltnp 'sport = :{port}'   # on {host}",
+        ),
         "nodes-disagree": Situation(
             title=Text(
                 "{node} is told the master {host}:{port}, {other_node} {other_host}:{other_port}",
@@ -111,26 +129,6 @@ MASTER_UNREACHABLE = Problem(
             command="export {source}={outward}",
         ),
     },
-)
-
-FIREWALL_BLOCKS_PORTS = Problem(
-    code="firewall-blocks-ports",
-    severity=Severity.ERROR,
-    title=Text("{host} lives, but port {port} is silent", "{host} 在线，但端口 {port} 无应答"),
-    why=Text(
-        "a firewall drops the packets: the ranks of this node wait for the store until they time out",
-        "防火墙丢弃了数据包：本节点的各 rank 会一直等待 store 直到超时",
-    ),
-    seen=Text(
-        "{source}={host} is {address}; port {port}: no answer within 3 s, port 22: {elsewhere}",
-        "{source}={host}，地址 {address}；端口 {port} 3 秒内无应答，端口 22:{elsewhere}",
-    ),
-    help=Text(
-        "open the port between the nodes; NCCL also needs the ports of net.ipv4.ip_local_port_range, both ways",
-        "请在节点之间开放该端口；NCCL 还需要双向开放 net.ipv4.ip_local_port_range 范围内的端口",
-    ),
-    command="sudo iptables -I INPUT -p tcp --dport {port} -j ACCEPT   # on {quoted}",
-    confirm="nc -vz -w 3 MASTER_ADDR MASTER_PORT",
 )
 
 RDZV_HOST_NOT_LOCAL = Problem(
@@ -261,31 +259,34 @@ def _evidence(target: Target) -> dict[str, Scalar]:
     }
 
 
-@check(MASTER_UNREACHABLE, FIREWALL_BLOCKS_PORTS)
+@check(MASTER_UNREACHABLE)
 def master_unreachable(
     reach: RendezvousReach, environment: Environment, host: Host | None, names: HostNames | None
 ) -> Iterable[Finding]:
-    """Silence is a fault. A refusal is none before rank 0 has started, and one among torchrun's workers."""
+    """Silence is a fault. A refusal is none before rank 0 has started, and one among torchrun's workers, or where it
+    was waited for. A host that lives and keeps silent on the port is a firewall's work (checks/firewall.py)."""
     told = launches(environment)
     rank = process(told)
     for target in reach.targets:
         if target.kind != "store" or target.local or target.outcome in ("", "connected", "unresolvable"):
             continue
         evidence = _evidence(target)
-        if target.source == "MASTER_ADDR" and node_rank(told) == 0:
+        if target.source in ("MASTER_ADDR", "--master-addr") and node_rank(told) == 0:
             finding = MASTER_UNREACHABLE.found(
                 "not-here", **evidence, outward=(names and names.outward_address) or None
             )
             # A service's or gateway's address may well lead back here.
-            yield finding.at(Severity.WARNING) if host is not None and host.container else finding
+            unsure = host is not None and host.container and not target.waited_s
+            yield finding.at(Severity.WARNING) if unsure else finding
+        elif target.outcome == "foreign":
+            yield MASTER_UNREACHABLE.found("foreign", **evidence, said=target.error or None)
         elif target.outcome == "refused":
             finding = MASTER_UNREACHABLE.found("refused", **evidence)
-            yield finding if rank is not None and rank.launcher == "torchrun" else finding.at(Severity.NOTE)
-        elif target.outcome == "timeout" and target.elsewhere in ("connected", "refused"):
-            yield FIREWALL_BLOCKS_PORTS.found(**evidence, elsewhere=target.elsewhere)
-        elif target.outcome == "timeout":
+            late = target.waited_s >= PATIENCE_S or (rank is not None and rank.launcher == "torchrun")
+            yield finding if late else finding.at(Severity.NOTE)
+        elif target.outcome == "timeout" and target.elsewhere not in ("connected", "refused"):
             yield MASTER_UNREACHABLE.found(**evidence)
-        elif target.outcome != "unresolved-in-time":
+        elif target.outcome not in ("timeout", "filtered", "unresolved-in-time"):
             yield MASTER_UNREACHABLE.found("no-route", **evidence)
 
 

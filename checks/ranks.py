@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from envdoctor import Problem, Severity, Text, Topic
+from collections.abc import Iterable
+from dataclasses import replace
+
+from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
+from envdoctor.facts.allreduce import AllreduceResult
 
 TOPIC = Topic("ranks", 250, Text("the ranks of a job that failed", "失败作业中的各个 rank"))
 
@@ -32,6 +36,20 @@ PEER_DIED = Problem(
         "disk-full",
     ),
     refs=("https://docs.pytorch.org/docs/stable/elastic/errors.html",),
+    situations={
+        "bench": Situation(
+            title=Text("{who} on {node} ended while {rung} was under way", "{node} 上的 {who} 在 {rung} 阶段中途退出"),
+            why=Text(
+                "the other ranks wait for it, or report a connection that was closed",
+                "其他 rank 会一直等待它，或报告连接被关闭",
+            ),
+            seen=Text("it ended: {how}\n{said}", "退出方式：{how}\n{said}"),
+            help=Text(
+                "somebody or something ended it: dmesg or the scheduler's record on {node} tells",
+                "它是被终止的：{node} 上的 dmesg 或调度器记录会说明原因",
+            ),
+        ),
+    },
 )
 
 RANK_OUT_OF_MEMORY = Problem(
@@ -80,3 +98,28 @@ COLLECTIVE_TIMEOUT_DESYNC = Problem(
     ),
     refs=("https://docs.pytorch.org/docs/stable/torch_nccl_environment_variables.html",),
 )
+
+
+@check(PEER_DIED)
+def peer_died(result: AllreduceResult | None) -> Iterable[Finding]:
+    """In a benchmark: a process that ended before its time, not those that only noticed."""
+    if result is None or result.done:
+        return
+    gone = [failure for failure in result.failures if failure.how in ("died", "lost", "cut")]
+    # That of a process is certain; a connection that ended tells of its machine or agent, and of nothing more.
+    first = {"died": 0, "lost": 1, "cut": 2}
+    for failure in sorted(gone, key=lambda one: first[one.how])[:1]:
+        member = 0 if failure.how == "cut" else failure.member
+        node = result.named(member)
+        ranks = failure.ranks if failure.how == "died" else (found.ranks if (found := result.member(member)) else ())
+        numbers = ", ".join(str(rank) for rank in ranks)
+        ended = failure.signal or (f"exit status {failure.status}" if failure.status is not None else "")
+        found_ = PEER_DIED.found(
+            "bench",
+            who=f"rank {numbers}" if len(ranks) == 1 else f"ranks {numbers}" if ranks else "a process",
+            node=node,
+            rung=failure.rung,
+            how=ended or "the connection to it ended",
+            said=failure.said or None,
+        )
+        yield replace(found_, nodes=(node,))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.asked import Asked
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
@@ -24,7 +26,7 @@ TOPIC = Topic(
 )
 
 # Who names one of these on the command line means to train.
-MEANS_TORCH = re.compile(r"torch|cuda|gpu|driver|nccl|nvidia|rendezvous|launch|launcher|shm")
+MEANS_TORCH = re.compile(r"torch|cuda|gpu|driver|nccl|nvidia|rendezvous|launch|launcher|shm|allreduce|links")
 
 TORCH_MISSING = Problem(
     code="torch-missing",
@@ -43,6 +45,14 @@ TORCH_MISSING = Problem(
             seen=Text(
                 "no torch on sys.path of {python} ({version})\ntraining is meant: {shown_by}",
                 "{python}（{version}）的 sys.path 中没有 torch\n显然要进行训练：{shown_by}",
+            ),
+            severity=Severity.ERROR,
+        ),
+        "elsewhere": Situation(
+            title=Text("there is no torch in {python} of {node}", "{node} 的 {python} 中没有 torch"),
+            seen=Text(
+                "{node}: {python} ({version}): {error}; the rungs below torch held",
+                "{node}：{python}（{version}）：{error}；torch 以下的各级均通过",
             ),
             severity=Severity.ERROR,
         ),
@@ -206,6 +216,19 @@ def torch_missing(
         "meant" if shown_by else None,
         python=where, version=python.version if python else None, shown_by=shown_by,
     ).mended_by((fit.command if fit else None) or for_python("python -m pip install torch", python))  # fmt: skip
+
+
+@check(TORCH_MISSING)
+def torch_missing_elsewhere(result: AllreduceResult | None) -> Iterable[Finding]:
+    """On another node of a benchmark; what is missing here is told above."""
+    for failure in result.on("torch") if result is not None else ():
+        member = result.member(failure.member) if result is not None else None
+        if not failure.absent or member is None or result is None or failure.member == result.own:
+            continue
+        found = TORCH_MISSING.found(
+            "elsewhere", python=member.python, version=member.python_version, node=member.node, error=failure.error
+        ).mended_by(f"{shlex.quote(member.python)} -m pip install torch   # on {member.node}")
+        yield replace(found, nodes=(member.node,))
 
 
 @check(TORCH_LEFTOVER)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     Record = Dict[str, Any]
 
+OWN_S = 4.0  # rank 0's own agent tries this long to reach the coordinator beside it
+WELCOME_S = 5.0  # whoever listens there and says no welcome by then is no coordinator
 AGAIN_S = 0.2  # between two attempts to reach the coordinator
 
 
@@ -168,9 +170,10 @@ class Agent(object):
         sources = [source for source in map(ways.source_to, self.addresses) if source]
         if not sources:
             raise ways.Cause("no-route", host=host, address=self.addresses[0])
+        self.look_for_interfaces()
         self.end("route", {"source": sources[0]})
         if self.index == 0:
-            self.bind(host, port)
+            port = self.bind(host, port)
         # Rank 0 and the ranks started early: importing torch takes longer than all rungs below it.
         self.start_ranks()
         link = self.connect(host, port)
@@ -184,11 +187,17 @@ class Agent(object):
         threading.Thread(target=self.stay_alive, daemon=True).start()
         threading.Thread(target=self.hear_coordinator, args=(link,), daemon=True).start()
 
-    def bind(self, host: str, port: int) -> None:
-        """Open the roll call at the master's port, or say why that cannot be."""
+    def look_for_interfaces(self) -> None:
+        """GLOO_SOCKET_IFNAME names interfaces exactly; gloo ends at the first that is not there. Raises Cause."""
+        named = [name for name in os.environ.get("GLOO_SOCKET_IFNAME", "").split(",") if name]
+        present = ways.interface_mtus()
+        absent = [name for name in named if name not in present]
+        if present and absent and self.request["backend"] != "nccl":
+            raise ways.Cause("interface-missing", error=",".join(absent))
+
+    def bind(self, host: str, port: int) -> int:
+        """Open the roll call at the master's port, or say why that cannot be. The port, the kernel's choice for 0."""
         self.begin("bind")
-        if not any(ways.is_here(address) for address in self.addresses):
-            raise ways.Cause("not-here", host=host, address=self.addresses[0])
         family = socket.AF_INET6 if socket.has_ipv6 else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -199,14 +208,20 @@ class Agent(object):
             listener.listen(1024)
         except OSError as error:
             raise ways.Cause("bind", host=host, port=port, error=ways.name_of(error)) from None
+        port = int(listener.getsockname()[1])
+        self.request["master_port"] = port
         self.leader = coordinator.Coordinator(listener, int(self.request["agents"]), self.request, self.tell)
         self.leader.start()
         self.end("bind", {"port": port})
+        return port
 
     def connect(self, host: str, port: int) -> socket.socket:
         """Reach the coordinator, again and again until the time is up: nodes are started one after the other."""
         self.begin("connect")
-        until = time.monotonic() + float(self.request["join_s"])
+        began = time.monotonic()
+        # Beside rank 0 the port is open already; an address that leads elsewhere (or to a service that leads back
+        # here) shows at once.
+        until = began + (float(self.request["join_s"]) if self.index else OWN_S)
         tried = ways.Dialled("timeout", 0.0)
         outcomes: "Dict[str, int]" = {}
         while True:
@@ -222,7 +237,12 @@ class Agent(object):
             if time.monotonic() + AGAIN_S >= until or tried.outcome == "filtered":
                 break
             time.sleep(AGAIN_S)
-        values: "Record" = {"host": host, "port": port, "address": self.addresses[0], "outcomes": outcomes}
+        values: "Record" = {
+            "host": host, "port": port, "address": self.addresses[0], "outcomes": outcomes,
+            "seconds": round(time.monotonic() - began, 3),
+        }  # fmt: skip
+        if self.index == 0 and not any(ways.is_here(address) for address in self.addresses):
+            raise ways.Cause("not-here", **values)
         if tried.outcome in ("timeout", "filtered"):
             values["elsewhere"] = ways.lives(self.addresses[0])
         raise ways.Cause(tried.outcome, **values)
@@ -245,13 +265,26 @@ class Agent(object):
                 return
             *lines, buffer = (buffer + data).split(b"\n")
             for line in lines:
-                self.events.put(json.loads(line.decode("utf-8", "replace")))
+                try:
+                    record = json.loads(line.decode("utf-8", "replace"))
+                except ValueError:
+                    record = None
+                if not isinstance(record, dict):
+                    self.events.put({"foreign": line[:200].decode("utf-8", "replace")})
+                    return
+                self.events.put(record)
 
     def follow(self) -> None:
         """Do what the coordinator says until it says that it is over."""
+        welcome = False
         while True:
-            event = self.events.get()
-            if "go" in event:
+            try:
+                event = self.events.get(timeout=rungs.SILENT_S if welcome else WELCOME_S)
+            except queue.Empty:
+                event = {"cut": True} if welcome else {"foreign": ""}
+            if "welcome" in event:
+                welcome = True
+            elif "go" in event:
                 rung = str(event["go"])
                 self.begin(rung)
                 worker = {"dial": self.dial, "bulk": self.bulk}.get(rung)
@@ -260,9 +293,13 @@ class Agent(object):
                 else:
                     self.lead(rung, event)
             elif "stop" in event:
+                if event["stop"].get("refused"):
+                    self.leader = None  # another has this agent's place, and its coordinator is the one that counts
                 if self.leader is None:
                     self.tell({"stop": event["stop"], "node": self.index})
                 raise Over
+            elif "foreign" in event or ("cut" in event and not welcome):
+                raise ways.Cause("foreign", address=self.addresses[0], error=event.get("foreign", ""))
             elif "cut" in event:
                 raise ways.Cause("cut", host=self.request["master_addr"])
 

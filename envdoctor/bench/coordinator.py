@@ -66,6 +66,7 @@ class Coordinator(threading.Thread):
         self.rung = "join"
         self.selector = selectors.DefaultSelector()
         self.world_size = 0
+        self.alive_at = 0.0
         self.words: "queue.Queue[Record]" = queue.Queue()  # the doctor's answers
 
     # What goes on on the connections
@@ -174,6 +175,7 @@ class Coordinator(threading.Thread):
             self.strangers.discard(agent)
             agent.index, agent.hello = index, dict(hello, address=hello.get("address") or agent.address)
             self.agents[index] = agent
+            self.send(agent, {"welcome": len(self.agents)})
             if index:
                 self.tell({"hello": agent.hello, "node": index})
 
@@ -199,6 +201,10 @@ class Coordinator(threading.Thread):
 
     def _look_after_the_silent(self) -> None:
         now = time.monotonic()
+        if now - self.alive_at > rungs.ALIVE_S:
+            self.alive_at = now
+            for agent in list(self.agents.values()):
+                self.send(agent, {"alive": True})
         for agent in list(self.agents.values()):
             if now - agent.heard_at > rungs.SILENT_S:
                 self._gone(agent)

@@ -33,10 +33,11 @@ class Part:
     """This process's part.
 
     Attributes:
+        master_port: 0 where any will do.
         index, members: which of how many. per: what a member is, "node" or "process".
         nproc: ranks it starts. local_rank: where the launcher has numbered them.
         store_is_there: torchrun's agent keeps the store at the master's port, and the workers join it.
-        launcher: who started this, for people.
+        launcher: who started this, for people. given_by: the option or variable that named the master.
     """
 
     index: int = 0
@@ -48,6 +49,7 @@ class Part:
     master_port: int = PORT
     store_is_there: bool = False
     launcher: str = ""
+    given_by: str = "--master-addr"
 
     @property
     def reports(self) -> bool:
@@ -73,7 +75,10 @@ def part(given: Given, variables: Mapping[str, str], gpus: int) -> Part:
     node = next((one for one in told if one.per == "node" and (one.nodes or 0) > 1), None)
     if node is not None and node.node_rank is not None:
         return _as_node(given, node, gpus)
-    return Part(nproc=_nproc(given, gpus, alone=True), master_port=_port(given.master_port, PORT))
+    # Alone nobody else must know the port: the kernel chooses a free one.
+    return Part(
+        nproc=_nproc(given, gpus, alone=True), master_port=_port(given.master_port, PORT) if given.master_port else 0
+    )
 
 
 def _by_hand(given: Given, gpus: int) -> Part:
@@ -127,6 +132,7 @@ def _as_rank(given: Given, own: Launch, told: tuple[Launch, ...], variables: Map
         master_port=_port(port, PORT),
         store_is_there=agent_store,
         launcher=own.title,
+        given_by="MASTER_ADDR",
     )
 
 
@@ -142,6 +148,7 @@ def _as_node(given: Given, own: Launch, gpus: int) -> Part:
         master_addr=address.strip(),
         master_port=_port(given.master_port or own.master_port, PORT),
         launcher=own.title,
+        given_by=own.sources.get("master_addr", "MASTER_ADDR"),
     )
 
 

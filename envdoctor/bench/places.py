@@ -23,10 +23,11 @@ LIMIT_S = 8.0  # seconds that looking at a machine may take beside a benchmark
 
 @dataclass(frozen=True)
 class Looked:
-    """What the patient saw at one place: the node as it was reached, and its sections by name."""
+    """What the patient saw at one place: the node as it was reached, its sections by name, its index in the run."""
 
     node: Node
     sections: Mapping[str, object]
+    member: int
 
 
 class Places(Protocol):
@@ -96,7 +97,9 @@ class Here:
             self._look(tuple(afterwards))
         if self._thread is not None:
             self._thread.join(LIMIT_S / 2)
-        return [Looked(Node(python=self._target.python, python_why=self._target.why), dict(self._found))]
+        return [
+            Looked(Node(python=self._target.python, python_why=self._target.why), dict(self._found), self.part.index)
+        ]
 
 
 def variables(part: Part) -> Mapping[str, str]:

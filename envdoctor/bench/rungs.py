@@ -9,7 +9,6 @@ from __future__ import annotations
 LIMITS = {
     "resolve": 5.0,  # the resolver's own default is 5 s a server
     "route": 1.0,
-    "interface": 1.0,
     "bind": 2.0,
     "connect": 60.0,
     "join": 60.0,

@@ -14,8 +14,9 @@ from envdoctor.bench.conducting import Conduct
 from envdoctor.bench.observed import Observed
 from envdoctor.bench.places import Places
 from envdoctor.errors import ExaminationError
-from envdoctor.facts.allreduce import AllreduceResult
+from envdoctor.facts.allreduce import RUNGS, AllreduceResult
 from envdoctor.facts.asked import Asked
+from envdoctor.facts.rendezvous import RendezvousReach, Target
 from envdoctor.model import Missing, Why
 from envdoctor.snapshot import Snapshot
 
@@ -25,6 +26,10 @@ BESIDE = (
 )  # fmt: skip
 # Looked at once a rung has failed for which it may name the culprit.
 AFTERWARDS = {"bind": ("rendezvous-port",)}
+
+
+_MET = ("duplicate", "world-size", "lost", "cut", "no-answer", "not-started", "coordinator")  # not of the way there
+_ABOVE = RUNGS[RUNGS.index("join") + 1 :]
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,31 @@ class Ran:
 
     result: AllreduceResult
     snapshots: tuple[Snapshot, ...] = field(default_factory=tuple)
+
+
+def reach_of(result: AllreduceResult, member: int, source: str) -> RendezvousReach | None:
+    """What a member found at the master's port, as the checks of the rendezvous take it; None where it got through.
+
+    Args:
+        source: the option or variable that named the master.
+    """
+    failure = next((one for one in result.on("bind", "connect", "join", "route") if one.member == member), None)
+    if failure is None or failure.how in ("bind", "interface-missing", *_MET):
+        return None
+    outcome = failure.how
+    if outcome == "refused" and any(other.index == 0 and other.rung in ("join", *_ABOVE) for other in result.members):
+        outcome = "filtered"  # rank 0 listens there, as its own node has told: what refuses stands between them
+    target = Target(
+        host=result.master_addr,
+        port=result.master_port or 0,
+        source=source,
+        addresses=(failure.address,) if failure.address else (),
+        outcome="EHOSTUNREACH" if outcome == "no-route" else outcome,
+        elsewhere=failure.elsewhere,
+        error=failure.error,
+        waited_s=failure.seconds or 0.0,
+    )
+    return RendezvousReach((target,))
 
 
 # Answers a question of the coordinator from what is known so far: (question, result) -> answer.
@@ -118,6 +148,9 @@ def run(
         sections = {**unasked, **one.sections, "asked": asked}
         if place == 0:
             sections["allreduce"] = result
+        reach = reach_of(result, one.member, part.given_by)
+        if reach is not None:
+            sections["rendezvous-reach"] = reach
         node = examination.node_of(one.node, sections)
         snapshots.append(Snapshot(node, examination.now(), examination.MADE_BY, sections))
     return Ran(result, tuple(snapshots))

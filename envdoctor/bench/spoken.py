@@ -10,7 +10,7 @@ from envdoctor.load import Loaded
 from envdoctor.snapshot import Snapshot
 
 # The topics that may know why a rung failed; a run that came to its end has proved their predictions wrong.
-WHY = ("launch", "names", "network", "rendezvous", "ranks", "torch")
+WHY = ("launch", "names", "nccl", "network", "rendezvous", "ranks", "torch")
 
 
 def result_in(snapshots: Sequence[Snapshot]) -> AllreduceResult | None:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Tuple
 
 IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE = 11, 25, 0x2000
-ORIGIN_ICMP = (2, 3)  # SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, <linux/errqueue.h>
+# What says that a port is filtered: (SO_EE_ORIGIN_ICMP or SO_EE_ORIGIN_ICMP6, ICMP type, code), <linux/errqueue.h>,
+# <linux/icmp.h>, RFC 4443. Port unreachable counts: a closed TCP port answers with a reset and sends no such message.
+# Host and net unreachable do not: a router says them of an address that nobody has.
+FILTERED = frozenset([(2, 3, code) for code in (2, 3, 9, 10, 13)] + [(3, 1, code) for code in (1, 4, 5, 6)])
 IP_MTU, TCP_MAXSEG = 14, 2
 DIAL_S = 3.0  # one attempt to connect: SYN goes out at 0, 1 and 3 s
 MOST_PEERS = 31  # a node dials all others of up to 32, beyond that a spread of them
@@ -113,13 +116,21 @@ class Dialled(object):
         self.connection = connection
 
 
-def _icmp_said(connection: socket.socket) -> bool:
+def _said_by_icmp(connection: socket.socket) -> str:
+    """What an ICMP message said of an attempt to connect: "filtered", the name of an error, or "" without one."""
     try:
         _, ancillary, _, _ = connection.recvmsg(1, 512, MSG_ERRQUEUE)
     except (OSError, AttributeError):
-        return False
-    # struct sock_extended_err: u32 errno, u8 origin, ...
-    return any(len(data) >= 5 and struct.unpack_from("IB", data)[1] in ORIGIN_ICMP for _, _, data in ancillary)
+        return ""
+    for _, _, data in ancillary:
+        if len(data) >= 7:
+            # struct sock_extended_err: u32 errno, u8 origin, u8 type, u8 code, ...
+            number, origin, kind, code = struct.unpack_from("IBBB", data)
+            if (origin, kind, code) in FILTERED:
+                return "filtered"
+            if origin in (1, 2, 3):
+                return errno.errorcode.get(number, "")
+    return ""
 
 
 def dial(address: str, port: int, limit_s: float) -> "Dialled":
@@ -139,13 +150,12 @@ def dial(address: str, port: int, limit_s: float) -> "Dialled":
         connection.connect((address, port))
         return Dialled("connected", time.monotonic() - began, connection)
     except socket.timeout:
-        outcome = "filtered" if _icmp_said(connection) else "timeout"
+        outcome = _said_by_icmp(connection) or "timeout"
     except OSError as error:
         known = {errno.ECONNREFUSED: "refused", errno.ETIMEDOUT: "timeout"}
         outcome = known.get(error.errno or 0, name_of(error))
-        if outcome in ("refused", "EHOSTUNREACH", "ENETUNREACH", "EACCES") and _icmp_said(connection):
-            # Of these a gateway may send the second and third as well; a port that is closed sends none.
-            outcome = "filtered" if outcome in ("refused", "EACCES") else outcome
+        if _said_by_icmp(connection) == "filtered":
+            outcome = "filtered"
     connection.close()
     return Dialled(outcome, time.monotonic() - began)
 

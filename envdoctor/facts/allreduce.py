@@ -5,12 +5,14 @@ A measurement is a fact like any other: ordinary checks judge it, now or later f
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import Literal
 
 # The rungs in their order, and what is below torch: envdoctor/bench/rungs.py holds their deadlines.
 RUNGS = (
-    "resolve", "route", "interface", "bind", "connect", "join", "dial", "bulk", "torch", "store", "gloo", "nccl",
-    "first", "large", "sweep",
+    "resolve", "route", "bind", "connect", "join", "dial", "bulk", "torch", "store", "gloo", "nccl", "first", "large",
+    "sweep",
 )  # fmt: skip
 DONE = "done"
 
@@ -71,10 +73,10 @@ class Failure:
 
     Attributes:
         member: its index, -1 where that is in doubt.
-        how: by rung, resolve: "unresolvable", "resolver-silent"; route: "no-route"; bind: "not-here", "bind";
-            connect: an outcome as of `Way`; join: "duplicate", "world-size"; dial: "unreached"; bulk: "stalled";
-            on any from torch on: "raised", "died", "silent" (no answer within the deadline); "lost" (its connection
-            ended), "no-answer", "cut" (the connection to rank 0 ended).
+        how: by rung, resolve: "unresolvable", "resolver-silent"; route: "no-route", "interface-missing"; bind:
+            "not-here", "bind"; connect: an outcome as of `Way`; join: "duplicate", "world-size"; dial: "unreached";
+            bulk: "stalled"; from torch on: "raised", "died", "silent" (no answer within the deadline); on any: "lost"
+            (its connection ended), "no-answer", "cut" (the connection to rank 0 ended).
         ranks: those concerned. error, kind: words and class of an exception. said: last words of a process.
         elsewhere: after silence, the outcome on another port of the same host.
         other: the name of the one it contradicts. given, expected: the numbers that contradict.
@@ -180,6 +182,23 @@ class AllreduceResult:
         """The name of a member's node for people: its own name, else its number."""
         found = self.member(index)
         return found.node if found and found.node else f"node {index}" if self.per == "node" else f"rank {index}"
+
+    def outliers(self, field: Literal["torch", "nccl"]) -> tuple[tuple[Member, Member], ...]:
+        """Each node's first member whose version differs from the usual one, with the first that has the usual one.
+
+        The version that most members have is the usual one; among equals, that of the first.
+        """
+        told = [member for member in self.members if getattr(member, field)]
+        counted = Counter(getattr(member, field) for member in told)
+        if len(counted) < 2:
+            return ()
+        usual = counted.most_common(1)[0][0]
+        first = next(member for member in told if getattr(member, field) == usual)
+        strange: dict[str, Member] = {}
+        for member in told:
+            if getattr(member, field) != usual:
+                strange.setdefault(member.host or member.node, member)
+        return tuple((member, first) for member in strange.values())
 
     def on(self, *rungs: str) -> tuple[Failure, ...]:
         """The failures on these rungs."""

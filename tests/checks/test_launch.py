@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 
 from envdoctor import engine
+from envdoctor.facts.allreduce import Failure
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
 from envdoctor.model import Missing, Severity
 from envdoctor.testing import Case, speak, topic_file
 from tests import CHECKS
+from tests.checks.bench_results import FINE as BENCHED
+from tests.checks.bench_results import stopped
 
 FILE = CHECKS / "launch.py"
 
@@ -39,6 +42,18 @@ def srun(task: int, tasks: int, per_node: str, nodes: int) -> dict[str, object]:
 MASTER = {"MASTER_ADDR": "gpu01", "MASTER_PORT": 29500}
 
 CASES = [
+    Case("a benchmark whose nodes agree", (Environment(), BENCHED)),
+    Case(
+        "a node of a benchmark was told of three",
+        (stopped("join", Failure("join", 2, "gpu03", "world-size", given=3, expected=2)),),
+        {"world-size-mismatch": "error"},
+    ),
+    Case(
+        "a rank of a benchmark was told of three",
+        (stopped("join", Failure("join", 2, "gpu03", "world-size", given=3, expected=2), per="process"),),
+        {"world-size-mismatch": "error"},
+    ),
+    Case("a failure of another kind", (stopped("join", Failure("join", 2, "gpu03", "duplicate")),)),
     Case("a plain shell", (env(PATH="/bin"), Gpus(count=8))),
     Case("a shell on its way to torchrun", (env(**MASTER), Gpus(count=8))),
     Case("one worker of torchrun on a node of 8", (env(**torchrun(3, 8, 3, 8)), Gpus(count=8))),

@@ -56,10 +56,11 @@ CASES = [
     Case(
         "refused to a worker of torchrun", (reach(TARGET, outcome="refused"), WORKER), {"master-unreachable": "error"}
     ),
+    Case("a firewall is told by another file", (reach(TARGET, outcome="timeout", elsewhere="connected"), NODE_1)),
     Case(
-        "sshd answers, the port does not",
-        (reach(TARGET, outcome="timeout", elsewhere="connected"), NODE_1),
-        {"firewall-blocks-ports": "error"},
+        "refused for as long as a benchmark waited",
+        (reach(TARGET, outcome="refused", waited_s=60.0), NODE_1),
+        {"master-unreachable": "error"},
     ),
     Case(
         "node 0 was given another machine's address",

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from envdoctor import engine
+from envdoctor.facts.allreduce import Failure
 from envdoctor.facts.asked import Asked
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.host import Host
@@ -15,6 +16,8 @@ from envdoctor.facts.torch import TorchCopy, TorchImport, TorchInstall
 from envdoctor.model import Missing
 from envdoctor.testing import Case, facts_by_type, topic_file
 from tests import CHECKS
+from tests.checks.bench_results import FINE as BENCHED
+from tests.checks.bench_results import stopped
 
 FILE = CHECKS / "torch.py"
 HOST = Host(system="linux", machine="x86_64", glibc="2.35")
@@ -35,7 +38,11 @@ def shadow(folder: str, version: str, place: str) -> TorchInstall:
     return replace(WHOLE, folder=folder, copies=(TorchCopy(folder, version, place), OWN))
 
 
+NO_TORCH = Failure("torch", 1, "gpu02", "raised", error="No module named 'torch'", absent=True)
 CASES = [
+    Case("a benchmark found torch on all nodes", (BENCHED, WHOLE, FINE, PYTHON)),
+    Case("another node of a benchmark has none", (stopped("torch", NO_TORCH), WHOLE, FINE), {"torch-missing": "error"}),
+    Case("this node has none, as is told of it", (stopped("torch", replace(NO_TORCH, member=0)), WHOLE, FINE)),
     Case("whole and fine", (WHOLE, FINE, PYTHON, HOST, RANK, Asked())),
     Case("whole, not imported", (WHOLE, Missing("torch-import", "not-asked"), PYTHON)),
     Case("no torch, nothing shows that one is meant", (*ABSENT, Environment(), Asked()), {"torch-missing": "note"}),

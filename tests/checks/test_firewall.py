@@ -1,0 +1,54 @@
+"""checks/firewall.py"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from envdoctor.facts.allreduce import Failure, Way
+from envdoctor.facts.environment import Environment
+from envdoctor.facts.rendezvous import RendezvousReach, Target
+from envdoctor.testing import Case
+from tests import CHECKS
+from tests.checks.bench_results import FINE, stopped
+
+FILE = CHECKS / "firewall.py"
+SILENT = Target("gpu01", 29500, "MASTER_ADDR", addresses=("10.0.0.1",), outcome="timeout", elsewhere="connected")
+NODE_0 = Environment({"MASTER_ADDR": "gpu01", "NODE_RANK": "0", "NNODES": "2"})
+NODE_1 = Environment({"MASTER_ADDR": "gpu01", "NODE_RANK": "1", "NNODES": "2"})
+THERE = Failure("dial", 0, "gpu01", "unreached", ways=(Way(0, 1, "timeout"),))
+BACK = Failure("dial", 1, "gpu02", "unreached", ways=(Way(1, 0, "refused"),))
+
+
+def reach(**changes: object) -> RendezvousReach:
+    return RendezvousReach((replace(SILENT, **changes),))  # type: ignore[arg-type]
+
+
+CASES = [
+    Case("the master answers", (reach(outcome="connected"), NODE_1)),
+    Case("nothing answers there at all", (reach(elsewhere="timeout"), NODE_1)),
+    Case("etcd is told elsewhere", (reach(kind="etcd"), NODE_1)),
+    Case("rank 0 is here: the address is wrong, no firewall", (reach(), NODE_0)),
+    Case("sshd answers, the port does not", (reach(), NODE_1), {"firewall-blocks-ports": "error"}),
+    Case("port 22 is closed, the port is silent", (reach(elsewhere="refused"),), {"firewall-blocks-ports": "error"}),
+    Case("an ICMP message refuses", (reach(outcome="filtered"), NODE_1), {"firewall-blocks-ports": "error"}),
+    Case("a benchmark that came through", (FINE,)),
+    Case("the data ports are dropped one way", (stopped("dial", THERE),), {"firewall-blocks-ports": "error"}),
+    Case("the data ports are closed both ways", (stopped("dial", THERE, BACK),), {"firewall-blocks-ports": "error"}),
+    Case("no route is no firewall", (stopped("dial", replace(THERE, ways=(Way(0, 1, "EHOSTUNREACH"),))),)),
+    Case("of a member nothing is known", (stopped("dial", THERE, members=()),), {"firewall-blocks-ports": "error"}),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_cases(case: Case) -> None:
+    case.assert_holds(FILE)
+
+
+def test_the_direction_is_told() -> None:
+    (one_way,) = Case("", (stopped("dial", THERE),), {"firewall-blocks-ports": "error"}).assert_holds(FILE)
+    assert (one_way.evidence["outcome"], one_way.evidence["back"]) == ("timeout", "connected")
+    assert one_way.nodes == ("gpu02", "gpu01")
+    (both,) = Case("", (stopped("dial", THERE, BACK),), {"firewall-blocks-ports": "error"}).assert_holds(FILE)
+    assert both.evidence["back"] == "refused"
