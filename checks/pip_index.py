@@ -9,10 +9,10 @@ from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topi
 from envdoctor.facts.host import Host
 from envdoctor.facts.index import IndexProbe, IndexProbes
 from envdoctor.facts.pip import PipConfig, PipEffective, host_of
-from envdoctor.facts.pip_rules import put
 from envdoctor.facts.python import Python, name_of
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.knowledge import mirrors
+from envdoctor.knowledge.chosen_index import asks
 from envdoctor.knowledge.versions import numbers
 from envdoctor.model import Scalar, Why
 
@@ -22,15 +22,15 @@ SLOW_S = 2.0
 UNREACHED = ("no-name", "refused", "reset", "timeout", "no-route", "not-http", "failed")
 
 
-def instead(probe: IndexProbe, config: PipConfig | None, python: Python | None) -> str | None:
-    """The command that puts another mirror in the place of this index; None for an extra index."""
+def elsewhere(finding: Finding, probe: IndexProbe, config: PipConfig | None, python: Python | None) -> Finding | None:
+    """The finding, mended by another mirror in the place of this index; None for an extra index."""
     if probe.option != "index-url" or config is None:
         return None
     mirror = mirrors.pypi_mirror(probe.url)
     better = mirror.instead if mirror and mirror.instead else mirrors.FIRST_CHOICE
     if mirror and host_of(better) == host_of(probe.url):
         better = mirrors.SECOND_CHOICE
-    return put(config, config.winner("index-url"), "index-url", better, name_of(python))
+    return asks(finding, config, better, name_of(python))
 
 
 def evidence_of(probe: IndexProbe) -> dict[str, Scalar]:
@@ -118,10 +118,10 @@ def pip_index_unreachable(
             continue  # pip-mirror-dead says so, with more certainty
         # Another mirror helps where this one fails, not where the machine has no name server or no route at all.
         if probe.outcome == "no-route" or probe.detail.startswith("Temporary failure"):
-            command: str | None = f"getent hosts {shlex.quote(host_of(probe.url))} && ip route"
+            mended = finding.mended_by(f"getent hosts {shlex.quote(host_of(probe.url))} && ip route")
         else:
-            command = instead(probe, config, python)
-        mended = finding.mended_by(command or f"curl -sSI --max-time 5 {shlex.quote(probe.url)}")
+            look = finding.mended_by(f"curl -sSI --max-time 5 {shlex.quote(probe.url)}")
+            mended = elsewhere(finding, probe, config, python) or look
         if none_left and wanted and not in_job:
             yield mended
         elif none_left and not absent:
@@ -150,8 +150,7 @@ def pip_mirror_blocked(probes: IndexProbes, config: PipConfig | None, python: Py
     for probe in probes.indexes:
         if probe.status in (403, 406, 429) and probe.status_plain == 200:
             finding = PIP_MIRROR_BLOCKED.found(**evidence_of(probe), status_plain=probe.status_plain)
-            command = instead(probe, config, python)
-            yield finding.mended_by(command) if command else finding.at(Severity.WARNING)
+            yield elsewhere(finding, probe, config, python) or finding.at(Severity.WARNING)
 
 
 PIP_MIRROR_FOREIGN_LINKS = Problem(
@@ -166,7 +165,9 @@ PIP_MIRROR_FOREIGN_LINKS = Problem(
 
 
 @check(PIP_MIRROR_FOREIGN_LINKS)
-def pip_mirror_foreign_links(probes: IndexProbes, effective: PipEffective | None) -> Iterable[Finding]:
+def pip_mirror_foreign_links(
+    probes: IndexProbes, effective: PipEffective | None, config: PipConfig | None, python: Python | None
+) -> Iterable[Finding]:
     """A mirror of the table whose files are another site's; for any other index this may be its own way, and a note."""
     default = host_of(effective.default_index) if effective else ""
     for probe in probes.indexes:
@@ -175,7 +176,10 @@ def pip_mirror_foreign_links(probes: IndexProbes, effective: PipEffective | None
             files = probe.file_hosts[0]
             if mirrors.owner(files) not in own:
                 finding = PIP_MIRROR_FOREIGN_LINKS.found(**evidence_of(probe), files=files)
-                yield finding if mirrors.pypi_mirror(probe.url) else finding.at(Severity.NOTE)
+                if mirrors.pypi_mirror(probe.url):
+                    yield elsewhere(finding, probe, config, python) or finding
+                else:
+                    yield finding.at(Severity.NOTE)
 
 
 PIP_INDEX_STALE = Problem(
@@ -203,7 +207,7 @@ def pip_index_stale(probes: IndexProbes, config: PipConfig | None, python: Pytho
             finding = PIP_INDEX_STALE.found(
                 **evidence_of(probe), newest=probe.newest, expected=release.version, date=release.date
             )
-            yield finding.mended_by(instead(probe, config, python))
+            yield elsewhere(finding, probe, config, python) or finding
 
 
 PIP_INDEX_SLOW = Problem(
@@ -232,7 +236,7 @@ def pip_index_slow(probes: IndexProbes, config: PipConfig | None, python: Python
                 tls=steps[2],
                 first=steps[3],
             )
-            yield finding.mended_by(instead(probe, config, python))
+            yield elsewhere(finding, probe, config, python) or finding
 
 
 @summary

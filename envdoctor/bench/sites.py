@@ -78,7 +78,7 @@ class Patient:
     def in_effect(self) -> str:
         """The index pip asks now; empty where there is none over http, or it is not known."""
         indexes = self.effective.indexes() if self.effective else ()
-        return next((url for url in indexes[:1] if url.lower().startswith(("http://", "https://"))), "")
+        return next((url for url in indexes[:1] if _is_index(url)), "")
 
     @property
     def platform(self) -> tuple[str, str, str]:
@@ -144,6 +144,12 @@ def _known(mirror: mirrors.PypiMirror, in_effect: str) -> Site:
     return Site(_name_of(mirror), url, same, True, mirror.status, mirror.intranet)
 
 
+def _is_index(url: str) -> bool:
+    """Whether a URL can be asked over http at all."""
+    scheme, host, _, _ = _place(url)
+    return scheme in ("http", "https") and bool(host)
+
+
 def _place(url: str) -> tuple[str, str, int | None, str]:
     """Scheme, host, port and path: what makes two URLs one index."""
     try:
@@ -206,7 +212,7 @@ def _official(of: Patient) -> Site:
 
 
 def _given(url: str, of: Patient) -> Site:
-    if not url.lower().startswith(("http://", "https://")) or not _place(url)[1]:
+    if not _is_index(url):
         raise UsageError(f"{url} is no package index; give one such as https://mirrors.aliyun.com/pypi/simple")
     return _elsewhere(url, _place(url) == _place(of.in_effect))
 
