@@ -217,11 +217,10 @@ def remove_folders(folders: list[str]) -> None:
     for folder in reversed(folders):
         try:
             os.rmdir(folder)
-        except FileNotFoundError:
-            continue
         except OSError as error:
-            if error.errno in IN_USE:
-                return
+            # A read-only file system refuses before it looks whether the folder is there.
+            if error.errno in IN_USE or not os.path.lexists(folder):
+                continue
             raise
 
 

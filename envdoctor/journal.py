@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime
 import json
 import os
 import sys
@@ -96,9 +97,9 @@ def state_folder(environ: Mapping[str, str] | None = None) -> Path:
     if os.path.isabs(given):
         return Path(given) / "envdoctor"
     base = {"win32": environ.get("LOCALAPPDATA") or "~/AppData/Local", "darwin": "~/Library/Application Support"}
-    home = os.path.expanduser("~")
+    home = "" if os.environ.get("HOME") == "" else os.path.expanduser("~")
     place = os.path.expanduser(base.get(sys.platform, "~/.local/state"))
-    # An empty HOME makes `~/x` the path /x, and root would make a home folder that is only named somewhere.
+    # An empty HOME would make `~/x` the path /x, and root would make a home folder that is only named somewhere.
     if not os.path.isabs(home) or not os.path.isabs(place) or not os.path.isdir(home):
         raise CannotMend(
             f"there is no home folder ({home or 'HOME is empty'}) to keep the undo record in; "
@@ -150,9 +151,14 @@ class Journal:
     def _place(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
-    def fresh_id(self) -> str:
-        """The time to the second, with a number behind it where that is taken."""
-        stem = time.strftime("%Y%m%d-%H%M%S")
+    def fresh_id(self, when: str) -> str:
+        """The local time to the second, with a number behind it where that is taken.
+
+        Args:
+            when: the time as the entry has it: of two entries of one second the number tells the order.
+        """
+        utc = datetime.datetime.strptime(when, "%Y-%m-%dT%H:%M:%S%z")
+        stem = utc.astimezone().strftime("%Y%m%d-%H%M%S")
         if not self.alone:
             stem += f"-{os.getpid()}"  # where nothing can be locked, another run may choose a name at this moment
         number = 1

@@ -108,9 +108,13 @@ def obstacle(place: str) -> str:
 
 
 def _of_folder(folder: str) -> str:
-    if os.access(folder, os.W_OK | os.X_OK):
+    if _may(folder, os.W_OK | os.X_OK):
         return ""
     return "read-only" if _read_only(folder) else "folder"
+
+
+def _may(place: str, mode: int) -> bool:
+    return os.access(place, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _read_only(place: str) -> bool:
@@ -203,9 +207,9 @@ def whole_file(edit: EditFile, place: str, found: str = "locked") -> str:
     quoted = shlex.quote(place)
     root = os.name == "posix" and os.geteuid() == 0
     if edit.after is None:
-        free = root or os.access(os.path.dirname(place), os.W_OK)
+        free = root or _may(os.path.dirname(place), os.W_OK)
         return _unmarked(f"{'' if free else 'sudo '}rm {quoted}", quoted, found, root, again=False)
-    sudo = "" if root or os.access(place, os.W_OK) else "sudo "
+    sudo = "" if root or _may(place, os.W_OK) else "sudo "
     made = ""
     if edit.before is None:
         made = f"{sudo}mkdir -p {shlex.quote(os.path.dirname(place))} && "
@@ -215,12 +219,20 @@ def whole_file(edit: EditFile, place: str, found: str = "locked") -> str:
         text = edit.after.decode()
     except UnicodeDecodeError:
         text = ""
-    plain = text.endswith("\n") and text.replace("\n", "").replace("\t", "").isprintable()
+    # A tab that is pasted makes some shells complete a name.
+    plain = text.endswith("\n") and text.replace("\n", "").isprintable()
     if plain and "END" not in text.split("\n"):
         told = _unmarked(f"{made}{sudo}tee {quoted} >/dev/null <<'END'", quoted, found, root)
         return f"{told}\n{text}END"
-    octal = "".join(f"\\{byte:03o}" for byte in edit.after)
-    return _unmarked(f"{made}printf '{octal}' | {sudo}tee {quoted} >/dev/null", quoted, found, root)
+    return _unmarked(f"{made}printf '{_escaped(edit.after)}' | {sudo}tee {quoted} >/dev/null", quoted, found, root)
+
+
+def _escaped(data: bytes) -> str:
+    """The format with which printf of every shell, fish included, writes these bytes; without quotes or backslashes
+    that a shell would take for its own."""
+    kept = {byte: chr(byte) for byte in range(32, 127) if chr(byte) not in "\\'%"}
+    kept |= {10: r"\n", 13: r"\r", 9: r"\t", ord("%"): "%%"}
+    return "".join(kept.get(byte) or f"\\{byte:03o}" for byte in data)
 
 
 def _unmarked(command: str, quoted: str, found: str, root: bool, again: bool = True) -> str:

@@ -58,8 +58,8 @@ def on_terminal(argv: tuple[str, ...]) -> int:
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Have Ctrl-C wait until the files are whole: KeyboardInterrupt is raised at the end."""
+def undisturbed() -> Iterator[list[int]]:
+    """Have Ctrl-C wait until the files are whole. What came meanwhile is in the list; nothing is raised for it."""
     heard: list[int] = []
     deferred = False
     if threading.current_thread() is threading.main_thread():
@@ -67,12 +67,10 @@ def undisturbed() -> Iterator[None]:
         if deferred := before is signal.default_int_handler:
             signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
     try:
-        yield
+        yield heard
     finally:
         if deferred:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-    if heard:
-        raise KeyboardInterrupt
 
 
 def apply(
@@ -94,9 +92,10 @@ def apply(
 
     with journal.locked():
         _clear_up(journal)
+        when = now()
         entry = Entry(
-            id=journal.fresh_id(), fix=fix.name, title={"en": plan.title.say("en"), "zh": plan.title.say("zh")},
-            when=now(), arguments=arguments, python=python, made_by=MADE_BY,
+            id=journal.fresh_id(when), fix=fix.name, title={"en": plan.title.say("en"), "zh": plan.title.say("zh")},
+            when=when, arguments=arguments, python=python, made_by=MADE_BY,
             edits=tuple(_edited(edit) for edit in plan.edits),
             commands=tuple(Ran(command.argv, command.undo) for command in plan.commands),
         )  # fmt: skip
@@ -106,10 +105,14 @@ def apply(
             raise CannotMend(
                 f"the undo record cannot be written in {journal.folder} ({error.strerror}), so nothing was changed"
             ) from error
+        done: list[Edited] = []
         try:
-            with undisturbed():
+            with undisturbed() as heard:
                 for edit in entry.edits:
                     _put(edit, edit.before, edit.after, entry.id)
+                    done.append(edit)
+            if heard:
+                raise KeyboardInterrupt
             for number, command in enumerate(plan.commands):
                 begun = with_command(entry, number, True)
                 journal.write(begun)
@@ -120,14 +123,14 @@ def apply(
                     entry = with_command(entry, number, False)
                     raise
                 if status:
-                    return Applied(_take_back(entry, journal, run), command, status)
+                    return Applied(_take_back(entry, journal, run, done), command, status)
             entry = replace(entry, state="applied")
             journal.write(entry)
         except (Exception, KeyboardInterrupt) as error:
             told = _sentence(error)
-            _take_back(entry, journal, run, told)
+            _take_back(entry, journal, run, done, told)
             if isinstance(error, Changed):
-                raise
+                raise  # by another, whose change stands
             if isinstance(error, KeyboardInterrupt):
                 raise Interrupted(f"{told}; everything is as it was") from error
             if isinstance(error, (OSError, EnvdoctorError)):
@@ -150,7 +153,7 @@ def _sentence(error: BaseException) -> str:
 def roll_back(entry: Entry, journal: Journal, run: Runner = on_terminal) -> Entry:
     """Take an applied plan back because it broke something. Raises CannotMend or Interrupted where that fails."""
     with journal.locked():
-        return _take_back(entry, journal, run)
+        return _take_back(entry, journal, run, entry.edits)
 
 
 def undo(entry: Entry, journal: Journal, run: Runner = on_terminal) -> Entry:
@@ -166,7 +169,7 @@ def undo(entry: Entry, journal: Journal, run: Runner = on_terminal) -> Entry:
         if not entry.undoable:
             raise CannotMend(f"{entry.id} is taken back already")
         try:
-            entry = _backwards(entry, run, journal)
+            entry = _backwards(entry, run, journal, still_there(entry))
         except KeyboardInterrupt as error:
             raise Interrupted(f"interrupted; `envdoctor fix --undo {entry.id}` goes on with it") from error
         entry = replace(entry, state="undone")
@@ -174,18 +177,21 @@ def undo(entry: Entry, journal: Journal, run: Runner = on_terminal) -> Entry:
         return entry
 
 
-def still_there(entry: Entry, others: Iterable[Entry] = ()) -> tuple[Edited, ...]:
+def still_there(
+    entry: Entry, others: Iterable[Entry] = (), edits: Iterable[Edited] | None = None
+) -> tuple[Edited, ...]:
     """The edits of an entry that undoing it would take back.
 
     Args:
         others: entries among which a later one may have changed the same files.
+        edits: those of the entry that were made, where that is known; else what the files hold tells.
 
     Raises:
         Changed: a file has been changed since.
         CannotMend: a file cannot be read.
     """
     found = []
-    for edit in entry.edits:
+    for edit in entry.edits if edits is None else edits:
         now = _now(edit.file)
         if now == edit.before:
             continue
@@ -257,9 +263,8 @@ def _put(edit: Edited, old: bytes | None, new: bytes | None, token: str) -> None
         raise
 
 
-def _backwards(entry: Entry, run: Runner, journal: Journal) -> Entry:
-    """Take back what is there of an entry. The entry that is returned knows which commands are left to undo."""
-    edits = still_there(entry)
+def _backwards(entry: Entry, run: Runner, journal: Journal, edits: tuple[Edited, ...]) -> Entry:
+    """Take these edits of an entry back, and its commands. The entry that is returned knows which of those are left."""
     for number in reversed(range(len(entry.commands))):
         command = entry.commands[number]
         if not command.began or not command.undo:
@@ -326,10 +331,10 @@ def _clear_up(journal: Journal) -> None:
             continue  # it stays in the history as interrupted
 
 
-def _take_back(entry: Entry, journal: Journal, run: Runner, because: str = "") -> Entry:
+def _take_back(entry: Entry, journal: Journal, run: Runner, done: Iterable[Edited], because: str = "") -> Entry:
     began = any(command.began for command in entry.commands)
     try:
-        entry = _backwards(entry, run, journal)
+        entry = _backwards(entry, run, journal, still_there(entry, edits=done))
     except (EnvdoctorError, KeyboardInterrupt) as error:
         kind = Interrupted if isinstance(error, KeyboardInterrupt) else CannotMend
         raise kind(
