@@ -22,10 +22,10 @@ class Signatures:
     """Sightings of the catalogue's rows: the first of each row and set of values, with a count and the ranks."""
 
     def __init__(self) -> None:
-        self._by_needle: dict[str, list[Signature]] = {}
-        for row in rows():
+        self._by_needle: dict[str, list[tuple[int, Signature]]] = {}
+        for number, row in enumerate(rows()):
             for needle in row.needles:
-                self._by_needle.setdefault(needle, []).append(row)
+                self._by_needle.setdefault(needle, []).append((number, row))
         self._found: dict[tuple[str, tuple[Value, ...]], Sighting] = {}
         self._times: Counter[tuple[str, tuple[Value, ...]]] = Counter()
         self._variants: dict[str, int] = {}
@@ -35,14 +35,18 @@ class Signatures:
         return dict.fromkeys(self._by_needle, MOST_LINES)
 
     def read(self, passage: Passage) -> None:
-        tried = {row.id: row for needle in passage.held for row in self._by_needle.get(needle, ())}
-        for row in tried.values():
+        found: list[tuple[int, int, Signature, re.Match[str]]] = []
+        tried = dict(one for needle in passage.held for one in self._by_needle.get(needle, ()))
+        for number, row in tried.items():
             text = passage.line.text
             if row.lines > 1:
                 text = "\n".join([text, *(line.text for line in passage.after(row.lines - 1))])
             match = expression(row.pattern).search(text)
             if match is not None:
-                self._keep(row, match, passage)
+                found.append((match.start(), number, row, match))
+        # Of several that know the line, the one whose words come first is the likelier to name what happened.
+        for _, _, row, match in sorted(found, key=lambda one: one[:2]):
+            self._keep(row, match, passage)
 
     def _keep(self, row: Signature, match: re.Match[str], passage: Passage) -> None:
         values = tuple(Value(name, told[:200]) for name, told in match.groupdict().items() if told is not None)

@@ -31,6 +31,27 @@ def test_no_text_breaks_a_reader_or_a_check(lines: list[str]) -> None:
     assert all(finding.severity for finding in said)
 
 
+WORDS = [
+    "#!/bin/bash\n#SBATCH ",
+    "--nodes=2\n",
+    "import torch\n",
+    "torch.cuda.set_device(",
+    "rank)\n",
+    "srun torchrun ",
+    "def f(:\n",
+    "\\\n",
+]
+
+
+@given(
+    st.sampled_from(["train.py", "job.sbatch", "run.sh", "job"]),
+    st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=20)), max_size=20),
+)
+@settings(max_examples=100, deadline=None)
+def test_no_script_breaks_a_reader_or_a_check(name: str, words: list[str]) -> None:
+    assert all(finding.severity for finding in findings("".join(words), name))
+
+
 @given(st.binary(max_size=2000), st.sampled_from(["", *EXAMPLES]))
 @settings(max_examples=150, deadline=None)
 def test_no_bytes_break_a_reader(data: bytes, example: str) -> None:
