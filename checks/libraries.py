@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.host import Host
-from envdoctor.facts.libraries import Libraries, LoadedLibrary, MappedLibraries, older, same
+from envdoctor.facts.libraries import Libraries, LoadedLibrary, MappedLibraries, older
 from envdoctor.facts.packages import Packages
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import Pin, TorchImport, TorchInstall
@@ -121,16 +121,11 @@ def _set_in(libraries: Libraries, folder: str, host: Host | None) -> str | None:
     return libraries.set_in(folder) or (f"module {module}" if module else None)
 
 
-def _foreign(libraries: Libraries, torch: TorchInstall) -> list[tuple[LoadedLibrary, bool | None]]:
-    """CUDA libraries that come from elsewhere than torch's own copy; whether they are older, None if not known."""
-    found = []
-    for library in libraries.loads:
-        own = libraries.own(library.soname, torch)
-        if own is None or library.real == own.real or library.family in ("libcuda", "libnccl", "libstdc++"):
-            continue
-        if same(library.version, own.version) is not True:
-            found.append((library, older(library.version, own.version)))
-    return found
+def _mended(finding: Finding, kind: str, torch: TorchInstall | None, python: Python | None) -> Finding:
+    """Where the user's own file puts a folder on LD_LIBRARY_PATH, the folder is taken out there."""
+    if kind in ("path", "stub") and str(finding.evidence["set_in"] or "").startswith("~/"):
+        return finding.fixed_by("library-path")
+    return finding.mended_by(reinstall(torch, python)) if kind == "system" and torch is not None else finding
 
 
 @check(LIBRARY_PATH_POLLUTION)
@@ -147,7 +142,7 @@ def library_path_pollution(
     soname is compatible by NVIDIA's promise for a major version.
     """
     folders: dict[tuple[str, str], list[tuple[LoadedLibrary, bool | None]]] = {}
-    for library, is_older in _foreign(libraries, torch):
+    for library, is_older in libraries.foreign(torch):
         folders.setdefault((os.path.dirname(library.path), library.through), []).append((library, is_older))
     for (folder, through), found in folders.items():
         found.sort(key=lambda each: (each[1] is not True, each[1] is not None))
@@ -173,7 +168,7 @@ def library_path_pollution(
         elif is_older is None and not works:
             severity = Severity.WARNING
         told = LIBRARY_PATH_POLLUTION.found(kind, **evidence).at(severity)
-        yield told.mended_by(reinstall(torch, python)) if kind == "system" else told
+        yield _mended(told, kind, torch, python)
 
 
 @check(LIBRARY_PATH_POLLUTION)
@@ -181,7 +176,7 @@ def mapped_from_elsewhere(
     mapped: MappedLibraries, libraries: Libraries, torch: TorchInstall, host: Host | None, python: Python | None
 ) -> Iterable[Finding]:
     """What a process holds after the import, where working it out from the files did not foresee it."""
-    foreseen = {library.real for library, _ in _foreign(libraries, torch)}
+    foreseen = {library.real for library, _ in libraries.foreign(torch)}
     for library in mapped.libraries:
         known = next((c.soname for c in libraries.copies if c.family == library.family), "")
         own = libraries.own(os.path.basename(library.path), torch) or libraries.own(known, torch)
@@ -207,7 +202,7 @@ def mapped_from_elsewhere(
                 set_in=_set_in(libraries, folder, host),
                 torch=torch.version,
             ).at(Severity.WARNING)
-            yield found.mended_by(reinstall(torch, python)) if kind == "system" else found
+            yield _mended(found, kind, torch, python)
 
 
 @check(LIBRARY_PATH_POLLUTION)
@@ -216,7 +211,7 @@ def stub_driver(libraries: Libraries, driver: Driver | Missing, host: Host | Non
     for library in libraries.of("libcuda"):
         if library.stub:
             there = isinstance(driver, Driver) and bool(driver.kernel_release)
-            yield LIBRARY_PATH_POLLUTION.found(
+            found = LIBRARY_PATH_POLLUTION.found(
                 "stub",
                 path=library.path,
                 through=library.through,
@@ -224,6 +219,7 @@ def stub_driver(libraries: Libraries, driver: Driver | Missing, host: Host | Non
                 soname=library.soname,
                 set_in=_set_in(libraries, os.path.dirname(library.path), host),
             ).at(Severity.ERROR if there else Severity.NOTE)
+            yield _mended(found, "stub", None, None)
 
 
 @check(CUDA_LIBRARY_MISSING)

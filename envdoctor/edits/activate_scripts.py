@@ -16,12 +16,15 @@ HEAD = "# Written by `envdoctor fix {fix}`. conda reads it when this environment
 ENDINGS = {"sh": "sh", "fish": "fish"}
 
 
-def scripts(prefix: str, fix: str, values: Mapping[str, str], files: Files) -> tuple[EditFile, ...]:
+def scripts(
+    prefix: str, fix: str, values: Mapping[str, str], files: Files, first: bool = False
+) -> tuple[EditFile, ...]:
     """The scripts that give an environment variables and take them back, with what was set before.
 
     Args:
         prefix: folder of the conda environment.
         fix: name of the fix, which the files are named after.
+        first: the values are folders that come first on lists; else they take the place of what is set.
 
     Raises:
         CannotSay: a value that a shell has no notation for.
@@ -32,19 +35,20 @@ def scripts(prefix: str, fix: str, values: Mapping[str, str], files: Files) -> t
         for when, say in (("activate", _on), ("deactivate", _off)):
             path = f"{prefix}/etc/conda/{when}.d/envdoctor-{fix}.{ending}"
             head = HEAD.format(fix=fix, when=when + "d")
-            lines = "".join(say(name, value, shell) + "\n" for name, value in values.items())
+            lines = "".join(say(name, value, shell, first) + "\n" for name, value in values.items())
             edits.append(EditFile(path, files.read(path), (head + lines).encode("utf-8", "surrogateescape")))
     return tuple(edits)
 
 
-def _on(name: str, value: str, shell: str) -> str:
-    kept, setting = f"ENVDOCTOR_OLD_{name}", shell_words.setting(name, value, shell)
+def _on(name: str, value: str, shell: str, first: bool) -> str:
+    kept = f"ENVDOCTOR_OLD_{name}"
+    setting = (shell_words.first_on if first else shell_words.setting)(name, value, shell)
     if shell == "fish":
         return f"set -q {name}; and set -gx {kept} ${name}\n{setting}"
     return f'if [ -n "${{{name}:-}}" ]; then export {kept}="${name}"; fi\n{setting}'
 
 
-def _off(name: str, value: str, shell: str) -> str:
+def _off(name: str, value: str, shell: str, first: bool) -> str:
     kept = f"ENVDOCTOR_OLD_{name}"
     if shell == "fish":
         return f"if set -q {kept}; set -gx {name} ${kept}; set -e {kept}; else; set -e {name}; end"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from envdoctor.edits import shell_block, shell_words, start_up
 from envdoctor.edits.shell_block import Line
@@ -55,7 +55,8 @@ def exporting(
                 else:
                     changed.put(place, Line(name, shell_words.setting(name, value, place.shell)))
             for one in statements:
-                changed.put(place, Line(one.purpose, one.say(place.shell)))
+                there = replace(place, before=None) if one.last else place
+                changed.put(there, Line(one.purpose, one.say(place.shell)))
         patterns = [(name, shell_block.sets(name)) for name in values]
         patterns += [(one.purpose, one.instead_of) for one in statements if one.instead_of is not None]
         for path in start_up.read_by(kind, shell, files):
@@ -79,11 +80,13 @@ class Statement:
         purpose: a word of its own, without blanks.
         say: the name of a shell -> the statement; may raise CannotSay.
         instead_of: lines of the user's own that would undo it.
+        last: it comes after all else in the file, below what only interactive shells read.
     """
 
     purpose: str
     say: Callable[[str], str]
     instead_of: re.Pattern[bytes] | None = None
+    last: bool = False
 
 
 class Edits:

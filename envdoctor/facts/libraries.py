@@ -171,6 +171,17 @@ class Libraries:
     def of(self, family: str) -> tuple[LoadedLibrary, ...]:
         return tuple(library for library in self.loads if library.family == family)
 
+    def foreign(self, torch: TorchInstall) -> list[tuple[LoadedLibrary, bool | None]]:
+        """CUDA libraries that come from elsewhere than torch's own copy; whether they are older, None if not known."""
+        found = []
+        for library in self.loads:
+            own = self.own(library.soname, torch)
+            if own is None or library.real == own.real or library.family in ("libcuda", "libnccl", "libstdc++"):
+                continue
+            if same(library.version, own.version) is not True:
+                found.append((library, older(library.version, own.version)))
+        return found
+
     def searches(self, folder: str) -> bool:
         """Whether a folder is on LD_LIBRARY_PATH."""
         return any(each.path.rstrip("/") == folder for each in self.library_path)

@@ -291,7 +291,7 @@ def case(about: str) -> Case:
 
 def test_the_line_to_remove_is_named() -> None:
     (finding,) = case("an older nvJitLink on LD_LIBRARY_PATH, not imported").assert_holds(FILE)
-    assert finding.command == "unset LD_LIBRARY_PATH"
+    assert finding.command == "envdoctor fix library-path"
     assert finding.evidence["set_in"] == "~/.bashrc:12"
     assert finding.evidence["own_version"] == "12.6.85"
 
