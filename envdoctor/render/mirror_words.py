@@ -40,6 +40,7 @@ REASONS = {
     "elsewhere": Text("its files lie on {files}", "文件位于 {files}"),
     "plain-http": Text("plain http: pip wants trusted-host for it", "明文 http：pip 需要 trusted-host 才会使用"),
 }
+REDIRECTED = Text("leads on to {page}", "转到 {page}")
 SKIPPED = {
     "cannot-win": Text("not measured: it could not be the fastest", "未测速：不可能是最快的"),
     "no-time": Text("not measured: the time was up", "未测速：时间已到"),
@@ -52,6 +53,8 @@ def why(result: MirrorResult, newest: str, language: Language) -> str:
         "detail": result.detail or "-", "status": result.status, "newest": newest, "files": result.files_host,
     }  # fmt: skip
     said = [REASONS[reason].say(language, values) for reason in result.reasons]
+    if result.page_host and result.page_host != result.site.host:
+        said.append(REDIRECTED.say(language, {"page": result.page_host}))
     if result.skipped:
         said.append(SKIPPED[result.skipped].say(language))
     return ("；" if language == "zh" else "; ").join(said)

@@ -271,6 +271,14 @@ def test_files_that_are_redirected_to_another_host_lie_elsewhere() -> None:
     assert result.bytes_per_s
 
 
+def test_a_redirector_is_what_it_leads_to() -> None:
+    with behaving(index(FRESH)) as other:
+        there = other.replace("127.0.0.1", "localhost")
+        with behaving(lambda handler: answer(handler, 302, Location=there + "/torch/")) as url:
+            result = asked(url)
+    assert (result.state, result.page_host, result.files_host) == ("usable", "localhost", "localhost")
+
+
 @pytest.mark.parametrize(
     ("page", "kind", "reasons"),
     [

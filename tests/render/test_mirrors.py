@@ -69,6 +69,12 @@ def test_what_is_said_of_each() -> None:
     assert "tuna is the fastest: about 2 min 45 s instead of 6 min 40 s; to use it:" in page
 
 
+def test_where_a_redirector_leads_is_said() -> None:
+    one = result("cernet", page_host="mirrors.hust.edu.cn")
+    assert why(one, "2.15.0", "en") == "leads on to mirrors.hust.edu.cn"
+    assert why(one, "2.15.0", "zh") == "转到 mirrors.hust.edu.cn"
+
+
 def test_every_reason_has_words_in_both_languages() -> None:
     for reason in REASONS:
         one = result("x", reasons=(reason,), detail="because", status=403, files_host="files.example")
