@@ -12,3 +12,9 @@ def unrecognised(seen: Sighting, context: Context) -> Sighting | None:
         return None
     first = context.saw(seen.signature)
     return seen if first is seen else None
+
+
+def not_of_an_index(seen: Sighting, context: Context) -> Sighting | None:
+    """A name that pip, conda or uv could not resolve is an index's, not a node's: their own row tells of that line."""
+    same_line = (other for other in context.sightings if other.place == seen.place and other is not seen)
+    return None if any(other.code.startswith(("pip-", "conda-", "uv-")) for other in same_line) else seen
