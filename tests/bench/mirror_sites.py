@@ -182,8 +182,13 @@ def _await(host: str, port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def behaving(do: Behaviour, tls: tuple[Path, Path] | None = None) -> Iterator[str]:
-    """A server that does as `do` says with every GET and HEAD; gives its index URL."""
+def behaving(do: Behaviour, tls: tuple[Path, Path] | None = None, clients_of: Path | None = None) -> Iterator[str]:
+    """A server that does as `do` says with every GET and HEAD; gives its index URL.
+
+    Args:
+        tls: its certificate and key.
+        clients_of: the authority whose certificate a client must show.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -208,6 +213,9 @@ def behaving(do: Behaviour, tls: tuple[Path, Path] | None = None) -> Iterator[st
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*tls)
+        if clients_of:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(clients_of)
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

@@ -180,6 +180,17 @@ def test_the_bundle_of_the_environment_is_honoured(
         assert asked(plain).state == "usable"
 
 
+def test_the_client_certificate_of_pip_is_shown(tls: tuple[Path, tuple[Path, Path]], tmp_path: Path) -> None:
+    ca, keys = tls
+    both = tmp_path / "client.pem"
+    both.write_text(keys[0].read_text() + keys[1].read_text())
+    with behaving(index(FRESH), keys, clients_of=ca) as url:
+        assert asked(url, cert=str(ca)).state == "unusable"
+        assert asked(url, cert=str(ca), client_cert=str(both)).state == "usable"
+        broken = asked(url, cert=str(ca), client_cert=str(ca))
+    assert broken.reasons == ("bad-bundle",) and str(ca) in broken.detail
+
+
 @contextlib.contextmanager
 def proxying(seen: list[str]) -> Iterator[str]:
     """A proxy that answers for every host of http itself, as if it had passed the request on."""
