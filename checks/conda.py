@@ -12,6 +12,7 @@ from envdoctor.facts.conda import CondaConfig, Condarc
 from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.index import IndexProbes
 from envdoctor.facts.pci import PciDevices
+from envdoctor.knowledge.conda_channels import WITH_OPTION, mirror_of
 from envdoctor.model import Scalar
 
 TOPIC = Topic("conda", 320, Text("conda's channels and its choice of torch", "conda 的频道及其选择的 torch"))
@@ -59,6 +60,13 @@ def place_of(config: CondaConfig, url: str) -> str:
     return ", ".join(file.path for file in config.files) or "CONDA_CHANNELS"
 
 
+def remedied(found: Finding, url: str, command: str) -> Finding:
+    """The finding with the fix that writes the addresses of this mirror anew, or the command where it is none known."""
+    mirror = mirror_of(url)
+    word = next((name for name in ((mirror.id, *mirror.words) if mirror else ()) if name in WITH_OPTION), None)
+    return found.fixed_by("conda-mirror", f"--{word}") if word else found.mended_by(command)
+
+
 @check(CONDA_CHANNEL_UNREACHABLE)
 def conda_channel_unreachable(config: CondaConfig, probes: IndexProbes) -> Iterable[Finding]:
     """404 of a channel's list is certain; a host that does not answer may be this machine's network, and where no index
@@ -76,7 +84,7 @@ def conda_channel_unreachable(config: CondaConfig, probes: IndexProbes) -> Itera
             continue  # conda-channel-doubled says why
         if probe.status in (404, 410):
             found = CONDA_CHANNEL_UNREACHABLE.found("gone", **evidence, outcome=f"HTTP {probe.status}")
-            yield found.mended_by(command)
+            yield remedied(found, probe.url, command)
         elif not probe.reached:
             found = CONDA_CHANNEL_UNREACHABLE.found(**evidence, outcome=f"{probe.outcome} {probe.detail}".strip())
             found = found.at(Severity.NOTE) if offline and probe.outcome not in ("proxy", "tls") else found
@@ -104,16 +112,19 @@ def conda_channel_doubled(config: CondaConfig) -> Iterable[Finding]:
     """An entry of custom_channels whose value already ends in the channel's name, or a channel URL with it twice."""
     for file, line, name, value in places(config, "custom_channels"):
         if name and urlsplit(value).path.rstrip("/").rpartition("/")[2] == name:
-            yield CONDA_CHANNEL_DOUBLED.found(
+            found = CONDA_CHANNEL_DOUBLED.found(
                 channel=name, value=value, file=file.path, path=shlex.quote(file.path), line=line
             )
+            yield remedied(found, value, found.command or "")
     for key in ("channels", "default_channels"):
         for file, line, _, value in places(config, key):
             twice = re.search(r"/cloud/([\w.-]+)/\1/?$", value)
             if twice:
-                yield CONDA_CHANNEL_DOUBLED.found(
+                found = CONDA_CHANNEL_DOUBLED.found(
                     channel=twice[1], value=value, file=file.path, path=shlex.quote(file.path), line=line
-                ).mended_by(f"sed -i 's|/cloud/{twice[1]}/{twice[1]}|/cloud/{twice[1]}|' {shlex.quote(file.path)}")
+                )
+                command = f"sed -i 's|/cloud/{twice[1]}/{twice[1]}|/cloud/{twice[1]}|' {shlex.quote(file.path)}"
+                yield remedied(found, value, command)
 
 
 CONDA_CPU_SOLVE = Problem(

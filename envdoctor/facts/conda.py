@@ -16,12 +16,16 @@ class CondaPair:
 
 @dataclass(frozen=True)
 class CondaSetting:
-    """A key of a condarc file: `items` of a list or the one scalar, `pairs` of a map."""
+    """A key of a condarc file: `items` of a list or the one scalar, `pairs` of a map.
+
+    `final` says that it is marked #!final: what stronger files say of the key does not count.
+    """
 
     key: str = ""
     line: int = 0
     items: tuple[str, ...] = ()
     pairs: tuple[CondaPair, ...] = ()
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,11 @@ class CondaConfig:
         root: the base installation, empty if unknown.
         environment: the conda environment the target Python belongs to, empty for none.
         files: condarc files that exist, weakest first.
-        channels, channel_alias: in effect; empty where nothing is written.
+        channels, channel_alias, default_channels, custom_channels: in effect; empty where nothing is written.
         channel_urls: addresses of the channels in effect as far as they are written; conda's own defaults are not.
         packages: torch and what decides its build, in the environment.
+        home: the user's home folder; search: every file conda would read, weakest first.
+        variables: CONDA_* that say something about channels, which are stronger than every file.
     """
 
     programs: tuple[CondaProgram, ...] = ()
@@ -90,3 +96,8 @@ class CondaConfig:
     channel_alias: str = ""
     channel_urls: tuple[str, ...] = ()
     packages: tuple[CondaPackage, ...] = ()
+    default_channels: tuple[str, ...] = ()
+    custom_channels: tuple[CondaPair, ...] = ()
+    home: str = ""
+    search: tuple[str, ...] = ()
+    variables: tuple[CondaPair, ...] = ()

@@ -19,7 +19,8 @@ class IndexProbe:
         address: that was connected to; the proxy's where there is one.
         proxy: URL of the proxy that was used, empty for none; proxy_status is its answer to CONNECT.
         status: of HTTP, asked as pip, None without an answer; status_plain is the status for another User-Agent, asked
-            only where pip was refused.
+            only where pip was refused; status_platform is a channel's for the packages of this platform, None where
+            it was not asked.
         final_url: where redirects led, empty without one.
         page: "index", "files", "other"; empty if there was none.
         newest: newest release of torch listed, empty if none is; `whole` says that the end
@@ -39,6 +40,7 @@ class IndexProbe:
     proxy_status: int | None = None
     status: int | None = None
     status_plain: int | None = None
+    status_platform: int | None = None
     final_url: str = ""
     content_type: str = ""
     page: str = ""

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 KEYS = ("channels", "default_channels", "custom_channels", "channel_alias", "custom_multichannels", "ssl_verify",
         "proxy_servers", "channel_priority", "offline", "allowlist_channels", "denylist_channels")  # fmt: skip
+# Settings of the environment that are stronger than every file.
+VARIABLES = ("CONDA_CHANNELS", "CONDA_DEFAULT_CHANNELS", "CONDA_CUSTOM_CHANNELS", "CONDA_CHANNEL_ALIAS",
+             "CONDA_CUSTOM_MULTICHANNELS")  # fmt: skip
 HOME_PLACES = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", "miniconda", "anaconda")
 
 
 def search_path(environ: "Mapping[str, str]", root: str, prefix: str) -> "List[str]":
     """Where conda looks for its configuration, weakest first (conda/base/constants.py, SEARCH_PATH)."""
     home = environ.get("HOME") or os.path.expanduser("~")
-    folders = ["/etc/conda", "/var/lib/conda"]
+    folders = ["C:/ProgramData/conda"] if os.name == "nt" else ["/etc/conda", "/var/lib/conda"]
     if root:
         folders.append(root)
     if environ.get("XDG_CONFIG_HOME"):
@@ -58,12 +61,19 @@ def files(paths: "List[str]") -> "List[Dict[str, Any]]":
             continue
         values, lines, odd = condarc.parse(text)
         kept = {key: value for key, value in values.items() if key in KEYS}
+        final = condarc.finals(text)
         found.append(
             {
                 "path": path,
                 "not_understood": odd[:20],
                 "settings": [
-                    {"key": key, "line": lines[key], "items": listed(value), "pairs": paired(key, value, lines)}
+                    {
+                        "key": key,
+                        "line": lines[key],
+                        "items": listed(value),
+                        "pairs": paired(key, value, lines),
+                        "final": key in final,
+                    }
                     for key, value in kept.items()
                 ],
             }
@@ -87,22 +97,31 @@ def paired(key: str, value: "Any", lines: "Dict[str, int]") -> "List[Dict[str, A
 
 
 def merged(found: "List[Dict[str, Any]]", environ: "Mapping[str, str]") -> "Dict[str, Any]":
-    """What follows from all files: a stronger file's list comes first, maps merge by key, a scalar overrides."""
+    """What follows from all files: a stronger file's list comes first, maps merge by key, a scalar overrides; after
+    #!final nothing stronger counts (conda/common/configuration.py)."""
     lists: "Dict[str, List[str]]" = {"channels": [], "default_channels": []}
     maps: "Dict[str, Dict[str, List[str]]]" = {"custom_channels": {}, "custom_multichannels": {}}
     alias = ""
+    settled = set()
     for file in found:
         for setting in file.get("settings", ()):
             key = setting["key"]
+            if key in settled:
+                continue
             if key in lists:
-                lists[key] = [item for item in setting["items"] if item not in lists[key]] + lists[key]
+                lists[key] = setting["items"] + [item for item in lists[key] if item not in setting["items"]]
             elif key in maps:
                 maps[key].update({pair["name"]: pair["items"] for pair in setting["pairs"]})
             elif key == "channel_alias" and setting["items"]:
                 alias = setting["items"][0]
-    if environ.get("CONDA_CHANNELS"):
-        lists["channels"] = [part.strip() for part in environ["CONDA_CHANNELS"].split(",")] + lists["channels"]
-    alias = environ.get("CONDA_CHANNEL_ALIAS") or alias
+            if setting.get("final"):
+                settled.add(key)
+    for key in lists:
+        if environ.get("CONDA_" + key.upper()) and key not in settled:
+            told = [part.strip() for part in environ["CONDA_" + key.upper()].split(",")]
+            lists[key] = told + [item for item in lists[key] if item not in told]
+    if "channel_alias" not in settled:
+        alias = environ.get("CONDA_CHANNEL_ALIAS") or alias
     return dict(lists, alias=alias, **maps)
 
 
@@ -111,10 +130,10 @@ def channel_urls(settings: "Dict[str, Any]") -> "List[str]":
     is looked at."""
     found: "List[str]" = []
     for channel in settings["channels"] or (["defaults"] if settings["default_channels"] else []):
-        if channel == "defaults":
-            found += [address(url, settings) for url in settings["default_channels"]]
-        elif channel in settings["custom_multichannels"]:
+        if channel in settings["custom_multichannels"]:
             found += [address(url, settings) for url in settings["custom_multichannels"][channel]]
+        elif channel == "defaults":
+            found += [address(url, settings) for url in settings["default_channels"]]
         else:
             found.append(address(channel, settings))
     return [url for url in dict.fromkeys(found) if url]
@@ -215,6 +234,11 @@ def conda_config(ask: "Ask") -> "Dict[str, Any]":
         "files": read,
         "channels": settings["channels"],
         "channel_alias": settings["alias"],
+        "default_channels": settings["default_channels"],
+        "custom_channels": [{"name": name, "items": place} for name, place in settings["custom_channels"].items()],
+        "home": environ.get("HOME") or os.path.expanduser("~"),
+        "search": paths,
+        "variables": [{"name": name, "items": [environ[name]]} for name in VARIABLES if environ.get(name)],
         "channel_urls": channel_urls(settings),
         "packages": packages(prefix) if prefix else [],
     }

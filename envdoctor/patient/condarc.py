@@ -48,6 +48,16 @@ def flow(text: str) -> "Any":
     return scalar(text)
 
 
+def finals(text: str) -> "List[str]":
+    """The top-level keys marked #!final: what stronger files say of them does not count."""
+    found = []
+    for line in text.lstrip("\ufeff").split("\n"):
+        key = KEY.match(strip_comment(line.rstrip("\r")))
+        if key and line[:1] not in (" ", "\t") and re.search(r"#!final\b", line):
+            found.append(scalar(key.group("key")))
+    return found
+
+
 def parse(text: str) -> "Tuple[Dict[str, Any], Dict[str, int], List[int]]":
     """The top-level keys of a file: their values, their lines, and the lines that were not understood."""
     values: "Dict[str, Any]" = {}

@@ -78,11 +78,34 @@ def probe_index(url: str, how: "Dict[str, Any]") -> "Dict[str, Any]":
     return found
 
 
+def platform_folder() -> str:
+    """The folder of a channel that holds the packages of this platform: "linux-64"; "" for a platform without one."""
+    import platform
+
+    machine = platform.machine().lower()
+    system = {"linux": "linux", "darwin": "osx", "win32": "win"}.get(sys.platform, "")
+    kind = {"x86_64": "64", "amd64": "64", "arm64": "arm64"}.get(machine, machine)
+    kind = "aarch64" if (system, kind) == ("linux", "arm64") else kind
+    return system + "-" + kind if system and kind else ""
+
+
 def probe_channel(url: str, how: "Dict[str, Any]") -> "Dict[str, Any]":
-    """One conda channel: the first bytes of its list of packages for every platform."""
+    """One conda channel: the first bytes of its list of packages for every platform, then of those for this one."""
     until = time.monotonic() + LIMIT_S - 0.3
-    found = probe_http.fetch(url.rstrip("/") + "/noarch/repodata.json", how, PLAIN_AGENT, "*/*", 256, until)
-    found.pop("body", "")
+
+    def listing(folder: str) -> "Dict[str, Any]":
+        place = url.rstrip("/") + "/" + folder + "/repodata.json"
+        answer = probe_http.fetch(place, how, PLAIN_AGENT, "*/*", 256, until)
+        if answer["status"] == 404 and time.monotonic() < until:
+            packed = probe_http.fetch(place + ".zst", how, PLAIN_AGENT, "*/*", 256, until)
+            answer = packed if packed["status"] == 200 else answer
+        answer.pop("body", "")
+        return answer
+
+    found = listing("noarch")
+    folder = platform_folder()
+    if found["status"] == 200 and folder and time.monotonic() < until:
+        found["status_platform"] = listing(folder)["status"]
     return found
 
 

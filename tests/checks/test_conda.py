@@ -15,6 +15,7 @@ from tests import CHECKS
 FILE = CHECKS / "conda.py"
 CLOUD = "https://mirrors.tuna.tsinghua.edu.cn/anaconda/cloud"
 MAIN = "https://mirrors.tuna.tsinghua.edu.cn/anaconda/pkgs/main"
+OWN = "https://conda.example/own"
 GPU = PciDevices((PciDevice("0000:1b:00.0", "0x10de", "0x2330", "0x030200", "gpu"),))
 
 
@@ -46,6 +47,12 @@ CASES = [
         (DEFAULTS, asked(MAIN, outcome="answered", status=404)),
         {"conda-channel-unreachable": "error"},
     ),
+    Case(
+        "a channel of nobody known is gone",
+        (condarc(CondaSetting("channels", 2, (OWN,))), asked(OWN, outcome="answered", status=404)),
+        {"conda-channel-unreachable": "error"},
+    ),
+    Case("the name twice, elsewhere", (custom("x", "https://c.example/x"),), {"conda-channel-doubled": "error"}),
     Case(
         "a channel out of reach",
         (DEFAULTS, asked(MAIN, outcome="no-name", detail="x")),
@@ -114,9 +121,11 @@ def test_case(case: Case) -> None:
 
 def test_places_and_commands() -> None:
     found = {case.about: case.assert_holds(FILE)[0] for case in CASES if case.expect}
-    assert found["a channel that is gone"].command == "${EDITOR:-vi} +2 /home/ada/.condarc"
+    assert found["a channel that is gone"].command == "envdoctor fix conda-mirror --tuna"
+    assert found["a channel of nobody known is gone"].command == "${EDITOR:-vi} +2 /home/ada/.condarc"
     assert found["a channel of the alias out of reach"].evidence["place"] == "CONDA_CHANNELS"
-    assert found["the name twice"].command == "sed -i '5s|/conda-forge/*$||' /home/ada/.condarc"
+    assert found["the name twice"].command == "envdoctor fix conda-mirror --tuna"
+    assert found["the name twice, elsewhere"].command == "sed -i '5s|/x/*$||' /home/ada/.condarc"
     assert found["a CPU build, forced"].command == "conda remove -p /opt/envs/train cpuonly"
 
 

@@ -16,10 +16,10 @@ NAMES = ("defaults", "conda-forge", "pytorch", "nvidia", "bioconda", "msys2", "m
 urls = st.builds(
     lambda host, rest: host + rest,
     st.sampled_from(HOSTS),
-    st.sampled_from(("/pkgs/main", "/pkgs/r", "/cloud", "/cloud/", "/cloud/conda-forge", "/t/a-b%20c", "")),
+    st.sampled_from(("/pkgs/main", "/pkgs/r", "/cloud", "/cloud/", "/cloud/conda-forge", "/other/x%20c", "")),
 )
 names = st.sampled_from(NAMES)
-values = st.one_of(names, urls, st.sampled_from(("file:///a/b c", "it's", "~/channel", "a#b", "x:y", "1.0")))
+values = st.one_of(names, urls, st.sampled_from(("file:///a/b c", "it's", "~/channel", "a#b", "team/x", "1.0")))
 comments = st.sampled_from(("", "", "  # the big one", " #!top", "   # 镜像", " #!bottom"))
 KEYS = ("channels", "default_channels", "custom_channels", "channel_alias")
 OTHERS = (

@@ -168,3 +168,22 @@ def test_no_conda_at_all(home: Path) -> None:
         pytest.skip("this machine has conda")
     with pytest.raises(NotHere):
         conda_config.conda_config(Ask({}))
+
+
+def test_what_is_final_and_what_the_environment_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / ".conda").mkdir()
+    (home / ".conda/condarc").write_text(
+        "default_channels: #!final\n  - https://low.example/pkgs/main\nchannels: [a]\n"
+    )
+    (home / ".condarc").write_text(
+        "default_channels: [https://high.example/pkgs/main]\ncustom_multichannels: {m: [a]}\n"
+    )
+    monkeypatch.setenv("CONDA_CHANNELS", "b, a")
+    monkeypatch.setenv("CONDA_DEFAULT_CHANNELS", "https://env.example/pkgs/main")
+    config = observed()
+    assert config.default_channels == ("https://low.example/pkgs/main",)
+    assert config.channels == ("b", "a")
+    assert [pair.name for pair in config.variables] == ["CONDA_CHANNELS", "CONDA_DEFAULT_CHANNELS"]
+    low = config.files[0].setting("default_channels")
+    assert low is not None and low.final
+    assert config.search.index(str(home / ".conda/condarc")) < config.search.index(str(home / ".condarc"))

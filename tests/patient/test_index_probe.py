@@ -256,3 +256,22 @@ def test_addresses_that_cannot_be_asked() -> None:
     assert probe_http.host_of("ftp://a.example") == "" and probe_http.host_of("https://[broken") == ""
     how = {"cert": "", "client_cert": "", "proxy": "", "trusted_hosts": []}
     assert probe_http.fetch("mailto:x", how, AGENT, "*/*", 10, time.monotonic() + 1)["outcome"] == "failed"
+
+
+def test_a_channel_is_asked_for_this_platform_too_and_for_packed_lists() -> None:
+    folder = index_probe.platform_folder()
+
+    def answer(handler: BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+        found = handler.path in ("/whole/noarch/repodata.json", f"/whole/{folder}/repodata.json.zst",
+                                 "/noarch-only/noarch/repodata.json")  # fmt: skip
+        return (200 if found else 404), {"Content-Type": "application/json"}, b"{}"
+
+    settings = {"user_agent": "", "cert": "", "client_cert": "", "proxy": "", "trusted_hosts": []}
+    with serving(answer) as port:
+        asked = [
+            {"kind": "channel", "option": "", "url": f"http://127.0.0.1:{port}/{name}"}
+            for name in ("whole", "noarch-only", "nothing")
+        ]
+        found = index_probe.probe_all(asked, settings)
+    told = [(probe["status"], probe.get("status_platform")) for probe in found]
+    assert told == [(200, 200), (200, 404), (404, None)]
