@@ -14,6 +14,7 @@ from envdoctor.readers.scan import Reading
 from envdoctor.snapshot import Snapshot
 
 UNTOLD = "the text does not tell"
+MOST_NAMED = 3
 
 
 def snapshot(reading: Reading) -> Snapshot:
@@ -25,6 +26,11 @@ def snapshot(reading: Reading) -> Snapshot:
     python = sections["python"]
     node = Node(name=", ".join(reading.log.files), python_version=python.version if isinstance(python, Python) else "")
     return Snapshot(node, now(), MADE_BY, sections)
+
+
+def _named(files: Sequence[str]) -> str:
+    more = f" and {len(files) - MOST_NAMED} more" if len(files) > MOST_NAMED else ""
+    return ", ".join(files[:MOST_NAMED]) + more
 
 
 def joined(machines: Sequence[Snapshot], reading: Reading) -> list[Snapshot]:

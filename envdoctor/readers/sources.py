@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
+import gzip
+import lzma
 import re
 import sys
+import zlib
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from envdoctor.errors import UsageError
 
@@ -19,7 +24,6 @@ ESCAPES = re.compile(
     rb"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\n]{0,4096}(?:\x07|\x1b\\)|[@-Z\\^_=>()*+/-][0-9A-Za-z]?)"
 )
 STANDARD_INPUT = "-"
-Progress = Callable[[str, int, int], None]
 
 
 def pieces(name: str, on_bytes: Callable[[int], None] | None = None) -> Iterator[bytes]:
@@ -38,10 +42,44 @@ def pieces(name: str, on_bytes: Callable[[int], None] | None = None) -> Iterator
         if name == STANDARD_INPUT:
             yield from _pieces(sys.stdin.buffer, on_bytes)
         else:
-            with Path(name).open("rb", buffering=0) as file:
-                yield from _pieces(file, on_bytes)
-    except OSError as error:
-        raise UsageError(f"cannot read {name}: {error.strerror or error}") from error
+            with Path(name).open("rb", buffering=0) as file, _unpacked(file) as text:
+                yield from _pieces(text, on_bytes)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise UsageError(f"cannot read {name}: {why}") from error
+
+
+def _unpacked(file: FileIO) -> BinaryIO:
+    """The file, or what is packed in it: logs are rotated into gzip, bzip2 and xz files."""
+    start = file.read(6)
+    try:
+        file.seek(0)
+    except OSError:
+        return cast(BinaryIO, _Again(start, file))  # a pipe cannot be rewound
+    if start.startswith(b"\x1f\x8b"):
+        return cast(BinaryIO, gzip.GzipFile(fileobj=file))
+    if start.startswith(b"BZh"):
+        return cast(BinaryIO, bz2.BZ2File(file))
+    if start.startswith(b"\xfd7zXZ\x00"):
+        return cast(BinaryIO, lzma.LZMAFile(file))
+    return cast(BinaryIO, file)
+
+
+class _Again:
+    """A pipe whose first bytes have been read already."""
+
+    def __init__(self, start: bytes, file: FileIO) -> None:
+        self._start, self._file = start, file
+
+    def __enter__(self) -> _Again:
+        return self
+
+    def __exit__(self, *ending: object) -> None:
+        self._file.close()
+
+    def read(self, most: int) -> bytes:
+        start, self._start = self._start, b""
+        return start or self._file.read(most) or b""
 
 
 def _pieces(file: BinaryIO, on_bytes: Callable[[int], None] | None) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ import atheris
 
 with atheris.instrument_imports(include=["envdoctor.readers", "envdoctor.texts", "envdoctor.sighted"]):
     from envdoctor import load, texts
+    from envdoctor.errors import UsageError
     from envdoctor.judgement import judge
     from envdoctor.knowledge import signatures
     from envdoctor.readers import (  # noqa: F401
@@ -51,7 +52,10 @@ def one_text(place: Path, data: bytes) -> None:
     suffix = (".log", ".py", ".sh", ".sbatch")[data[0] % 4 if data else 0]
     path = place.with_suffix(suffix)
     path.write_bytes(data[1:])
-    reading = scan.read([str(path)])
+    try:
+        reading = scan.read([str(path)])
+    except UsageError:
+        return  # what begins like a packed file and is none
     if data.count(b"\n") % JUDGED_ONE_IN:
         return
     report = judge([texts.snapshot(reading)], LOADED)
