@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -69,6 +70,7 @@ COLLECTIVE_FAILS = Problem(
     confirm="ip -br address",
     caused_by=(
         "peer-died",
+        "data-corrupt",
         "torch-version-mismatch",
         "nccl-version-mismatch",
         "interface-missing",
@@ -174,7 +176,9 @@ def _first(failures: list[Failure]) -> list[Failure]:
 
 def _one_line(failure: Failure) -> str:
     lines = [line for line in failure.error.splitlines() if line.strip()]
-    return (lines[0] if lines else failure.kind or failure.how)[:300]
+    said = lines[0] if lines else failure.kind or failure.how
+    # gloo and c10d put the place in their own sources first, which says nothing to anybody else.
+    return re.sub(r"\[[^\]\s]*\.(cc|cpp|h):\d+\] ?", "", said)[:300]
 
 
 @summary

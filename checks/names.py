@@ -202,7 +202,7 @@ def hostname_loopback(
     if several_nodes(told):
         if fully_qualified in LOCAL_NAMES and any(one.launcher.startswith("torchrun") for one in told):
             yield _with_address(HOSTNAME_LOOPBACK.found("torchrun", **evidence))
-        elif environment.get("GLOO_SOCKET_IFNAME") is None:
+        elif not environment.get("GLOO_SOCKET_IFNAME"):
             yield _with_address(HOSTNAME_LOOPBACK.found(**evidence))
     elif asked is not None and not {"rendezvous", "hostname-loopback"}.isdisjoint(asked.topics):
         yield _with_address(HOSTNAME_LOOPBACK.found(**evidence)).at(Severity.NOTE)

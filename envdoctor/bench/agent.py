@@ -172,11 +172,14 @@ class Agent(object):
             raise ways.Cause("no-route", host=host, address=self.addresses[0])
         self.look_for_interfaces()
         self.end("route", {"source": sources[0]})
-        if self.index == 0:
-            port = self.bind(host, port)
-        # Rank 0 and the ranks started early: importing torch takes longer than all rungs below it.
-        self.start_ranks()
-        link = self.connect(host, port)
+        if self.request.get("store_is_there"):
+            link = self.connect_through_store(host, port)
+        else:
+            if self.index == 0:
+                port = self.bind(host, port)
+            # The ranks start early: importing torch takes longer than all rungs below it.
+            self.start_ranks()
+            link = self.connect(host, port)
         hello = dict(self.hello(), address=link.getsockname()[0] if not alone else "127.0.0.1")
         if self.index == 0:
             hello["address"] = next((one for one in self.addresses if ways.is_here(one)), hello["address"])
@@ -214,6 +217,32 @@ class Agent(object):
         self.leader.start()
         self.end("bind", {"port": port})
         return port
+
+    def connect_through_store(self, host: str, port: int) -> socket.socket:
+        """Under torchrun its agent keeps a store at the master's port, and the store says where the coordinator is."""
+        self.connect(host, port).close()
+        self.start_ranks()
+        word: "Record" = {"go": "lookup", "limit_s": self.request["join_s"]}
+        if self.index == 0:
+            word["port"] = self.bind(host, 0)
+            self.request["master_port"] = port  # the store's
+        self.begin("store")
+        self.ranks[0].tell(word)
+        told = self.answer_of("lookup", float(self.request["join_s"]) + rungs.LIMITS["torch"])
+        self.end("store")
+        return self.connect(host, int(told["port"]))
+
+    def answer_of(self, rung: str, limit_s: float) -> "Record":
+        """What the first rank answers. Raises Cause."""
+        try:
+            place, record = self.heard.get(timeout=limit_s)
+        except queue.Empty:
+            raise ways.Cause("silent", seconds=limit_s) from None
+        if record is None:
+            raise ways.Cause("died", **self.death_of(self.ranks[place]))
+        if "failed" in record:
+            raise ways.Cause(str(record.get("how")), **(record.get("values") or {}))
+        return dict(record.get("values") or {})
 
     def connect(self, host: str, port: int) -> socket.socket:
         """Reach the coordinator, again and again until the time is up: nodes are started one after the other."""
@@ -377,6 +406,8 @@ class Agent(object):
                 late = [rank.place for rank in asked if rank.place not in answers]
                 self.fail(rung, "silent", {"places": late, "seconds": limit_s})
                 return
+            if self.ended.is_set():
+                return  # what ends now is ended by this agent
             if record is None:
                 self.fail(rung, "died", self.death_of(self.ranks[place]))
                 return
@@ -388,8 +419,7 @@ class Agent(object):
         merged: "Record" = {}
         for place in sorted(answers, reverse=True):
             for key, value in answers[place].items():
-                # Of times the longest counts, of everything else what the first rank says.
-                merged[key] = max(value, merged.get(key, value)) if key == "seconds" else value
+                merged[key] = combined(key, merged.get(key), value)
         self.end(rung, merged)
 
     def death_of(self, rank: "ranks.Rank") -> "Record":
@@ -401,6 +431,19 @@ class Agent(object):
             except ValueError:
                 values["signal"] = "signal %d" % -status
         return values
+
+
+def combined(key: str, others: "Any", value: "Any") -> "Any":
+    """What the ranks of a node say together: of times the longest, what each saw wrong, else what the first says."""
+    if others is None:
+        return value
+    if key == "times":
+        return [max(pair) for pair in zip(others, value)]
+    if key == "wrong":
+        return dict(others, **value)
+    if key == "groups":
+        return {name: max(others.get(name, 0), value.get(name, 0)) for name in set(others) | set(value)}
+    return value
 
 
 def index_of(given: "Any") -> int:

@@ -85,6 +85,8 @@ class Observed:
             self._result = replace(self._result, sizes=(*self._result.sizes, _size(row)))
         elif "left_out" in record:
             self._result = replace(self._result, left_out=(*self._result.left_out, int(record["left_out"])))
+        elif isinstance(suspects := record.get("suspects"), list):
+            self._result = replace(self._result, suspects=tuple(int(rank) for rank in suspects))
         elif "backend" in record:
             self._result = replace(self._result, backend=str(record["backend"]))
         elif isinstance(stop := record.get("stop"), dict):
@@ -154,6 +156,7 @@ class Observed:
                 self._fail(cause)
         self._result = replace(
             self._result,
+            concluded=True,
             stage=str(stop.get("stage") or ""),
             missing=tuple(index for index in stop.get("missing") or () if isinstance(index, int)),
             lost=tuple(index for index in stop.get("lost") or () if isinstance(index, int)),

@@ -21,6 +21,7 @@ LIMITS = {
     "first": 15.0,
     "large": 60.0,
     "sweep": 30.0,  # for one size
+    "locate": 60.0,
 }
 RUNGS = tuple(LIMITS)
 DONE = "done"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import importlib
 
-from envdoctor.bench import rungs, ways
+from envdoctor.bench import ways
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Iterator, List, Optional
+    from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
     from envdoctor.bench.coordinator import Coordinator
 
@@ -23,7 +23,10 @@ RATE_LIMIT_S = 10.0
 SLOWEST_GB_S = 1e-4  # below this a sweep makes no sense: 64 MiB would take eleven minutes
 SIZE_S = 0.5  # seconds for the iterations of one size
 LONGEST_S = 6.0  # one size with its fewest iterations may take this long; larger sizes are left out then
-FEWEST = 3
+FEWEST = 3  # iterations of a size
+MOST = 200
+LARGE = 64 << 20  # bytes
+PROBE = 1 << 20  # bytes; from here on the time grows with the size
 
 
 def everyone(**told: "Any") -> "Callable[[Record], Optional[Record]]":
@@ -102,36 +105,89 @@ def collectives(all_: "Coordinator") -> str:
     all_.tell({"backend": backend, "node": 0})
     if backend == "nccl":
         all_.together("nccl", everyone())
-    all_.together("first", everyone(bytes=8))
+    all_.together("first", everyone(bytes=8, iterations=1))
     return "first"
+
+
+def measured(all_: "Coordinator", rung: str, size: int, iterations: int) -> "Tuple[List[float], Record]":
+    """One size on all ranks: the longest time over the ranks of each iteration, and what was wrong, by rank."""
+    told = all_.together(rung, everyone(bytes=size, iterations=iterations))
+    every = [[float(one) for one in values.get("times") or []] for values in told.values()]
+    times = [max(each) for each in zip(*every)] or [0.0]
+    wrong: "Record" = {}
+    for values in told.values():
+        wrong.update(values.get("wrong") or {})
+    return times, wrong
 
 
 def sweep(all_: "Coordinator") -> "Iterator[str]":
     """One size after the other; a size that would take too long at the rate of the last one is left out.
 
     64 MiB, or the largest size asked for below it, goes first, alone: what only stalls with large messages is named
-    before minutes are spent on small ones.
+    before time is spent on small ones.
     """
     sizes = sorted(int(size) for size in all_.request["sizes"])
     per_byte = 0.0
-    largest = max([size for size in sizes if size <= 64 << 20] or sizes[:1])
-    # A probe of 1 MiB tells how long the large one will take.
-    for rung, size in (("large", min(largest, 1 << 20)), ("large", largest)):
-        expected_s = per_byte * size
-        if expected_s > LONGEST_S:
+    located = False
+    largest = max([size for size in sizes if size <= LARGE] or sizes[:1])
+    # A smaller one before it tells how long the large one will take.
+    for size in sorted({min(largest, PROBE), largest}):
+        if per_byte * size > LONGEST_S:
             break
-        told = all_.together(rung, everyone(bytes=size, iterations=1), rungs.LIMITS[rung])
-        yield rung
-        seconds = max(float(one.get("seconds") or 0.0) for one in told.values())
-        per_byte = max(seconds / size, 1e-13)
+        times, _ = measured(all_, "large", size, 1)
+        per_byte = max(times[0] / size, 1e-13)
+        yield "large"
     for size in sizes:
         if per_byte * size * FEWEST > LONGEST_S and size != sizes[0]:
             all_.tell({"left_out": size, "node": 0})
             continue
-        told = all_.together("sweep", everyone(bytes=size, seconds=SIZE_S, fewest=FEWEST), rungs.LIMITS["sweep"])
-        row = next((one["row"] for one in told.values() if one.get("row")), None)
-        if row is not None:
-            all_.tell({"size": row, "node": 0})
-            if size >= 1 << 20:
-                per_byte = float(row["time_us"]["median"]) / 1e6 / size
+        # The slowest of the first ones is left to whatever a first time costs; the rest decide how many there will be.
+        warm, bad = measured(all_, "sweep", size, FEWEST)
+        usual = sorted(warm)[len(warm) // 2]
+        iterations = int(max(FEWEST, min(MOST, SIZE_S / max(usual, 1e-6))))
+        times, wrong = measured(all_, "sweep", size, iterations)
+        told = row(size, times, all_.world_size, dict(bad, **wrong))
+        all_.tell({"size": told, "node": 0})
+        if told["wrong"] and not located:
+            located = True
+            locate(all_, size)
+        if size >= PROBE:
+            per_byte = float(told["time_us"]["median"]) / 1e6 / size
         yield "sweep"
+
+
+def locate(all_: "Coordinator", size: int) -> None:
+    """Find the ranks whose data is bad: each group that shares a digit with them is wrong."""
+    seen: "Dict[str, int]" = {}
+    for values in all_.together("locate", everyone(bytes=min(size, PROBE))).values():
+        for key, wrong in (values.get("groups") or {}).items():
+            seen[key] = max(seen.get(key, 0), int(wrong))
+    digits = range(max(1, (all_.world_size - 1).bit_length()))
+    suspects = [
+        rank
+        for rank in range(all_.world_size)
+        if all(seen.get("%d %d" % (digit, (rank >> digit) & 1)) for digit in digits)
+    ]
+    all_.tell({"suspects": suspects, "bytes": size, "node": 0})
+
+
+def quantile(ordered: "List[float]", share: float) -> float:
+    """Linear between the two nearest of the sorted values, as numpy's default does."""
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+def row(size: int, times: "List[float]", world_size: int, wrong: "Record") -> "Record":
+    """A row of the table. algbw is bytes over time; busbw = algbw * 2(n-1)/n, what each link carries, in 1e9 bytes
+    a second (nccl-tests, doc/PERFORMANCE.md)."""
+    ordered = sorted(times)
+    median = quantile(ordered, 0.5)
+    algbw = size / median / 1e9
+    return {
+        "bytes": size, "iterations": len(times),
+        "time_us": {"median": median * 1e6, "p5": quantile(ordered, 0.05) * 1e6, "p95": quantile(ordered, 0.95) * 1e6},
+        "algbw_gb_s": algbw, "busbw_gb_s": algbw * 2 * (world_size - 1) / world_size,
+        "wrong": sum(int(one["wrong"]) for one in wrong.values()), "wrong_ranks": sorted(int(rank) for rank in wrong),
+    }  # fmt: skip

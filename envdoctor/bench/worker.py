@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 # Rungs that another streamed module does, with a function do_<rung>(worker, command) -> values.
 ELSEWHERE: "Dict[str, str]" = {}
-WARM_UP = 2
-MOST_ITERATIONS = 200
-PROBE_ITERATIONS = 2
+FEW = 3  # so many iterations are verified one by one, whatever the size
+SMALL = 1 << 16  # bytes; of sizes up to this every iteration is verified
+LOCATING = 8  # sums of each group: bad data may come now and then
 
 
 class Worker(object):
@@ -49,6 +49,7 @@ class Worker(object):
         self.device: "Any" = "cpu"
         self.rank = self.world_size = -1
         self.turn = 0
+        self.prefix = "envdoctor/" + os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         self.import_error: "Record" = {}
         self.commands: "queue.Queue[Record]" = queue.Queue()
 
@@ -105,6 +106,20 @@ class Worker(object):
             "nccl_built": bool(self.dist.is_nccl_available()), "nccl": nccl_version(self.torch),
         }  # fmt: skip
 
+    def do_lookup(self, command: "Record") -> "Record":
+        """Where the coordinator listens: rank 0 writes it into the store of torchrun's agent, the others read it."""
+        if self.torch is None:
+            raise Told(self.import_error)
+        timeout = datetime.timedelta(seconds=float(command["limit_s"]))
+        host, port = str(self.request["master_addr"]), int(self.request["master_port"])
+        world_size = int(self.request["agents"])
+        self.store = self.dist.TCPStore(host, port, world_size, False, timeout, wait_for_workers=False)
+        # Workers that torchrun started again find the words of the round before in the same store.
+        key = self.prefix + "/coordinator"
+        if "port" in command:
+            self.store.set(key, str(command["port"]))
+        return {"port": int(self.store.get(key))}
+
     def do_store(self, command: "Record") -> "Record":
         """Meet at the store; everybody writes a word there and reads everybody else's."""
         timeout = datetime.timedelta(seconds=float(command["limit_s"]))
@@ -115,7 +130,7 @@ class Worker(object):
             )
         if command["open"]:
             return {}
-        prefixed = self.dist.PrefixStore("envdoctor", self.store)
+        prefixed = self.dist.PrefixStore(self.prefix, self.store)
         prefixed.set("here/%d" % self.rank, str(os.getpid()))
         prefixed.wait(["here/%d" % rank for rank in range(self.world_size)], timeout)
         return {}
@@ -123,7 +138,7 @@ class Worker(object):
     def do_gloo(self, command: "Record") -> "Record":
         """The default group, on the CPU, and a number that all must agree on."""
         timeout = datetime.timedelta(seconds=float(command["limit_s"]))
-        store = self.dist.PrefixStore("envdoctor/gloo", self.store)
+        store = self.dist.PrefixStore(self.prefix + "/gloo", self.store)
         self.dist.init_process_group("gloo", store=store, rank=self.rank, world_size=self.world_size, timeout=timeout)
         number = self.torch.ones(1, dtype=self.torch.float32)
         self.dist.all_reduce(number)
@@ -147,44 +162,56 @@ class Worker(object):
         return {"device": self.torch.cuda.get_device_name(index)}
 
     def do_first(self, command: "Record") -> "Record":
-        return self.once(int(command["bytes"]))
+        return self.measure(command)
 
     def do_large(self, command: "Record") -> "Record":
-        return self.once(int(command["bytes"]))
-
-    def once(self, size: int) -> "Record":
-        """One verified all-reduce of `size` bytes."""
-        whole, buffer = self.buffers(size)
-        self.fence()
-        began = time.perf_counter()
-        self.dist.all_reduce(buffer, group=self.group)
-        self.finish()
-        seconds = time.perf_counter() - began
-        wrong = patterns.differences(self.torch, buffer, whole, self.world_size)
-        return {"seconds": seconds, "wrong": wrong}
+        return self.measure(command)
 
     def do_sweep(self, command: "Record") -> "Record":
-        """Time one size: warm up, agree on a number of iterations, take the longest over the ranks of each."""
-        size = int(command["bytes"])
-        whole, buffer = self.buffers(size)
-        part = buffer.clone()
-        warm = self.times(buffer, part, WARM_UP)
-        # The longest over the ranks decides for all, or they would run out of step.
-        longest = max(self.longest(warm)[1:])
-        iterations = int(float(command["seconds"]) / max(longest, 1e-6))
-        iterations = max(int(command["fewest"]), min(MOST_ITERATIONS, iterations))
-        times = self.longest(self.times(buffer, part, iterations))
-        # Times and verification are apart: the buffer holds the last iteration's sum.
-        verdict = patterns.differences(self.torch, buffer, whole, self.world_size)
-        counts = self.torch.zeros(self.world_size, dtype=self.torch.int64)
-        counts[self.rank] = verdict["wrong"] if verdict else 0
-        self.dist.all_reduce(counts)
-        told: "Record" = {"seconds": sum(times)}
-        if verdict:
-            told["wrong"] = verdict
-        if self.rank == 0:
-            told["row"] = row(size, times, self.world_size, [int(count) for count in counts.tolist()])
-        return told
+        return self.measure(command)
+
+    def measure(self, command: "Record") -> "Record":
+        """All-reduce so many bytes so many times.
+
+        Returns: "times", seconds of each iteration on this rank; "wrong", by rank, what differs from the exact sum. The
+        coordinator compares both over the ranks: what is measured is not trusted to carry its own verdict.
+        """
+        whole, part = self.buffers(int(command["bytes"]))
+        buffer = part.clone()
+        iterations = int(command["iterations"])
+        every = iterations <= FEW or int(command["bytes"]) <= SMALL
+        times: "List[float]" = []
+        wrong: "Record" = {}
+        for count in [1] * iterations if every else [iterations]:
+            times += self.times(buffer, part, count)
+            found = patterns.differences(self.torch, buffer, whole, self.world_size)
+            if found:
+                wrong[str(self.rank)] = found
+        return {"times": times, "wrong": wrong}
+
+    def do_locate(self, command: "Record") -> "Record":
+        """Sum in groups that share a binary digit of the rank: the groups that sum wrongly spell whose data is bad.
+
+        Returns: "groups": for each digit and value, how many ranks of that group saw a wrong sum.
+        """
+        seen: "Dict[str, int]" = {}
+        backend = "nccl" if self.group is not None else "gloo"
+        for digit in range(max(1, (self.world_size - 1).bit_length())):
+            for value in (0, 1):
+                members = [rank for rank in range(self.world_size) if (rank >> digit) & 1 == value]
+                # A collective over all ranks, whoever is in the group.
+                group = self.dist.new_group(members, backend=backend)
+                if self.rank not in members:
+                    continue
+                key = "%d %d" % (digit, value)
+                for _ in range(LOCATING):
+                    whole, _ = self.buffers(int(command["bytes"]))
+                    buffer = patterns.given(self.torch, whole, members.index(self.rank), len(members))
+                    self.dist.all_reduce(buffer, group=group)
+                    self.finish()
+                    wrong = patterns.differences(self.torch, buffer, whole, len(members)) is not None
+                    seen[key] = max(seen.get(key, 0), int(wrong))
+        return {"groups": seen}
 
     def buffers(self, size: int) -> "Any":
         """The sum that is expected, and this rank's part of it."""
@@ -216,15 +243,6 @@ class Worker(object):
             return [start.elapsed_time(stop) / 1e3 for start, stop in found]
         return found
 
-    def longest(self, times: "List[float]") -> "List[float]":
-        """The longest time over the ranks of each iteration, by a collective of the CPU group."""
-        together = self.torch.tensor(times, dtype=self.torch.float64)
-        self.dist.all_reduce(together, op=self.dist.ReduceOp.MAX)
-        return [float(one) for one in together.tolist()]
-
-    def fence(self) -> None:
-        self.dist.all_reduce(self.torch.zeros(1))
-
     def finish(self) -> None:
         if self.group is not None:
             self.torch.cuda.synchronize()
@@ -254,28 +272,6 @@ def nccl_version(torch: "Any") -> str:
         return ".".join(str(part) for part in told) if isinstance(told, tuple) else str(told)
     except Exception:
         return ""
-
-
-def quantile(ordered: "List[float]", share: float) -> float:
-    """Linear between the two nearest of the sorted values, as numpy's default does."""
-    place = share * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
-
-
-def row(size: int, times: "List[float]", world_size: int, wrong: "List[int]") -> "Record":
-    """A row of the table. algbw is bytes over time; busbw = algbw * 2(n-1)/n, what each link carries, in 1e9 bytes
-    a second (nccl-tests, doc/PERFORMANCE.md)."""
-    ordered = sorted(times)
-    median = quantile(ordered, 0.5)
-    algbw = size / median / 1e9
-    return {
-        "bytes": size, "iterations": len(times),
-        "time_us": {"median": median * 1e6, "p5": quantile(ordered, 0.05) * 1e6, "p95": quantile(ordered, 0.95) * 1e6},
-        "algbw_gb_s": algbw, "busbw_gb_s": algbw * 2 * (world_size - 1) / world_size,
-        "wrong": sum(wrong), "wrong_ranks": [rank for rank, count in enumerate(wrong) if count],
-    }  # fmt: skip
 
 
 def main(request: "Record", whole: "Record") -> None:

@@ -119,12 +119,20 @@ def allreduce(
     else:
         from envdoctor.render import bench
 
-        options.write(bench.ending(ran.result, report, style, redactor, table.printed), None)
+        if not _told_elsewhere(ran.result):
+            options.write(bench.ending(ran.result, report, style, redactor, table.printed), None)
         if output is not None:
             from envdoctor.render import bench_json
 
             options.write(bench_json.render(ran.result, report, ran.snapshots, style, redactor), output)
-    return _exit_code(ran.result, report)
+    return 0 if _told_elsewhere(ran.result) else _exit_code(ran.result, report)
+
+
+def _told_elsewhere(result: AllreduceResult) -> bool:
+    """Whether rank 0's process says it all: under a launcher that ends every rank when one ends with an error, the
+    others are silent, but for what is wrong with themselves."""
+    own = any(failure.member == result.own and failure.how not in ("cut", "lost") for failure in result.failures)
+    return result.per == "process" and result.own != 0 and result.concluded and not own
 
 
 def _exit_code(result: AllreduceResult, report: Report) -> int:

@@ -12,7 +12,7 @@ from typing import Literal
 # The rungs in their order, and what is below torch: envdoctor/bench/rungs.py holds their deadlines.
 RUNGS = (
     "resolve", "route", "bind", "connect", "join", "dial", "bulk", "torch", "store", "gloo", "nccl", "first", "large",
-    "sweep",
+    "sweep", "locate",
 )  # fmt: skip
 DONE = "done"
 
@@ -139,7 +139,9 @@ class AllreduceResult:
         lost: members that went away.
         ways: TCP between the members.
         left_out: sizes, in bytes, that would have taken too long.
+        suspects: ranks whose data is bad, as far as it could be located.
         expected_busbw_gb_s: what the topology allows, None if nothing tells; expected_from: why, in one sentence.
+        concluded: whether the coordinator, who hears all, has told how it ended.
         oversubscribed: more ranks on a machine than cores: speed says nothing then.
     """
 
@@ -162,9 +164,11 @@ class AllreduceResult:
     ways: tuple[Way, ...] = ()
     sizes: tuple[Size, ...] = ()
     left_out: tuple[int, ...] = ()
+    suspects: tuple[int, ...] = ()
     expected_busbw_gb_s: float | None = None
     expected_from: str = ""
     oversubscribed: bool = False
+    concluded: bool = False
 
     @property
     def done(self) -> bool:

@@ -116,6 +116,9 @@ def _column(value: float, low: float, high: float, width: int, mark: bool, unico
 def verdict(result: AllreduceResult, report: Report, style: Style, redactor: Redactor) -> str:
     """The last line: how far it came, or how fast it was and how fast it should be."""
     best = result.best
+    if result.done and result.own != 0:
+        said = Text("done; {node} tells how fast it was", "完成；速度见 {node} 上的报告")
+        return line(redactor.text(said.say(style.language, {"node": result.named(0)})))
     if not result.done:
         said = Text(
             "stopped at {stage}; the rungs before it held",
