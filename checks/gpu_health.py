@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor import Finding, Plan, Problem, Severity, Situation, Text, Topic, check, fix, said, summary
+from envdoctor.edits import by_hand
 from envdoctor.facts import gpu_state
 from envdoctor.facts.gpu import Gpu, Gpus
 from envdoctor.facts.host import Host
@@ -373,6 +374,20 @@ def persistence_is_on(gpus: Gpus, host: Host | None) -> Iterable[Finding]:
     off = [gpu for gpu in gpu_state.answering(gpus) if gpu.persistence is False]
     if off and not (host and (host.wsl or host.system == "windows")):
         yield GPU_PERSISTENCE_OFF.found(**_named(off))
+
+
+@fix(
+    "persistence",
+    Text(
+        "the command that keeps the driver loaded between jobs, for root",
+        "让驱动在作业间隙保持加载的命令，由 root 执行",
+    ),
+    mends=("gpu-persistence-off",),
+)
+def keep_driver_loaded(gpus: Gpus, host: Host | None) -> Plan:
+    return by_hand.plan(
+        said("Keep the driver loaded between jobs", "让驱动在作业间隙保持加载"), persistence_is_on(gpus, host)
+    )
 
 
 @summary

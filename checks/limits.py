@@ -6,7 +6,8 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor import Finding, Plan, Problem, Severity, Situation, Text, Topic, check, fix, said, summary
+from envdoctor.edits import by_hand
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.host import Host
 from envdoctor.facts.kernel_log import KernelLog
@@ -232,6 +233,36 @@ def host_out_of_memory(limits: Limits, log: KernelLog | None, host: Host | None)
         )
         # Outside of a container or job the group is the user's session, and what was killed may be anything.
         yield finding if confined else finding.at(Severity.NOTE)
+
+
+@fix(
+    "memlock",
+    Text(
+        "the commands that let RDMA lock memory, for root or the container's owner",
+        "为 RDMA 放开锁定内存的命令，由 root 或容器所有者执行",
+    ),
+    mends=("memlock-limit",),
+)
+def raise_memlock(limits: Limits, rdma: Rdma, host: Host | None, environment: Environment | None) -> Plan:
+    title = said("Let RDMA lock memory", "允许 RDMA 锁定内存")
+    return by_hand.plan(title, memlock_limit(limits, rdma, host, environment))
+
+
+@fix(
+    "limits",
+    Text(
+        "the commands that raise the limits on open files and locked memory, for root or the container's owner",
+        "提高打开文件数与锁定内存限制的命令，由 root 或容器所有者执行",
+    ),
+    mends=("too-many-open-files", "memlock-limit", "host-out-of-memory"),
+)
+def raise_limits(
+    limits: Limits, rdma: Rdma | None, host: Host | None, environment: Environment | None, log: KernelLog | None
+) -> Plan:
+    found = [*too_many_open_files(limits, environment, host), *host_out_of_memory(limits, log, host)]
+    if rdma is not None:
+        found += memlock_limit(limits, rdma, host, environment)
+    return by_hand.plan(said("Raise the limits that training runs into", "提高训练会触及的资源限制"), found)
 
 
 @summary

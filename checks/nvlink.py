@@ -6,7 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor import Finding, Missing, Plan, Problem, Severity, Situation, Text, Topic, check, fix, said, summary
+from envdoctor.edits import by_hand
 from envdoctor.facts import gpu_state
 from envdoctor.facts.cuda_evidence import evidence
 from envdoctor.facts.driver import Driver
@@ -254,6 +255,26 @@ def _install(driver: Driver) -> str | None:
         return None
     package = "nvidia-fabricmanager" if int(major) >= 580 else f"nvidia-fabricmanager-{major}"
     return f"sudo apt-get install {package}='{release}*' && sudo systemctl enable --now nvidia-fabricmanager"
+
+
+@fix(
+    "fabric-manager",
+    Text(
+        "the commands that get the NVSwitch fabric managed, for root on the machine itself",
+        "让 NVSwitch 互连就绪的命令，由 root 在物理机上执行",
+    ),
+    mends=("fabric-manager-down",),
+)
+def start_fabric_manager(
+    driver: Driver,
+    gpus: Gpus | Missing,
+    pci: PciDevices | None,
+    install: TorchInstall | None,
+    environment: Environment | None,
+    host: Host | None,
+) -> Plan:
+    title = said("Have the NVSwitch fabric managed", "让 NVSwitch 互连就绪")
+    return by_hand.plan(title, fabric_is_managed(driver, gpus, pci, None, install, environment, host))
 
 
 @summary

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
+from envdoctor import Finding, Plan, Problem, Severity, Situation, Text, Topic, check, fix, said
+from envdoctor.edits import by_hand
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
@@ -177,3 +178,20 @@ def gdr_missing(
         return
     reason = "kernel < 5.12" if driver.open_kernel_module else "proprietary kernel module"
     yield GDR_MISSING.found(dma_buf=reason, kernel=kernel or None).at(_severity(rdma, host, environment))
+
+
+@fix(
+    "rdma",
+    Text(
+        "the commands that give training RDMA and GPUDirect, for root or the container's owner",
+        "让训练能使用 RDMA 与 GPUDirect 的命令，由 root 或容器所有者执行",
+    ),
+    mends=("ib-device-inaccessible", "libibverbs-missing", "gdr-missing"),
+)
+def give_access(
+    rdma: Rdma, gpus: Gpus | None, driver: Driver | None, host: Host | None, environment: Environment
+) -> Plan:
+    found = [*ib_device_inaccessible(rdma, host, environment), *libibverbs_missing(rdma, environment, host)]
+    if gpus is not None:
+        found += gdr_missing(rdma, gpus, driver, host, environment)
+    return by_hand.plan(said("Give training RDMA and GPUDirect", "让训练能使用 RDMA 与 GPUDirect"), found)

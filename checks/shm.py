@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor import Finding, Plan, Problem, Severity, Situation, Text, Topic, check, fix, said, summary
+from envdoctor.edits import by_hand
 from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.host import Host
 from envdoctor.facts.limits import Limits
@@ -137,6 +138,21 @@ def _situation(host: Host) -> str | None:
     if host.container in ("docker", "podman", "kubernetes"):
         return host.container
     return "container" if host.container and host.container not in ("apptainer", "singularity") else None
+
+
+@fix(
+    "shm",
+    Text(
+        "the command that enlarges /dev/shm, for root or the container's owner",
+        "扩大 /dev/shm 的命令，由 root 或容器所有者执行",
+    ),
+    mends=("shm-too-small",),
+)
+def enlarge_shm(
+    limits: Limits, host: Host, pci: PciDevices | None, gpus: Gpus | None, torch: TorchInstall | None
+) -> Plan:
+    title = said("Have enough shared memory on /dev/shm", "让 /dev/shm 有足够的共享内存")
+    return by_hand.plan(title, shm_too_small(limits, host, pci, gpus, torch))
 
 
 @summary
