@@ -12,6 +12,7 @@ from envdoctor.facts.pip import PipConfig, PipEffective, PipFile, PipValue
 from envdoctor.facts.pip_rules import put, unset
 from envdoctor.facts.python import Python, name_of
 from envdoctor.knowledge import mirrors
+from envdoctor.knowledge.chosen_index import asks
 from envdoctor.model import Scalar
 
 TOPIC = Topic("pip", 300, Text("pip's configuration, and the index it names", "pip 的配置及其指定的索引"))
@@ -169,12 +170,20 @@ def pip_index_wrong(config: PipConfig, python: Python | None) -> Iterable[Findin
             continue
         swallowed = re.match(r"(\S+)\s+[#;]", value.value)
         if swallowed:
-            yield PIP_CONFIG_BROKEN.found("comment", option=option, text=value.value, place=value.place).mended_by(
-                put(config, value, option, swallowed[1], name_of(python))
-            )
+            finding = PIP_CONFIG_BROKEN.found("comment", option=option, text=value.value, place=value.place)
+            yield _with_address(finding, config, option, value, swallowed[1], name_of(python))
             continue
         for url in value.items if option == "extra-index-url" else (value.value,):
             yield from _wrong_address(config, option, value, url, name_of(python))
+
+
+def _with_address(
+    finding: Finding, config: PipConfig, option: str, value: PipValue, wanted: str, python: str
+) -> Finding:
+    """The finding, mended by another value: by the fix where it is the index."""
+    if option == "index-url":
+        return asks(finding, config, wanted, python)
+    return finding.mended_by(put(config, value, option, wanted, python))
 
 
 def _wrong_address(config: PipConfig, option: str, value: PipValue, url: str, python: str) -> Iterable[Finding]:
@@ -182,20 +191,22 @@ def _wrong_address(config: PipConfig, option: str, value: PipValue, url: str, py
     evidence: dict[str, Scalar] = {"option": option, "text": url, "place": value.place}
     if known:
         situation = "flat" if known.kind == "flat" else "no-such-page"
+        finding = PIP_CONFIG_BROKEN.found(situation, **evidence)
         alone = option == "index-url" and known.instead
-        command = put(config, value, option, known.instead, python) if alone else unset(config, value, python)
-        yield PIP_CONFIG_BROKEN.found(situation, **evidence).mended_by(command)
+        gone = finding.mended_by(unset(config, value, python))
+        yield asks(finding, config, known.instead, python) if alone else gone
     elif mirror and mirror.status == "redirect":
         wanted = value.value.replace(url, mirror.instead)
-        command = put(config, value, option, wanted, python)
-        yield PIP_CONFIG_BROKEN.found("moved", **evidence, note=mirror.note).mended_by(command)
+        finding = PIP_CONFIG_BROKEN.found("moved", **evidence, note=mirror.note)
+        yield _with_address(finding, config, option, value, wanted, python)
     elif mirror and mirror.status != "dead" and not re.search(r"/simple/?$", urlsplit(url).path):
         wanted = value.value.replace(url, mirror.index_url)
-        yield PIP_CONFIG_BROKEN.found("not-simple", **evidence).mended_by(put(config, value, option, wanted, python))
+        finding = PIP_CONFIG_BROKEN.found("not-simple", **evidence)
+        yield _with_address(finding, config, option, value, wanted, python)
     elif not mirror and re.search(r"/pypi(?:/web)?/?$", urlsplit(url).path):
         wanted = value.value.replace(url, url.rstrip("/") + "/simple")
-        command = put(config, value, option, wanted, python)
-        yield PIP_CONFIG_BROKEN.found("not-simple", **evidence).at(Severity.WARNING).mended_by(command)
+        finding = PIP_CONFIG_BROKEN.found("not-simple", **evidence).at(Severity.WARNING)
+        yield _with_address(finding, config, option, value, wanted, python)
 
 
 @summary

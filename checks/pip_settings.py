@@ -14,6 +14,8 @@ from envdoctor.facts.pip import PipConfig
 from envdoctor.facts.pip_rules import Shadowed, put, shadowed, stronger, unset
 from envdoctor.facts.python import Python, name_of
 from envdoctor.facts.torch import TorchInstall
+from envdoctor.knowledge import mirrors
+from envdoctor.knowledge.chosen_index import asks
 from envdoctor.model import Scalar
 
 TOPIC = Topic("pip", 302, Text("pip settings without effect, and secrets in them", "不起作用的 pip 设置及其中的机密"))
@@ -81,6 +83,13 @@ def _badness(found: Shadowed) -> Severity | None:
     return None
 
 
+def _is_address(url: str) -> bool:
+    """Whether the fix may be asked to write it: an index that works as far as is known."""
+    mirror = mirrors.pypi_mirror(url)
+    plain = re.fullmatch(r"https?://[^\s@]+/simple/?", url) is not None
+    return plain and not mirrors.wheels(url) and (mirror is None or mirror.status != "dead")
+
+
 @check(PIP_CONFIG_SHADOWED)
 def pip_config_shadowed(config: PipConfig, python: Python | None) -> Iterable[Finding]:
     """A value that is written and not taken, with what wins."""
@@ -106,6 +115,10 @@ def pip_config_shadowed(config: PipConfig, python: Python | None) -> Iterable[Fi
             gone = value if found.how in ("level", "section") else winner
             command = unset(config, gone, name_of(python))
         finding = PIP_CONFIG_SHADOWED.found(found.how, **evidence).mended_by(command)
+        venv = found.how == "level" and winner is not None and winner.level == "site"
+        if found.option == "index-url" and (venv or found.how == "command-section") and _is_address(value.value):
+            # The fix writes what was meant in the place of what wins.
+            finding = asks(finding, config, value.value, name_of(python))
         severity = _badness(found)
         yield finding.at(severity) if severity else finding
     for path in config.switched_off:

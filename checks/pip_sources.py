@@ -13,6 +13,7 @@ from envdoctor.facts.pip_rules import is_plain, is_private, put, trusts, unset
 from envdoctor.facts.python import Python, name_of
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.knowledge import mirrors
+from envdoctor.knowledge.chosen_index import asks
 from envdoctor.model import Scalar
 
 TOPIC = Topic("pip", 304, Text("the places packages come from", "软件包的来源"))
@@ -39,6 +40,15 @@ def without(config: PipConfig, value: PipValue, gone: Iterable[str], python: Pyt
     """The command that takes entries out of a value, or the value away where nothing is left."""
     kept = " ".join(item for item in value.items if item not in gone)
     return put(config, value, value.key, kept, name_of(python)) if kept else unset(config, value, name_of(python))
+
+
+def over_https(
+    finding: Finding, config: PipConfig, option: str, value: PipValue, url: str, better: str, python: Python | None
+) -> Finding:
+    """The finding, mended by the same place at another address: by the fix where it is the index."""
+    if option == "index-url":
+        return asks(finding, config, better, name_of(python))
+    return finding.mended_by(put(config, value, option, value.value.replace(url, better), name_of(python)))
 
 
 PIP_UNTRUSTED_HOST = Problem(
@@ -69,14 +79,15 @@ def pip_untrusted_host(config: PipConfig, python: Python | None) -> Iterable[Fin
             continue
         as_url = any(host_of(entry) == host_of(url) for entry in hosts if "://" in entry)
         mirror = mirrors.pypi_mirror(url)
-        if mirror and mirror.index_url.startswith("https:"):
-            command = put(config, value, option, value.value.replace(url, mirror.index_url), name_of(python))
-        else:
-            kept = (*(entry for entry in hosts if host_of(entry) != host_of(url)), host_of(url))
-            command = put(config, config.winner("trusted-host"), "trusted-host", " ".join(kept), name_of(python))
         finding = PIP_UNTRUSTED_HOST.found(
             None if as_url else "plain", url=url, option=option, place=value.place, trusted=" ".join(hosts) or "-"
-        ).mended_by(command)
+        )
+        if mirror and mirror.index_url.startswith("https:"):
+            finding = over_https(finding, config, option, value, url, mirror.index_url, python)
+        else:
+            kept = (*(entry for entry in hosts if host_of(entry) != host_of(url)), host_of(url))
+            new = put(config, config.winner("trusted-host"), "trusted-host", " ".join(kept), name_of(python))
+            finding = finding.mended_by(new)
         # pip goes on with the other places, with a warning, where an additional one is not trusted.
         yield finding if option == "index-url" else finding.at(Severity.WARNING)
 
@@ -101,10 +112,10 @@ def pip_index_plain_http(config: PipConfig, python: Python | None) -> Iterable[F
         better = (
             mirror.index_url if mirror and mirror.index_url.startswith("https:") else url.replace("http", "https", 1)
         )
-        command = put(config, value, option, value.value.replace(url, better), name_of(python))
         finding = PIP_INDEX_PLAIN_HTTP.found(host=host_of(url), option=option, place=value.place, url=url)
         near = is_private(url) or bool(mirror and mirror.intranet)
-        yield finding.at(Severity.NOTE) if near else finding.mended_by(command)
+        mended = over_https(finding, config, option, value, url, better, python)
+        yield finding.at(Severity.NOTE) if near else mended
 
 
 PIP_INSECURE_TRUSTED_HOST = Problem(
@@ -130,13 +141,16 @@ def pip_insecure_trusted_host(config: PipConfig, python: Python | None) -> Itera
     if value is None:
         return
     told = set()
-    for _, url, _ in sources(config, ("index-url", "extra-index-url", "find-links")):
+    for option, url, _ in sources(config, ("index-url", "extra-index-url", "find-links")):
         if not url.lower().startswith("https:") or not trusts(url, value.items) or host_of(url) in told:
             continue
         told.add(host_of(url))
         command = without(config, value, [entry for entry in value.items if trusts(url, (entry,))], python)
-        finding = PIP_INSECURE_TRUSTED_HOST.found(host=host_of(url), place=value.place, url=url)
-        yield finding.mended_by(command).at(Severity.NOTE) if is_private(url) else finding.mended_by(command)
+        finding = PIP_INSECURE_TRUSTED_HOST.found(host=host_of(url), place=value.place, url=url).mended_by(command)
+        mirror = mirrors.pypi_mirror(url)
+        if option == "index-url" and mirror and mirror.index_url.rstrip("/") == url.rstrip("/") and not value.variable:
+            finding = asks(finding, config, mirror.index_url, name_of(python))
+        yield finding.at(Severity.NOTE) if is_private(url) else finding
 
 
 PIP_CPU_INDEX = Problem(
@@ -190,8 +204,8 @@ def pip_mirror_dead(config: PipConfig, python: Python | None) -> Iterable[Findin
             continue
         evidence: dict[str, Scalar] = {"host": host_of(url), "option": option, "place": value.place, "url": url}
         if option == "index-url":
-            command = put(config, value, option, mirror.instead or mirrors.FIRST_CHOICE, name_of(python))
-            yield PIP_MIRROR_DEAD.found(**evidence).mended_by(command)
+            better = mirror.instead or mirrors.FIRST_CHOICE
+            yield asks(PIP_MIRROR_DEAD.found(**evidence), config, better, name_of(python))
         else:
             finding = PIP_MIRROR_DEAD.found(**evidence).at(Severity.WARNING)
             yield finding.mended_by(without(config, value, [url], python))

@@ -97,6 +97,7 @@ class PipConfig:
         pip_folder: its package folder.
         config_file_variable: PIP_CONFIG_FILE, None if unset.
         switched_off: existing files that PIP_CONFIG_FILE keeps pip from reading.
+        user_file: what `pip config --user` writes, also where PIP_CONFIG_FILE keeps pip from reading it.
         files: every place pip looks, weakest first.
         values: all values in that order, those of faulty files left out.
         winners: command -> option -> position in `values`; options by their main name.
@@ -107,6 +108,7 @@ class PipConfig:
     pip_folder: str = ""
     config_file_variable: str | None = None
     switched_off: tuple[str, ...] = ()
+    user_file: str = ""
     files: tuple[PipFile, ...] = ()
     values: tuple[PipValue, ...] = ()
     winners: dict[str, dict[str, int]] = field(default_factory=dict)

@@ -203,7 +203,8 @@ def asked_places(ask: "Ask") -> "Dict[str, Any]":
     if not hasattr(os, "fork"):
         raise NotHere("this platform offers no way to probe in a child")
     asked = [{"kind": place["kind"], "option": "", "url": place["url"]} for place in ask.places]
-    return {"probes": probe_all(asked, settings(facts))}
+    # Whether its certificate verifies must be known before a trusted-host that hides that is left or taken away.
+    return {"probes": probe_all(asked, dict(settings(facts), trusted_hosts=[]))}
 
 
 def index_probes(ask: "Ask") -> "Dict[str, Any]":

@@ -54,18 +54,21 @@ def lines_of(data: bytes, encoding: str) -> "List[str]":
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        at = data.count(b"\n", 0, error.start) + 1
+        at = data[: error.start].replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n") + 1
         raise Fault("not-decodable", at, "byte 0x%02x is not %s" % (data[error.start], encoding))
     except LookupError:
         text = data.decode("latin-1")
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def read(lines: "List[str]", normal: "Callable[[str], str]" = str.lower) -> "List[Item]":
+def read(
+    lines: "List[str]", normal: "Callable[[str], str]" = str.lower, headers: "Optional[Dict[str, int]]" = None
+) -> "List[Item]":
     """The values of a file in order, those of [DEFAULT] repeated in every section.
 
     Args:
         normal: what makes two spellings of a key the same key.
+        headers: takes the line of every section's header, up to the first fault.
 
     Raises:
         Fault: the first fault that configparser reports.
@@ -97,6 +100,8 @@ def read(lines: "List[str]", normal: "Callable[[str], str]" = str.lower) -> "Lis
             name, item = header.group(1), None
             if name in sections:
                 raise Fault("duplicate-section", number, name)
+            if headers is not None:
+                headers.setdefault(name, number)
             if name == DEFAULT:
                 current = defaults
             else:

@@ -92,6 +92,13 @@ def places(
     return levels
 
 
+def own_file(environ: "Mapping[str, str]", prefix: str, home: str, in_venv: bool, pip: "Tuple[int, ...]") -> str:
+    """The file that `pip config --user` writes, whether or not PIP_CONFIG_FILE lets pip read it."""
+    rest = {name: value for name, value in environ.items() if name != "PIP_CONFIG_FILE"}
+    levels = places(rest, prefix, home, sys.platform, in_venv, pip)
+    return next(level.files[-1] for level in levels if level.name == "user")
+
+
 def _expand(folder: str, home: str) -> str:
     return home + folder[1:] if folder == "~" or folder.startswith("~/") else folder
 
@@ -196,19 +203,15 @@ def candidates(values: "List[Dict[str, Any]]", command: str, pip: "Tuple[int, ..
         for number in order:
             first.setdefault(values[number]["file"], number)
         order.sort(key=lambda number: first[values[number]["file"]])
-    last: "Dict[Tuple[str, str], int]" = {}
+    last: "Dict[Tuple[str, str, str], int]" = {}
     for number in order:
         value = values[number]
-        key = (value["section"], value["key"])
-        if by_file and not newest:
-            # pip 25.2 and 25.3: an empty value hides no earlier one, and the last to come is the last to count.
-            if not value["value"]:
-                continue
-            last.pop(key, None)
-        last[key] = number
+        # pip 25.2 and 25.3 go through each file: what is overridden must be valid, and an empty value hides none.
+        file = value["file"] if by_file and not newest else ""
+        last[value["section"], value["key"], file] = number
     found = []
     for section in ("global", command, ":env:"):
-        for (where, name), number in last.items():
+        for (where, name, _), number in last.items():
             option = OPTIONS.get(name)
             if where == section and option and values[number]["value"]:
                 if command == "install" or option not in ONLY_INSTALL:
@@ -284,6 +287,7 @@ def configuration(environ: "Mapping[str, str]", prefix: str, home: str, version:
         "pip_version": version,
         "config_file_variable": chosen,
         "switched_off": shadowed_user,
+        "user_file": own_file(environ, prefix, home, in_venv, pip),
         "files": files,
         "values": values,
         "winners": {command: dict(found) for command, found in gone_through.items()},

@@ -111,12 +111,12 @@ def command_of(case_number: int) -> str:
 
 def test_the_right_address_is_put_in_place_of_the_wrong() -> None:
     commands = {case.about: case.assert_holds(FILE)[0].command for case in CASES if "pip-config-broken" in case.expect}
-    put = "python -m pip config --user set global.index-url"
-    assert commands["a comment in the URL"] == f"{put} https://a.example/simple"
-    assert commands["a flat page as index"] == f"{put} https://mirrors.aliyun.com/pypi/simple"
-    assert commands["a mirror without /simple"] == f"{put} https://mirrors.aliyun.com/pypi/simple"
-    assert commands["another index without /simple"] == f"{put} https://nexus.example/pypi/simple"
-    assert commands["an old host"] == f"{put} https://mirrors.ustc.edu.cn/pypi/simple"
+    fix = "envdoctor fix pip-mirror"
+    assert commands["a comment in the URL"] == f"{fix} --url https://a.example/simple"
+    assert commands["a flat page as index"] == f"{fix} --aliyun"
+    assert commands["a mirror without /simple"] == f"{fix} --aliyun"
+    assert commands["another index without /simple"] == f"{fix} --url https://nexus.example/pypi/simple"
+    assert commands["an old host"] == f"{fix} --ustc"
     assert commands["a flat page as extra index"] == "python -m pip config --user unset global.extra-index-url"
     assert commands["a file pip may not read"] == "sudo chmod a+r /etc/pip.conf"
 

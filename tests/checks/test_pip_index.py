@@ -137,9 +137,8 @@ def test_case(case: Case) -> None:
 
 def test_another_mirror_is_proposed() -> None:
     commands = {case.about: case.assert_holds(FILE)[0].command for case in CASES if case.expect}
-    put = "python -m pip config --user set global.index-url"
-    assert commands["a firewall against pip"] == f"{put} {ALIYUN}"
-    assert commands["a cloud's inner host from outside"] == f"{put} {ALIYUN}"
+    assert commands["a firewall against pip"] == "envdoctor fix pip-mirror --aliyun"
+    assert commands["a cloud's inner host from outside"] == "envdoctor fix pip-mirror --aliyun"
     assert commands["no index chosen, torch to be installed"] == "getent hosts pypi.tuna.tsinghua.edu.cn && ip route"
     assert commands["one of two"] == "curl -sSI --max-time 5 https://x.example/simple"
 
@@ -147,7 +146,21 @@ def test_another_mirror_is_proposed() -> None:
 def test_the_mirror_that_fails_is_not_proposed() -> None:
     case = Case("", (probes(probed(ALIYUN, outcome="refused")), written(user=index(ALIYUN))), UNREACHABLE)
     (finding,) = case.assert_holds(FILE)
-    assert finding.command is not None and "aliyun" not in finding.command
+    assert finding.fix == ("pip-mirror", "--huawei")
+
+
+def test_no_file_mends_what_a_variable_says() -> None:
+    chosen = written(variables={"PIP_INDEX_URL": TUNA})
+    case = Case("", (probes(probed(outcome="refused")), chosen), UNREACHABLE)
+    (finding,) = case.assert_holds(FILE)
+    assert finding.fix == () and finding.command == f"export PIP_INDEX_URL={ALIYUN}"
+
+
+def test_a_mirror_whose_files_lie_elsewhere_has_a_remedy() -> None:
+    elsewhere = probes(probed(**{**OK, "file_hosts": ("files.example",)}))
+    case = Case("", (elsewhere, CHOSEN), {"pip-mirror-foreign-links": "warning"})
+    (finding,) = case.assert_holds(FILE)
+    assert finding.fix == ("pip-mirror", "--aliyun")
 
 
 @pytest.mark.parametrize(

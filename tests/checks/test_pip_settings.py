@@ -122,10 +122,7 @@ def test_case(case: Case) -> None:
 def test_commands_undo_what_wins() -> None:
     commands = {case.about: case.assert_holds(FILE)[0].command for case in CASES if case.expect}
     assert commands["a variable beats the user's file"] == "unset PIP_INDEX_URL"
-    assert (
-        commands["[install] of a weaker file beats [global]"]
-        == "sudo python -m pip config --global unset install.index-url"
-    )
+    assert commands["[install] of a weaker file beats [global]"] == f"envdoctor fix pip-mirror --url {B}"
     assert commands["the new file beats the legacy one"] == "sed -i 2d /home/ada/.pip/pip.conf"
     assert commands["an extra index is lost"] == (
         "python -m pip config --user set global.extra-index-url 'https://y.example https://x.example'"
@@ -134,6 +131,18 @@ def test_commands_undo_what_wins() -> None:
     assert commands["a section in capitals beside a good one"] == "sed -i 4d /home/ada/.config/pip/pip.conf"
     assert commands["PIP_CONFIG_FILE switches the user's file off"] == "unset PIP_CONFIG_FILE"
     assert commands["a password all can read"] == "chmod 600 /home/ada/.config/pip/pip.conf"
+
+
+def test_a_setting_with_credentials_is_not_proposed_on_a_command_line() -> None:
+    config = written(user=index("https://ada:hunter22@x.example/simple"), etc=f"[install]\nindex-url = {A}")
+    (finding,) = Case("", (config,), {"pip-config-shadowed": "warning"}).assert_holds(FILE)
+    assert finding.fix == () and finding.command == "sudo python -m pip config --global unset install.index-url"
+
+
+def test_a_venv_that_wins_is_mended_by_the_fix() -> None:
+    config = written(user=index("https://mirrors.aliyun.com/pypi/simple"), site=index(A))
+    (finding,) = Case("", (config,), {"pip-config-shadowed": "note"}).assert_holds(FILE)
+    assert finding.fix == ("pip-mirror", "--aliyun")
 
 
 def test_the_winner_is_named_with_its_place() -> None:

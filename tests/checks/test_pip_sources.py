@@ -102,13 +102,10 @@ def test_commands() -> None:
     config = "python -m pip config --user"
     assert commands["plain http, not trusted", "pip-untrusted-host"] == f"{config} set global.trusted-host a.example"
     assert commands["trusted-host as a URL", "pip-untrusted-host"] == f"{config} set global.trusted-host a.example"
-    better = f"{config} set global.index-url https://mirrors.aliyun.com/pypi/simple"
+    better = "envdoctor fix pip-mirror --aliyun"
     assert commands["a known mirror over plain http", "pip-untrusted-host"] == better
     assert commands["plain http, trusted", "pip-index-plain-http"] == better
-    assert (
-        commands["https, and trusted all the same", "pip-insecure-trusted-host"]
-        == f"{config} unset global.trusted-host"
-    )
+    assert commands["https, and trusted all the same", "pip-insecure-trusted-host"] == better
     assert (
         commands["https of one's own, trusted", "pip-insecure-trusted-host"]
         == f"{config} set global.trusted-host other"
