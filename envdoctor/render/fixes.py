@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from envdoctor.model import Finding, Text
@@ -299,7 +299,8 @@ def undone(entry: Entry, edits: tuple[Edited, ...], state: str, style: Style, re
             word = _word("removed" if edit.before is None else "restored", style, path=edit.path)
             page.line(_mark("done", style), (clean(redactor.text(word)), ""), indent=2)
         page.line(_mark("done", style), (_word("undone", style, id=entry.id), ""), indent=2)
-    told = {"fix": entry.fix, "state": state, "id": entry.id, "edits": [_edit(edit, redactor) for edit in edits]}
+    back = [replace(edit, before=edit.after, after=edit.before) for edit in edits]
+    told = {"fix": entry.fix, "state": state, "id": entry.id, "edits": [_edit(edit, redactor) for edit in back]}
     return Outcome(page.text(), told)
 
 

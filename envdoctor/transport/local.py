@@ -197,14 +197,18 @@ def examine(
     argv = [python, "-X", "faulthandler", "-I", "-c", START.format(folder=str(PATIENT)), json.dumps(asked)]
     answer = Answer()
     began = time.monotonic()
+    more = _more(request)
     try:
         process = subprocess.Popen(
-            argv, stdin=_more(request), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            argv, stdin=more, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=os.name == "posix", env=request.environ, cwd=request.folder,
         )  # fmt: skip
     except OSError as error:
         answer.failure = f"{error.strerror or error}"
         return answer
+    finally:
+        if not isinstance(more, int):
+            more.close()
     assert process.stdout is not None and process.stderr is not None
     pieces: queue.Queue[bytes | None] = queue.Queue(PIECES)
     errors = _Tail()
