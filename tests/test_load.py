@@ -10,6 +10,7 @@ import pytest
 
 from envdoctor import load
 from envdoctor.errors import UsageError
+from envdoctor.model import Node
 
 GOOD = '''
 """Is the tea hot?"""
@@ -137,3 +138,52 @@ def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
     with pytest.raises(UsageError, match="that can be read"):
         load.load([tmp_path])
+
+
+FIX = """
+from envdoctor import Files, Plan, Text, fix, said
+@fix("{name}", Text("boil water", "烧水"), mends=("tea-cold",))
+def boil(files: Files, *, cups: int = 1) -> Plan:
+    return Plan(said("hot", "热"))
+"""
+
+
+def test_a_file_brings_fixes(tmp_path: Path) -> None:
+    loaded = load.load([write(tmp_path, tea=GOOD.format(code="tea-cold") + FIX.format(name="boil-water"))])
+    assert loaded.broken == {}
+    (name,) = loaded.fixes
+    assert (name, loaded.fixes[name].topic, loaded.fixes[name].mends) == ("boil-water", "tea", ("tea-cold",))
+
+
+def test_a_fix_cannot_have_a_taken_or_a_bad_name(tmp_path: Path) -> None:
+    files = {"a": FIX.format(name="boil"), "b": FIX.format(name="boil"), "c": FIX.format(name="Boil Water")}
+    loaded = load.load([write(tmp_path, **files)])
+    assert list(loaded.fixes) == ["boil"]
+    assert f"the fix boil is already made by {tmp_path / 'a.py'}" in loaded.broken[str(tmp_path / "b.py")]
+    assert "'Boil Water' of a fix is not kebab-case" in loaded.broken[str(tmp_path / "c.py")]
+    assert [file.topic.name for file in loaded.files] == ["a"]
+
+
+def test_users_own_fixes_are_found_by_their_checks_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "config" / "envdoctor").mkdir(parents=True)
+    write(tmp_path / "config" / "envdoctor" / "checks", own=FIX.format(name="boil-at-home"))
+    extra = write(tmp_path / "extra", tea=GOOD.format(code="tea-cold") + FIX.format(name="boil-away"))
+    loaded = load.everything([extra])
+    assert {"boil-at-home", "boil-away"} <= set(loaded.fixes)
+    # The one that is always loaded needs no option; the other is not found without.
+    assert loaded.carried("boil-at-home") == ()
+    assert loaded.carried("boil-away") == ("--checks", str(extra))
+
+
+def test_findings_carry_what_their_fix_needs(tmp_path: Path) -> None:
+    extra = write(tmp_path, tea=GOOD.format(code="tea-cold") + FIX.format(name="boil-away"))
+    loaded = load.everything([extra])
+    problem = loaded.problems["tea-cold"]
+    findings = (problem.found(), problem.found().fixed_by("boil-away", "--cups", "2"))
+    asked, found = Node(python="/opt/python", python_why="asked"), Node(python="/opt/python", python_why="path")
+    plain, carrying = loaded.carrying(findings, [asked])
+    assert plain == findings[0]
+    assert carrying.command == f"envdoctor fix boil-away --cups 2 --python /opt/python --checks {extra}"
+    assert loaded.carrying(findings, [found])[1].carried == ("--checks", str(extra))
+    assert loaded.carrying(findings, [asked, found])[1].carried == ("--checks", str(extra))
