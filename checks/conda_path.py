@@ -29,6 +29,11 @@ def _statement(root: str, kind: str) -> str:
     return f"test -f {word}; and source {word}" if kind == "fish" else f"if [ -f {word} ]; then . {word}; fi"
 
 
+def _here(root: str, kind: str) -> str:
+    word = shell_words.quoted(f"{root}/{FISH if kind == 'fish' else POSIX}", kind)
+    return f"source {word}" if kind == "fish" else f". {word}"
+
+
 def _chosen(roots: list[str], wanted: str, kind: str, files: Files) -> str:
     if wanted:
         wanted = wanted.rstrip("/")
@@ -93,7 +98,7 @@ def conda_path(config: CondaConfig | Missing, shell: ShellFiles, files: Files, *
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be read ({error.strerror}), so no line is put there") from error
     remarks = [
-        exports.in_this_shell(_statement(chosen, kind)) if changed.made() else None,
+        exports.in_this_shell(_here(chosen, kind)) if changed.made() else None,
         Remark(
             said(
                 "no environment is activated by it; batch scripts read no start-up file, so put this before their "

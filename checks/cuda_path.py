@@ -62,8 +62,23 @@ def _named(path: str, found: Toolkit, files: Files) -> CudaToolkit:
         there = True  # it is too large to be looked into, or may only be run
     if not there:
         raise UsageError(f"--toolkit {path}: there is no {path}/bin/nvcc")
-    version = re.search(r"cuda-?(\d+\.\d+)", path)
-    return CudaToolkit(f"{path}/bin/nvcc", path, "--toolkit", version.group(1) if version else "")
+    return CudaToolkit(f"{path}/bin/nvcc", path, "--toolkit", _version(path, files))
+
+
+def _version(root: str, files: Files) -> str:
+    """The CUDA release of a toolkit: version.json of CUDA 11.1 and newer, version.txt of older ones, else its name."""
+    for name, pattern in (
+        ("version.json", rb'"cuda"\s*:\s*\{[^}]*"version"\s*:\s*"(\d+\.\d+)'),
+        ("version.txt", rb"CUDA Version (\d+\.\d+)"),
+    ):
+        try:
+            found = re.search(pattern, files.read(f"{root}/{name}") or b"")
+        except OSError:
+            found = None
+        if found:
+            return found.group(1).decode()
+    named = re.search(r"cuda-?(\d+\.\d+)", root)
+    return named.group(1) if named else ""
 
 
 def _none_fits(cuda: str, found: Toolkit) -> Plan:
@@ -142,7 +157,10 @@ def _plan(chosen: CudaToolkit, cuda: str, found: Toolkit, python: Python, shell:
             activated = {f"activated {name}": value for name, value in values.items()}
             return Plan(title, edits, remarks=(*remarks, Remark(told)), wants=activated)
         first = Statement(
-            "cuda-path", lambda kind: shell_words.first_on("PATH", f"{root}/bin", kind), adds_to("PATH", OTHERS)
+            "cuda-path",
+            lambda kind: shell_words.first_on("PATH", f"{root}/bin", kind),
+            adds_to("PATH", OTHERS),
+            here=lambda kind: shell_words.first_here("PATH", f"{root}/bin", kind),
         )
         change = exports.exporting(shell, files, {"CUDA_HOME": root}, [first])
     except (shell_words.CannotSay, OSError) as error:

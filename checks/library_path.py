@@ -23,11 +23,11 @@ NAME = "LD_LIBRARY_PATH"
 TITLE = said("Have torch load the libraries that belong to it", "让 torch 加载自带的库")
 
 
-def _in_the_way(libraries: Libraries, torch: TorchInstall) -> list[str]:
+def _in_the_way(libraries: Libraries, torch: TorchInstall | None) -> list[str]:
     """Folders of LD_LIBRARY_PATH with a stub, or with another copy of a library that torch has for itself."""
     found = []
     for folder in libraries.library_path:
-        copies = (libraries.own(soname, torch) for soname in folder.holds)
+        copies = [libraries.own(soname, torch) for soname in folder.holds] if torch is not None else []
         own = [copy for copy in copies if copy is not None and os.path.dirname(copy.path) != folder.path.rstrip("/")]
         if folder.stub or own:
             found.append(folder.path)
@@ -44,9 +44,9 @@ def _rest(libraries: Libraries, gone: list[str]) -> str:
     return ":".join(folder.path for folder in libraries.library_path if folder.path not in gone)
 
 
-def _missing(libraries: Libraries, torch: TorchInstall, python: Python, files: Files) -> Plan | None:
+def _missing(libraries: Libraries, torch: TorchInstall | None, python: Python, files: Files) -> Plan | None:
     """What a torch that was not made of wheels needs and does not find, although it lies on this machine."""
-    if torch.from_wheels or not libraries.absent:
+    if torch is None or torch.from_wheels or not libraries.absent:
         return None
     wanted = [one.soname for one in libraries.absent]
     folders = dict.fromkeys(
@@ -84,7 +84,7 @@ def _missing(libraries: Libraries, torch: TorchInstall, python: Python, files: F
 )
 def library_path(
     libraries: Libraries,
-    torch: TorchInstall,
+    torch: TorchInstall | None,
     python: Python,
     shell: ShellFiles,
     host: Host | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -42,7 +43,7 @@ def exporting(
         shell_words.setting(name, value, known) if value is not None else shell_words.unsetting(name, known)
         for name, value in values.items()
     ]
-    here += [one.say(known) for one in statements]
+    here += [(one.here or one.say)(known) for one in statements]
     try:
         found = start_up.places(shell, files)
         if not found:
@@ -80,12 +81,14 @@ class Statement:
         purpose: a word of its own, without blanks.
         say: the name of a shell -> the statement; may raise CannotSay.
         instead_of: lines of the user's own that would undo it.
+        here: the same for the shell that runs already, where that is shorter.
         last: it comes after all else in the file, below what only interactive shells read.
     """
 
     purpose: str
     say: Callable[[str], str]
     instead_of: re.Pattern[bytes] | None = None
+    here: Callable[[str], str] | None = None
     last: bool = False
 
 
@@ -96,6 +99,7 @@ class Edits:
         self.files = files
         self.before: dict[str, bytes | None] = {}
         self.after: dict[str, bytes | None] = {}
+        self.lines: dict[str, list[Line]] = {}
 
     def put(self, place: start_up.Place, line: Line) -> None:
         """Have a line in the block of a file."""
@@ -103,6 +107,7 @@ class Edits:
         self.after[place.path] = shell_block.put(
             content, line, start_up.guard(content) if place.before is not None else None
         )
+        self.lines.setdefault(place.path, []).append(line)
 
     def take(self, place: start_up.Place, purpose: str) -> None:
         """Have no line of a purpose in the block. A file that held nothing else is removed, if it is our own."""
@@ -122,9 +127,19 @@ class Edits:
         return self.after[path]
 
     def made(self) -> tuple[EditFile, ...]:
-        """The edits that change something. A new file is the user's alone to write."""
-        edits = (EditFile(path, self.before[path], self.after[path]) for path in self.before)
+        """The edits that change something."""
+        edits = (
+            EditFile(path, self.before[path], self.after[path], by_hand=self._by_hand(path)) for path in self.before
+        )
         return tuple(edit for edit in edits if edit.changes)
+
+    def _by_hand(self, path: str) -> str:
+        """For a file that this user may not replace: the block at its end, as far as lines are added."""
+        if path not in self.lines or self.before[path] is None:
+            return ""
+        block = shell_block.BEGIN, *(line.written() for line in self.lines[path]), shell_block.END
+        words = " ".join(shlex.quote(line.decode("utf-8", "surrogateescape")) for line in block)
+        return f"printf '%s\\n' {words} | sudo tee -a {shlex.quote(path)} >/dev/null"
 
     def warnings(self) -> tuple[Remark, ...]:
         """What to know about the files that change."""

@@ -77,6 +77,15 @@ def first_on(name: str, folder: str, shell: str) -> str:
     return f'case ":${{{name}-}}:" in :{word}:*) ;; *) export {name}={word}"${{{name}:+:${name}}}" ;; esac'
 
 
+def first_here(name: str, folder: str, shell: str) -> str:
+    """What to say in a shell that runs already to put a folder first on a list. Raises CannotSay as `first_on` does."""
+    first_on(name, folder, shell)
+    word = quoted(folder, shell)
+    return {"fish": f"set -gx {name} {word} ${name}", "csh": f'setenv {name} {word}":${name}"'}.get(
+        LANGUAGES[shell], f'export {name}={word}:"${name}"'
+    )
+
+
 def without(name: str, folder: str, shell: str) -> str:
     """The statement that takes a folder out of a list such as LD_LIBRARY_PATH, wherever it stands in it.
 

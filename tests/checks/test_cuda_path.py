@@ -83,6 +83,12 @@ def test_one_that_is_named_is_taken() -> None:
     assert "refuses to compile" in told(made)
     files = Files({"/opt/cuda/bin/nvcc": b"x"})
     assert plan(named="/opt/cuda", files=files).wants["env CUDA_HOME"] == "/opt/cuda"
+    for name, text in (
+        ("version.json", b'{"cuda": {"name": "x", "version": "12.4.1"}}'),
+        ("version.txt", b"CUDA Version 12.4.1"),
+    ):
+        told_by = Files({"/opt/cuda/bin/nvcc": b"x", f"/opt/cuda/{name}": text})
+        assert plan(named="/opt/cuda", files=told_by).title.values["version"] == "12.4"
     for wrong, why in (("/opt/none", "there is no /opt/none/bin/nvcc"), ("cuda", "absolute path")):
         with pytest.raises(UsageError, match=why):
             plan(named=wrong)

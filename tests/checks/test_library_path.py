@@ -34,7 +34,7 @@ def libraries(set_in: str = "", stub: bool = False) -> Libraries:
 
 def plan(
     found: Libraries,
-    torch: TorchInstall = TORCH,
+    torch: TorchInstall | None = TORCH,
     host: Host | None = None,
     files: Files | None = None,
     shell: ShellFiles = BASH,
@@ -102,6 +102,11 @@ def test_what_others_set_is_shown_by_hand(set_in: str, host: Host, command: str)
 def test_nothing_in_the_way_is_nothing_to_do() -> None:
     made = plan(Libraries((SearchFolder(OTHER),), copies=(OWN,)))
     assert not made.changes and not made.by_hand and not made.wants
+
+
+def test_a_stub_does_harm_without_torch_too() -> None:
+    assert plan(libraries(stub=True), torch=None).wants == {"without LD_LIBRARY_PATH": CUDA}
+    assert not plan(libraries(), torch=None).wants and not plan(NEEDED, torch=None).by_hand
 
 
 def test_folders_can_be_named() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from envdoctor.edits import exports, shell_effect
 from envdoctor.edits.shell_words import CannotSay
 from envdoctor.facts.shell_files import ShellFiles
 from envdoctor.model import Missing
+from tests import needs
 from tests.edits.real_shells import SHELLS, Home, home_of
 from tests.edits.test_start_up import DEBIAN, SOURCES
 
@@ -116,6 +118,15 @@ def test_a_file_that_cannot_be_read_is_named() -> None:
     change = exports.exporting(ShellFiles("bash", "/home/ada"), Locked(), {"X": "1"})
     assert change.by_hand[0].command == "export X=1"
     assert "/home/ada/.bashrc cannot be read (Permission denied)" in change.remarks[0].said.say("en")
+
+
+def test_a_file_that_may_not_be_replaced_gets_the_block_by_hand(bash: Home) -> None:
+    bash.write({".bashrc": b"alias l=ls\n", ".profile": SOURCES})
+    (edit,) = exports.exporting(bash.facts(), bash.files(), {"ENVDOCTOR_X": HOSTILE}).edits
+    assert "sudo tee -a" in edit.by_hand
+    pasted = edit.by_hand.replace("sudo ", "")
+    subprocess.run([needs.program("bash"), "-c", pasted], check=True)
+    assert (bash.folder / ".bashrc").read_bytes() == edit.after
 
 
 def test_windows_line_ends_are_worth_a_word() -> None:

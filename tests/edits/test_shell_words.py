@@ -75,6 +75,7 @@ def test_a_folder_comes_first_once(shell: str, folder: str, tmp_path: Path) -> N
     statement = shell_words.first_on("XPATH", folder, shell)
     assert listed(shell, [statement, statement], tmp_path, "/a:/b") == f"{folder}:/a:/b"
     assert listed(shell, [statement], tmp_path, f"/a:{folder}") == f"{folder}:/a:{folder}"
+    assert listed(shell, [shell_words.first_here("XPATH", folder, shell)], tmp_path, "/a") == f"{folder}:/a"
 
 
 def test_a_folder_comes_first_of_an_empty_list(tmp_path: Path) -> None:
