@@ -239,11 +239,16 @@ def _refused(levels: Levels) -> Iterator[Remark]:
 
 
 def _set_index(levels: Levels, wanted: Chosen) -> None:
+    def right(won: Written | None) -> bool:
+        return wanted.is_at(won.value) if won is not None else wanted.official
+
+    if all(right(levels.winner("index-url", command)) for command in COMMANDS):
+        return
     if wanted.official and levels.drop("index-url", lambda won: won is None):
         return
     if not wanted.url:
         raise UsageError("the address of the official index is known from pip alone, and this Python's did not answer")
-    levels.make("index-url", lambda _: wanted.url, lambda won: won is not None and wanted.is_at(won.value))
+    levels.make("index-url", lambda _: wanted.url, lambda won: won is not None and right(won))
 
 
 def _no_index(levels: Levels) -> Iterator[Remark]:
