@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import time
 
 import pytest
 
@@ -59,13 +60,19 @@ def test_a_row_speaks_both_languages(row: Signature) -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_every_pattern_takes_time_in_proportion_to_the_line(row: Signature) -> None:
-    import time
+    def seconds(unit: str, length: int) -> float:
+        text, best = (unit * length)[:length], 9.0
+        for _ in range(3):
+            began = time.perf_counter()
+            expression(row.pattern).search(text)
+            best = min(best, time.perf_counter() - began)
+        return best
 
     for unit in (*row.needles, *row.example, "0", " ", "a.", "[1", "/x", "("):
-        began = time.perf_counter()
-        expression(row.pattern).search((unit * 8192)[:8192])
-        took = time.perf_counter() - began
-        assert took < 0.5, f"{row.id} takes {took:.1f} s for 8192 characters of {unit[:40]!r}"
+        long = seconds(unit, 8192)
+        if long > 0.05:
+            # Twice as long, twice the time; four times it where the pattern is quadratic.
+            assert long < 3 * seconds(unit, 4096), f"{row.id}: {long:.2f} s for 8192 characters of {unit[:40]!r}"
 
 
 def test_the_first_line_speaks_and_says_where() -> None:
