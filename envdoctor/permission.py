@@ -232,7 +232,8 @@ def _escaped(data: bytes) -> str:
     that a shell would take for its own."""
     kept = {byte: chr(byte) for byte in range(32, 127) if chr(byte) not in "\\'%"}
     kept |= {10: r"\n", 13: r"\r", 9: r"\t", ord("%"): "%%"}
-    return "".join(kept.get(byte) or f"\\{byte:03o}" for byte in data)
+    told = "".join(kept.get(byte) or f"\\{byte:03o}" for byte in data)
+    return rf"\055{told[1:]}" if told.startswith("-") else told  # it would be taken for an option
 
 
 def _unmarked(command: str, quoted: str, found: str, root: bool, again: bool = True) -> str:

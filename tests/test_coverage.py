@@ -1,4 +1,4 @@
-"""The engine, the loader and every check are covered to the last line by their own tests."""
+"""What judges and what changes files is covered to the last line and branch by its own tests."""
 
 from __future__ import annotations
 
@@ -7,13 +7,23 @@ import sys
 
 from tests import ROOT
 
-COVERED = ("checks", "envdoctor.engine", "envdoctor.load")
+JUDGING = ("checks", "envdoctor.engine", "envdoctor.load")
+CHANGING = ("plan", "journal", "atomic", "permission", "mending", "last_check")
 TESTS = ("tests/checks", "tests/test_engine.py", "tests/test_load.py")
 
 
-def test_engine_load_and_checks_are_covered_completely() -> None:
-    command = [sys.executable, "-m", "pytest", *TESTS, "--cov-report=term-missing:skip-covered", "--cov-fail-under=100"]
-    command += [f"--cov={source}" for source in COVERED]
+def expect_complete(sources: tuple[str, ...], tests: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "pytest", *tests, "--cov-report=term-missing:skip-covered", "--cov-fail-under=100"]
+    command += [f"--cov={source}" for source in sources]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr
     assert "Required test coverage of 100" in done.stdout
+
+
+def test_engine_load_and_checks_are_covered_completely() -> None:
+    expect_complete(JUDGING, TESTS)
+
+
+def test_all_that_changes_files_is_covered_completely() -> None:
+    sources = tuple(f"envdoctor.{name}" for name in CHANGING)
+    expect_complete(sources, tuple(f"tests/test_{name}.py" for name in CHANGING))

@@ -102,6 +102,7 @@ def test_the_command_for_a_file_of_roots_makes_exactly_the_wanted_bytes(
 @given(st.binary(max_size=60) | st.text(max_size=40).map(lambda text: text.encode("utf-8", "replace")))
 @example(b"%d \\x41 \\\\ '' \n")
 @example(b"END\n")
+@example(b"- no end")
 def test_any_bytes_survive_the_shell(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "it's a file"
