@@ -18,9 +18,54 @@ if TYPE_CHECKING:
 PIP = re.compile(r"(^|&& )(?:python -m )?pip ")
 UV_PIP = re.compile(r"(^|&& )(?:python -m )?pip (install|uninstall)(?: -y)?")
 BUILD_TAG = re.compile(r"cpu|cu\d+")
+# The distributions that come and go with torch.
+FAMILY = re.compile(
+    r"torch|torchvision|torchaudio|(pytorch-)?triton(-[a-z]+)?|nvidia-.+-cu\d+|nvidia-(cu|nccl|nv).*"
+    r"|cuda-(bindings|pathfinder|toolkit)"
+)
 # Wheels of NVIDIA's whose files lie in the same place whatever CUDA they are for: of two of them the one removed
 # last takes the other's files along. From CUDA 13 on the rest lies in nvidia/cu13.
 SHARED_FOLDERS = ("nvidia-cudnn", "nvidia-cusparselt", "nvidia-nccl", "nvidia-nvshmem")
+
+
+Argv = tuple[str, ...]
+
+
+def install_steps(
+    fit: Fit,
+    python: str = "",
+    installer: str = "",
+    system: str = "linux",
+    machine: str = "x86_64",
+    installed: str = "",
+    nvidia: Iterable[str] = (),
+    beside: Iterable[str] = (),
+    index: str = "",
+) -> tuple[Argv, ...]:
+    """The commands that install a build, one after the other; no shell reads them.
+
+    The official index is left to pip's own configuration (a mirror, usually) where its default build is the right
+    one. A build from PyTorch's index is named with its local version: pip takes an installed 2.11.0 of another CUDA
+    for an answer to `torch==2.11.0` and changes nothing.
+
+    Args:
+        fit: the build; its tag may be "cpu".
+        python: the interpreter, an absolute path; "" for the one on PATH.
+        installer: what installed torch; "uv" keeps no pip in the environment.
+        system, machine: as in `Release.pythons`.
+        installed: release of torch that is there now, "" for none.
+        nvidia: names of NVIDIA's wheels that torch requires now.
+        beside: which of "torchvision" and "torchaudio" are to match.
+        index: a mirror of PyTorch's index, in place of its own.
+    """
+    plain = _is_default(fit, system, machine) and installed != fit.version
+    wanted = [f"torch=={fit.version}" if plain else f"torch=={fit}"]
+    wanted += _companions(fit, plain, machine, beside)
+    if not plain:
+        wanted += ["--index-url", f"{index}/{fit.tag}" if index else torch_builds.index_url(fit.tag)]
+    stale = _clobbering(fit, nvidia)
+    steps = [tool(installer, python, "uninstall", *stale)] if stale else []
+    return (*steps, tool(installer, python, "install", *wanted))
 
 
 def install_command(
@@ -33,28 +78,16 @@ def install_command(
     nvidia: Iterable[str] = (),
     beside: Iterable[str] = (),
 ) -> str:
-    """The command to paste.
+    """The command to paste; see `install_steps`."""
+    steps = install_steps(fit, python, installer, system, machine, installed, nvidia, beside)
+    return " && ".join(" ".join(_quoted(word, system) for word in step) for step in steps)
 
-    The official index is left to pip's own configuration (a mirror, usually) where its default build is the right
-    one. A build from PyTorch's index is named with its local version: pip takes an installed 2.11.0 of another CUDA
-    for an answer to `torch==2.11.0` and changes nothing.
 
-    Args:
-        fit: the build.
-        python: the interpreter, an absolute path; "" for the one on PATH.
-        installer: what installed torch; "uv" keeps no pip in the environment.
-        system, machine: as in `Release.pythons`.
-        installed: release of torch that is there now, "" for none.
-        nvidia: names of NVIDIA's wheels that torch requires now.
-        beside: which of "torchvision" and "torchaudio" are to match.
-    """
-    plain = _is_default(fit, system, machine) and installed != fit.version
-    wanted = [f"torch=={fit.version}" if plain else f"torch=={fit}"]
-    wanted += _companions(fit, plain, machine, beside)
-    install = "pip install " + " ".join(wanted) + ("" if plain else index_option(fit.tag))
-    stale = _clobbering(fit, nvidia)
-    steps = [f"python -m pip uninstall -y {' '.join(stale)}"] if stale else []
-    return _by(installer, _quoted(python, system), " && ".join([*steps, f"python -m {install}"]))
+def tool(installer: str, python: str, verb: str, *words: str) -> Argv:
+    """A command of the tool that keeps an environment: "install" or "uninstall" by pip or uv, asking nothing back."""
+    if installer == "uv":
+        return ("uv", "pip", verb, *(("--python", python) if python else ()), *words)
+    return (python or "python", "-m", "pip", verb, *(("-y",) if verb == "uninstall" else ()), *words)
 
 
 def for_python(command: str | None, python: Python | None, torch: TorchInstall | None = None) -> str | None:
@@ -99,8 +132,9 @@ def _by(installer: str, python: str, command: str) -> str:
 
 
 def _is_default(fit: Fit, system: str, machine: str) -> bool:
+    """Whether a plain `pip install torch` gives this build."""
     release = torch_builds.release(fit.version)
-    return bool(release) and release is not None and release.default_on(system, machine) == fit.tag
+    return release is not None and (release.default_on(system, machine) or "cpu") == fit.tag
 
 
 def _companions(fit: Fit, plain: bool, machine: str, beside: Iterable[str]) -> Iterable[str]:
@@ -112,11 +146,13 @@ def _companions(fit: Fit, plain: bool, machine: str, beside: Iterable[str]) -> I
     if pair and "torchaudio" in beside:
         built_with = torch_builds.release(pair[1])
         # torchaudio 2.11.0 goes with later torch as well, and has no builds for CUDA that came after it.
-        if plain or (built_with and built_with.build(fit.tag)):
+        if plain or fit.tag == "cpu" or (built_with and built_with.build(fit.tag)):
             yield f"torchaudio=={pair[1]}{local}"
 
 
 def _clobbering(fit: Fit, nvidia: Iterable[str]) -> list[str]:
+    if fit.tag == "cpu":
+        return []
     major = numbers(cuda_driver.cuda_of(fit.tag))[0]
     found = []
     for name in nvidia:

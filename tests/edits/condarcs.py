@@ -53,9 +53,11 @@ def listed(draw: st.DrawFn, key: str) -> str:
         return f"{key}: [{gap.join(told)}]" + draw(comments)
     indent = draw(st.sampled_from(("", "  ", "    ")))
     lines = [key + ":" + draw(st.sampled_from(("", "  # mine", " ")))]
+    # conda does not see a marker that a comment on a line of its own follows.
+    marked = draw(st.booleans())
     for one in told:
-        lines.append(f"{indent}- {one}" + draw(comments))
-        if draw(st.integers(0, 5)) == 0:
+        lines.append(f"{indent}- {one}" + draw(comments if marked else st.sampled_from(("", "  # mine"))))
+        if not marked and draw(st.integers(0, 5)) == 0:
             lines.append(draw(st.sampled_from(("  # a line of its own", "", "# at the margin"))))
     return "\n".join(lines)
 

@@ -1,0 +1,335 @@
+"""checks/torch_install.py: plans from facts, and real pip and uv with an index of small wheels."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envdoctor import Files, Missing, Plan, UsageError
+from envdoctor.cli import app
+from envdoctor.facts.conda import CondaConfig, CondaPackage, CondaProgram
+from envdoctor.facts.disks import Disks, Place
+from envdoctor.facts.driver import Driver
+from envdoctor.facts.gpu import Gpu, Gpus
+from envdoctor.facts.host import Host
+from envdoctor.facts.index import AskedPlaces, IndexProbe
+from envdoctor.facts.packages import Distribution, Packages
+from envdoctor.facts.pip import PipConfig
+from envdoctor.facts.python import Python
+from envdoctor.facts.torch import Pin, TorchCopy, TorchCuda, TorchImport, TorchInstall
+from envdoctor.facts.uv import UvConfig
+from envdoctor.knowledge import torch_builds
+from envdoctor.remedy import Fix
+from envdoctor.testing import topic_file
+from tests import CHECKS, needs
+from tests.patient.wheel_index import index, nvidia_wheel, torch_wheel
+
+ENV = "/opt/envs/train"
+SITE = f"{ENV}/lib/python3.11/site-packages"
+PYTHON = Python(f"{ENV}/bin/python", "3.11.7", prefix=ENV, venv=ENV, isolated_path=("/usr/lib/python3.11", SITE))
+HOST = Host(system="linux", glibc="2.36", boot_id="x")
+DRIVER = Driver(release="535.104.05", cuda_level="12.2")
+GPUS = Gpus(gpus=(Gpu(index=0, name="NVIDIA A100-SXM4-40GB", compute_capability="8.0"),), count=1)
+TORCH = TorchInstall(f"{SITE}/torch", "2.14.1+cu130", "13.0", dist_version="2.14.1", installer="pip",
+                     pins=(Pin("nvidia-nccl-cu13", "2.30.7"),))  # fmt: skip
+PIP = PipConfig("25.0")
+WHEELS = Packages(
+    2,
+    (Distribution("torch", "2.14.1", SITE), Distribution("nvidia-nccl-cu13", "2.30.7", SITE),
+     Distribution("numpy", "2.3.0", SITE)),
+)  # fmt: skip
+
+
+def the_fix() -> Fix:
+    found: Fix = next(fix for fix in topic_file(CHECKS / "torch_install.py").fixes if fix.name == "torch")
+    return found
+
+
+def plan(
+    torch: TorchInstall | Missing = TORCH, *, python: Python = PYTHON, driver: Driver | None = DRIVER,
+    gpus: Gpus | None = GPUS, packages: Packages | None = WHEELS, pip: PipConfig | None = PIP,
+    uv: UvConfig | None = None, conda: CondaConfig | None = None, disks: Disks | None = None,
+    asked: AskedPlaces | None = None, files: Files | None = None, **options: Any,
+) -> Plan:  # fmt: skip
+    made = the_fix().make(
+        python, torch, HOST, driver, gpus, None, packages, pip, uv, conda, disks, asked, files or Files(), **options
+    )
+    assert isinstance(made, Plan)
+    return made
+
+
+def argvs(made: Plan) -> list[tuple[str, ...]]:
+    return [command.argv for command in made.commands]
+
+
+def said_by(made: Plan) -> str:
+    return "\n".join(remark.said.say("en") for remark in made.remarks)
+
+
+def test_the_build_that_the_driver_serves_and_what_shares_its_files_goes_first() -> None:
+    made = plan()
+    pip = (f"{ENV}/bin/python", "-m", "pip")
+    index_url = "https://download.pytorch.org/whl/cu126"
+    assert argvs(made) == [
+        (*pip, "uninstall", "-y", "nvidia-nccl-cu13"),
+        (*pip, "install", "torch==2.14.1+cu126", "--index-url", index_url),
+    ]
+    back = (sys.executable, "-m", "envdoctor.put_back", "--python", f"{ENV}/bin/python")
+    assert made.commands[0].undo == (*back, "torch==2.14.1", "nvidia-nccl-cu13==2.30.7")
+    assert made.commands[1].undo == ()
+    assert dict(made.wants) == {"version": "2.14.1", "tag": "cu126", "gpus": True}
+
+
+def test_what_fits_is_left_alone() -> None:
+    fitting = replace(TORCH, version="2.8.0+cu126", cuda="12.6", dist_version="2.8.0+cu126")
+    for made in (plan(fitting), plan(gpus=None, driver=None), plan(fitting, version="2.8.0", cuda="cu126")):
+        assert not made.changes and not made.by_hand
+
+
+@pytest.mark.parametrize(
+    ("options", "installed"),
+    [
+        ({"version": "2.8.0"}, "torch==2.8.0+cu126"),
+        ({"version": "2.8.0", "cuda": "12.6"}, "torch==2.8.0+cu126"),
+        ({"cuda": "cu126"}, "torch==2.14.1+cu126"),
+        ({"cpu": True}, "torch==2.14.1+cpu"),
+    ],
+)
+def test_a_build_that_was_asked_for(options: dict[str, Any], installed: str) -> None:
+    words = argvs(plan(driver=replace(DRIVER, cuda_level="12.6", release="560.35.05"), **options))[-1]
+    tag = installed.partition("+")[2]
+    assert installed in words or installed.replace("+cu126", "") in words
+    assert f"https://download.pytorch.org/whl/{tag}" in words or "--index-url" not in words
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"version": "2.8.0", "cuda": "cu130"}, "no build of torch 2.8.0 for cu130"),
+        ({"version": "2.14.1", "cuda": "cu130"}, "cannot run here .*driver>=580"),
+        ({"version": "9.9"}, "no release of torch known here"),
+        ({"cuda": "rocm"}, "no build of torch; it takes"),
+        ({"cuda": "cu126", "cpu": True}, "exclude each other"),
+        ({"beside": ("torchtext",)}, "it takes torchvision and torchaudio"),
+        ({"wheels_mirror": "tuna"}, "there is nju"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_reason(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        plan(**options)
+
+
+def test_where_nothing_fits() -> None:
+    with pytest.raises(UsageError, match="no torch on PyTorch's index fits this machine"):
+        plan(driver=Driver(release="390.157", cuda_level="9.1"))
+
+
+def test_companions_and_a_mirror_of_the_wheels() -> None:
+    words = argvs(plan(version="2.8.0", cuda="cu126", beside=("torchvision,torchaudio",), wheels_mirror="nju"))[-1]
+    assert words[-1] == "https://mirror.nju.edu.cn/pytorch/whl/cu126"
+    assert [word.partition("==")[0] for word in words if "==" in word] == ["torch", "torchvision", "torchaudio"]
+    beside = replace(WHEELS, distributions=(*WHEELS.distributions, Distribution("torchvision", "0.29.1", SITE)))
+    assert any(word.startswith("torchvision==") for word in argvs(plan(packages=beside))[-1])
+
+
+def test_the_tool_that_keeps_the_environment() -> None:
+    uv = UvConfig(program="/usr/bin/uv")
+    assert argvs(plan(replace(TORCH, installer="uv"), uv=uv))[-1][:3] == ("uv", "pip", "install")
+    assert "--uv" in plan(replace(TORCH, installer="uv"), uv=uv).commands[0].undo
+    assert argvs(plan(replace(TORCH, installer="uv")))[-1][1:3] == ("-m", "pip")  # uv is gone, pip is there
+    assert argvs(plan(Missing("torch-install", "not-here"), pip=PipConfig(), uv=uv))[-1][0] == "uv"
+
+
+def test_conda_s_torch_comes_from_conda_forge() -> None:
+    conda = CondaConfig(
+        programs=(CondaProgram("conda", "/opt/conda/bin/conda"),), root="/opt/conda", environment=ENV,
+        packages=(CondaPackage("pytorch", "2.5.1", "py3.11_cpu_0", "pytorch"),
+                  CondaPackage("cpuonly", "2.0", "0", "pytorch")),
+    )  # fmt: skip
+    own = replace(TORCH, version="2.5.1", cuda="", installer="conda", dist_version="2.5.1", pins=())
+    made = plan(own, python=replace(PYTHON, conda=ENV), conda=conda)
+    remove, install = argvs(made)
+    assert remove == ("/opt/conda/bin/conda", "remove", "-p", ENV, "--yes", "--force", "cpuonly")
+    assert install[:7] == ("/opt/conda/bin/conda", "install", "-p", ENV, "--yes", "--override-channels", "-c")
+    assert "pytorch-gpu" in install and any(word.startswith("cuda-version=12.") for word in install)
+    assert made.commands[1].undo[-2:] == ("pytorch=2.5.1=py3.11_cpu_0", "cpuonly=2.0=0")
+    base = plan(own, python=replace(PYTHON, conda="/opt/conda"), conda=conda)
+    assert not base.changes and "conda's base" in base.by_hand[0].why.say("en")
+
+
+def test_environments_that_are_not_the_user_s_to_change() -> None:
+    marked = plan(python=replace(PYTHON, externally_managed="/usr/lib/python3.11/EXTERNALLY-MANAGED"))
+    locked = plan(files=Files(locked=(f"{SITE}/.envdoctor-new",)))
+    for made, why in ((marked, "PEP 668"), (locked, "may not write to")):
+        assert not made.changes and why in made.by_hand[0].why.say("en")
+        assert "-m venv ~/venvs/torch && ~/venvs/torch/bin/python -m pip install torch==" in made.by_hand[0].command
+
+
+def test_what_a_user_should_know_before_saying_yes() -> None:
+    disks = Disks((Place("temporary", "/tmp", mount_point="/", free_bytes=int(2e9)),
+                   Place("home", "/home/ada", mount_point="/opt", free_bytes=int(5e9))))  # fmt: skip
+    built = Distribution("flash-attn", "2.7.4+cu12torch2.6cxx11abiFALSE", SITE)
+    shadowed = replace(TORCH, copies=(TorchCopy("/home/ada/lib/torch", "2.6.0", "PYTHONPATH"),))
+    silent = AskedPlaces((IndexProbe(url="https://download.pytorch.org/whl/cu126", outcome="no-name"),))
+    told = said_by(
+        plan(
+            shadowed, packages=replace(WHEELS, distributions=(*WHEELS.distributions, built)), disks=disks, asked=silent
+        )
+    )
+    for piece in (
+        "/ has 2.0 GB free",
+        "/opt has 5.0 GB free",
+        "flash-attn",
+        "which wins",
+        "undo installs",
+        "(no-name)",
+    ):
+        assert piece in told, piece
+    own = replace(TORCH, version="2.9.0a0+gitdeadbee", dist_version="2.9.0a0+gitdeadbee", cuda="13.0")
+    made = plan(own)
+    assert made.commands[0].undo == () and "cannot be brought back" in said_by(made)
+
+
+def test_the_place_that_only_pytorch_serves_is_asked() -> None:
+    fix = the_fix()
+    assert fix.asks is not None
+    facts = (PYTHON, TORCH, HOST, DRIVER, GPUS, None, WHEELS)
+    assert [place.url for place in fix.asks(*facts)] == ["https://download.pytorch.org/whl/cu126"]
+    assert [place.url for place in fix.asks(*facts, version="2.8.0", cuda="cu126", wheels_mirror="nju")] == [
+        "https://mirror.nju.edu.cn/pytorch/whl/cu126"
+    ]
+    fitting = replace(TORCH, version="2.8.0+cu126", cuda="12.6")
+    assert list(fix.asks(PYTHON, fitting, HOST, DRIVER, GPUS, None, WHEELS)) == []
+
+
+def test_what_shows_that_it_works() -> None:
+    fix = the_fix()
+    assert fix.verify is not None
+    made = plan()
+    good = replace(TORCH, version="2.14.1+cu126", cuda="12.6", dist_version="2.14.1+cu126")
+    fine, gone = TorchImport(version="2.14.1+cu126"), Missing("torch-cuda", "not-here")
+    assert list(fix.verify(made, good, fine, TorchCuda(available=True))) == []
+    for facts, piece in (
+        ((TORCH, fine, gone), "torch 2.14.1+cu130 is there, not 2.14.1+cu126"),
+        ((good, TorchImport(error="OSError", message="libx"), gone), "OSError: libx"),
+        ((good, Missing("torch-import", "crashed"), gone), "crashed"),
+        ((good, fine, TorchCuda(error="CUDA error 802")), "CUDA error 802"),
+        ((Missing("torch-install", "not-here"), gone, gone), "there is no torch"),
+    ):
+        assert next(iter(fix.verify(made, *facts))).say("en").endswith(piece), piece
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Indexes: "official" with the default build, cu118 and cu126 as PyTorch has them."""
+    folder = tmp_path_factory.mktemp("wheels")
+    torch_wheel(folder / "official", "2.8.0+cu128", "12.8", ("nvidia-nccl-cu12==2.27.3",), "2.8.0")
+    torch_wheel(folder / "cu118", "2.7.1+cu118", "11.8", ("nvidia-nccl-cu11==2.21.5",))
+    torch_wheel(folder / "cu126", "2.8.0+cu126", "12.6", ("nvidia-nccl-cu12==2.27.3",))
+    torch_wheel(folder / "broken", "2.8.0+cu126", "12.6", ("nvidia-nccl-cu12==9.9.9",))
+    for name in ("official", "cu126", "broken"):
+        nvidia_wheel(folder / name, "nvidia-nccl-cu12", "2.27.3")
+    nvidia_wheel(folder / "cu118", "nvidia-nccl-cu11", "2.21.5")
+    with index({path.name: path for path in folder.iterdir()}) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=["pip", "uv"])
+def installer(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, wheels: str, installer: str) -> Path:
+    """A venv with torch 2.7.1+cu118, made by the installer."""
+    folder = tmp_path_factory.mktemp(installer) / "env"
+    bare = ["--without-pip"] if installer == "uv" else []
+    subprocess.run([sys.executable, "-m", "venv", *bare, str(folder)], check=True)
+    python = str(folder / "bin" / "python")
+    words = ["torch==2.7.1+cu118", "--index-url", f"{wheels}/cu118", "--quiet"]
+    tool = [needs.uv(), "pip", "install", "--no-cache", "--python", python]
+    argv = [*tool, *words] if installer == "uv" else [python, "-m", "pip", "--isolated", "install", *words]
+    subprocess.run(argv, check=True)
+    return folder
+
+
+@pytest.fixture
+def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wheels: str, installer: str, made: Path) -> Path:
+    """A copy of that venv, a scratch home; PyTorch's index is on this machine."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "UV_INDEX_URL", "UV_DEFAULT_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
+    monkeypatch.setenv("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+    monkeypatch.setenv("PIP_INDEX_URL", f"{wheels}/official")
+    monkeypatch.setenv("UV_CACHE_DIR", str(home / "uv"))
+    monkeypatch.setattr(torch_builds, "index_url", lambda tag: f"{wheels}/{tag}")
+    if installer == "uv":
+        monkeypatch.setenv("PATH", f"{Path(needs.uv()).parent}:/usr/bin:/bin")
+    shutil.copytree(made, tmp_path / "env", symlinks=True)
+    return tmp_path / "env"
+
+
+def contents(env: Path) -> dict[str, bytes]:
+    """What lies in the environment's packages, what pip itself and compiled files are left out."""
+    site = next((env / "lib").glob("python3*")) / "site-packages"
+    return {
+        str(path.relative_to(site)): path.read_bytes()
+        for path in sorted(site.rglob("*"))
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and not path.relative_to(site).parts[0].startswith(("pip", "_"))
+        and path.name not in ("RECORD", "REQUESTED", "direct_url.json", "uv_cache.json")
+    }
+
+
+def run(capfd: pytest.CaptureFixture[str], env: Path, *arguments: str) -> tuple[int, str]:
+    status = app.run(["fix", *arguments, "--python", str(env)])
+    told = capfd.readouterr()
+    return status, told.out + told.err
+
+
+def test_installed_verified_and_put_back(env: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = contents(env)
+    assert before["nvidia/nccl/lib/libnccl.so.2"] == b"nvidia-nccl-cu11 2.21.5"
+    status, told = run(capfd, env, "torch", "--version", "2.8.0", "--cuda", "cu126", "--yes")
+    assert status == 0, told
+    assert "checked again: it is in effect" in told
+    now = contents(env)
+    assert b"2.8.0+cu126" in now["torch/version.py"]
+    assert now["nvidia/nccl/lib/libnccl.so.2"] == b"nvidia-nccl-cu12 2.27.3"
+    assert not any("nccl_cu11" in name for name in now)
+    status, told = run(capfd, env, "torch", "--version", "2.8.0", "--cuda", "cu126")
+    assert status == 0 and "nothing to do" in told
+    assert app.run(["fix", "--undo", "--yes"]) == 0, capfd.readouterr()
+    assert contents(env) == before
+
+
+def test_an_index_that_fails_leaves_the_environment_as_it_was(
+    env: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, wheels: str
+) -> None:
+    before = contents(env)
+    monkeypatch.setattr(torch_builds, "index_url", lambda tag: f"{wheels}/{'broken' if tag == 'cu126' else tag}")
+    status, told = run(capfd, env, "torch", "--version", "2.8.0", "--cuda", "cu126", "--yes")
+    assert status == 1, told
+    assert "rolled back" in told
+    assert contents(env) == before
+
+
+def test_without_a_terminal_nothing_is_done(env: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = contents(env)
+    status, told = run(capfd, env, "torch", "--version", "2.8.0", "--json")
+    assert status == 1 and contents(env) == before
+    plan = json.loads(told[told.index("{") : told.rindex("}") + 1])
+    assert [one["command"].split()[-1] for one in plan["commands"]][-1] == "torch==2.8.0"
+    assert "envdoctor.put_back" in plan["commands"][0]["undo"]
