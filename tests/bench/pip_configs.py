@@ -274,8 +274,16 @@ class Bench:
         return "in effect" if right else "a variable wins"
 
 
-def pips(folder: str) -> list[str]:
-    return [*wheels(), *(str(path) for path in sorted(Path(folder).glob("pip-*.whl")))] if folder else wheels()
+def pips(folder: str = "") -> dict[str, Pip]:
+    """The pips at hand by version: this environment's, the one Python brings, and the wheels of a folder."""
+    found: dict[str, Pip] = {}
+    for wheel in [*wheels(), *(str(path) for path in sorted(Path(folder).glob("pip-*.whl")) if folder)]:
+        pip = Pip(wheel)
+        if pip.version in found:
+            pip.close()
+        else:
+            found[pip.version] = pip
+    return found
 
 
 def main() -> int:
@@ -289,7 +297,7 @@ def main() -> int:
     failures = 0
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as top:
-        known = {pip.version: pip for pip in map(Pip, pips(told.pips))}
+        known = pips(told.pips)
         benches = [Bench(pip, Path(top) / version) for version, pip in known.items()]
         for number in range(told.count) if told.only is None else [told.only]:
             sys.stdout.flush()

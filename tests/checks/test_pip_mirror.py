@@ -18,9 +18,8 @@ from envdoctor.knowledge import mirrors
 from envdoctor.model import Missing
 from envdoctor.remedy import Files, Fix, Plan
 from tests import CHECKS
-from tests.bench.pip_configs import Bench, made
+from tests.bench.pip_configs import Bench, made, pips
 from tests.checks.pip_configs import PLACES, index, written
-from tests.patient.real_pip import Pip, wheels
 
 TUNA = "https://pypi.tuna.tsinghua.edu.cn/simple"
 ALIYUN = "https://mirrors.aliyun.com/pypi/simple"
@@ -44,20 +43,20 @@ def planned(
     effective: PipEffective | Missing = PIP, **options: Any,
 ) -> Plan:  # fmt: skip
     files = Files({PLACES[name][1]: text.encode() for name, text in texts.items()}, (PLACES[n][1] for n in locked))
-    config = written(variables=variables, more={"user_file": USER, **(more or {})}, **texts)
+    config = written(**texts, variables=variables, more={"user_file": USER, **(more or {})})  # type: ignore[arg-type]
     return FIX(config, effective, files, AskedPlaces((probe,)) if probe else None, speeds, **options)
 
 
 def test_the_real_pips_agree_on_made_up_sets(tmp_path: Path) -> None:
     """The figure is of 10,000: python -m tests.bench.pip_configs."""
     kinds: Counter[str] = Counter()
-    pips = {pip.version: pip for pip in map(Pip, wheels())}
+    known = pips()
     try:
-        benches = [Bench(pip, tmp_path / version) for version, pip in pips.items()]
+        benches = [Bench(pip, tmp_path / version) for version, pip in known.items()]
         for number in range(200):
             kinds[benches[number % len(benches)].run(made(random.Random(f"ci-{number}")))] += 1
     finally:
-        for pip in pips.values():
+        for pip in known.values():
             pip.close()
     assert sum(kinds.values()) == 200
     assert kinds["in effect"] > 100 and kinds["a variable wins"] > 5 and kinds["in effect, by hand"] > 5
@@ -316,7 +315,8 @@ def test_an_address_in_an_error_has_no_credentials() -> None:
 
 def test_every_mirror_of_the_command_line_is_in_the_table() -> None:
     for name in mirrors.WITH_OPTION:
-        (edit,) = planned({}, **{name: True}).edits
+        chosen: dict[str, Any] = {name: True}
+        (edit,) = planned({}, **chosen).edits
         assert edit.after is not None and b"https://" in edit.after
         assert FIX.options[name].help.zh
 
