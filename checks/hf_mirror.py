@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from envdoctor import Files, Option, Plan, Remark, Text, Topic, UsageError, fix, said
-from envdoctor.edits import exports, job_words, shell_effect, shell_words
+from envdoctor.edits import exports, job_words, shell_effect
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.host import Host
 from envdoctor.facts.pip_rules import is_plain
@@ -14,7 +14,7 @@ from envdoctor.facts.shell_files import ShellFiles
 
 TOPIC = Topic("shell", 404, Text("the endpoint of the model hub in start-up files", "启动文件中的模型仓库地址"))
 
-# huggingface_hub reads it once, when it is imported (its constants.py).
+# huggingface_hub reads it once, when it is imported (its constants.py), and sends it the token (tried with 2.4.0).
 VARIABLE = "HF_ENDPOINT"
 # Run by volunteers and not by Hugging Face; hf-mirror.com says how it is to be used.
 MIRROR = "https://hf-mirror.com"
@@ -58,10 +58,7 @@ def hf_mirror(
 ) -> Plan:  # fmt: skip
     """HF_ENDPOINT in the start-up file: it must be there before huggingface_hub is imported."""
     wanted = _endpoint(url, official)
-    try:
-        change = exports.exporting(shell, files, {VARIABLE: wanted or None})
-    except shell_words.CannotSay as error:
-        raise UsageError(str(error)) from error
+    change = exports.exporting(shell, files, {VARIABLE: wanted or None})
     title = (
         said("Take models and data sets from {url}", "从 {url} 下载模型和数据集", url=wanted)
         if wanted

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,7 @@ def test_the_lock_file_is_spoken_of_before() -> None:
     config = UvConfig("/usr/bin/uv", lock=UvLock("/p/uv.lock", ("mirrors.aliyun.com",)), user_file=USER)
     assert "writes pypi.tuna.tsinghua.edu.cn into /p/uv.lock" in told(plan(uv=config, tuna=True))
     assert "keeps naming mirrors.aliyun.com" in told(plan(uv=config, official=True))
+    assert not plan(uv=replace(config, lock=UvLock("/p/uv.lock", ("nexus.example",))), official=True).remarks
 
 
 def test_what_else_is_to_be_known() -> None:

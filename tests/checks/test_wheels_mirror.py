@@ -165,6 +165,9 @@ def test_without_pip_uv_gets_its_own_commands() -> None:
 def test_a_configuration_pip_cannot_read_is_left_alone() -> None:
     with pytest.raises(UsageError, match="cannot read"):
         plan("index-url\n[global\n  = x\n", nju=True)
+    nowhere = written(more={"config_file_variable": "/dev/null", "files": []})
+    with pytest.raises(UsageError, match="no safe edit is known"):
+        plan(config=nowhere, nju=True)
 
 
 def test_an_index_is_asked_before_and_a_page_of_links_is_not() -> None:
