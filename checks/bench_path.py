@@ -51,7 +51,7 @@ def mtu_mismatch(result: AllreduceResult) -> Iterable[Finding]:
     for failure in result.on("bulk"):
         for way in failure.ways:
             pair = frozenset((way.a, way.b))
-            if way.outcome != "stalled" or pair in told:
+            if way.outcome != "stalled" or pair in told or pair & result.departed:
                 continue
             told.add(pair)
             a, b = result.member(way.a), result.member(way.b)

@@ -103,7 +103,7 @@ def firewall_blocks_data_ports(result: AllreduceResult | None) -> Iterable[Findi
     told: set[tuple[int, int]] = set()
     for (a, b), way in tried.items():
         back = tried.get((b, a))
-        if way.outcome not in BLOCKED or (b, a) in told:
+        if way.outcome not in BLOCKED or (b, a) in told or {a, b} & result.departed:
             continue
         told.add((a, b))
         member = result.member(b)

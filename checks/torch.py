@@ -212,10 +212,14 @@ def torch_missing(
     shown_by = training_shown_by(asked, environment)
     where = python.executable if python else "python"
     fit = prescribe(host, python, driver, gpus, environment) if host else None
-    yield TORCH_MISSING.found(
+    found = TORCH_MISSING.found(
         "meant" if shown_by else None,
         python=where, version=python.version if python else None, shown_by=shown_by,
-    ).mended_by((fit.command if fit else None) or for_python("python -m pip install torch", python))  # fmt: skip
+    )  # fmt: skip
+    if fit and fit.command:
+        yield fit.remedy(found)
+    else:
+        yield found.mended_by(for_python("python -m pip install torch", python))
 
 
 @check(TORCH_MISSING)

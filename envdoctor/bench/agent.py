@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 
-from envdoctor.bench import boot, coordinator, ranks, rungs, ways
+from envdoctor.bench import coordinator, crew, peers, ranks, rungs, ways
 from envdoctor.patient import wire
 
 TYPE_CHECKING = False
@@ -57,12 +57,12 @@ class Agent(object):
         self.pen = threading.Lock()
         self.link: "Optional[socket.socket]" = None
         self.events: "queue.Queue[Any]" = queue.Queue()
-        self.ranks: "List[ranks.Rank]" = []
-        self.heard: "queue.Queue[Any]" = queue.Queue()  # (place of a rank, its record)
+        self.crew = crew.Crew(request, whole)
         self.listener = ways.Listener()
         self.leader: "Optional[coordinator.Coordinator]" = None
         self.addresses: "List[str]" = []
         self.rung = ""
+        self.join_until = 0.0
         self.ended = threading.Event()
 
     # What it says
@@ -105,7 +105,7 @@ class Agent(object):
     # Its life
 
     def orphaned(self) -> None:
-        ranks.end(self.ranks, 0.2)
+        self.crew.end(0.2)
         os._exit(130)
 
     def watch_standard_input(self) -> None:
@@ -133,8 +133,9 @@ class Agent(object):
         threading.Thread(target=self.watch_standard_input, daemon=True).start()
         self.tell({"hello": self.hello(), "node": self.index})
         try:
-            self.approach()
-            self.follow()
+            port = self.approach()
+            while not self.follow(self.join(port)):
+                pass  # it closed before it had said welcome: rank 0's node may be starting anew
         except ways.Cause as cause:
             self.fail(self.rung, cause.how, cause.values)
         except Over:
@@ -143,7 +144,7 @@ class Agent(object):
             self.leader.join(30.0)
         self.tell({"done": True, "node": self.index})
         self.ended.set()
-        ranks.end(self.ranks)
+        self.crew.end()
         os._exit(0)
 
     # The rungs below torch
@@ -158,11 +159,11 @@ class Agent(object):
             if hasattr(os, "sched_getaffinity") else os.cpu_count(), "mtus": ways.interface_mtus(), "pid": os.getpid(),
         }  # fmt: skip
 
-    def approach(self) -> None:
-        """Everything up to being with the others. Raises Cause."""
+    def approach(self) -> int:
+        """Everything up to meeting the others. The port at which they meet. Raises Cause."""
         request = self.request
+        self.join_until = time.monotonic() + float(request["join_s"])
         host, port = str(request["master_addr"]), int(request["master_port"])
-        alone = int(request["agents"]) == 1
         self.begin("resolve")
         self.addresses = ways.resolve(host, rungs.LIMITS["resolve"])
         self.end("resolve", {"addresses": self.addresses})
@@ -173,13 +174,17 @@ class Agent(object):
         self.look_for_interfaces()
         self.end("route", {"source": sources[0]})
         if self.request.get("store_is_there"):
-            link = self.connect_through_store(host, port)
-        else:
-            if self.index == 0:
-                port = self.bind(host, port)
-            # The ranks start early: importing torch takes longer than all rungs below it.
-            self.start_ranks()
-            link = self.connect(host, port)
+            return self.through_store(host, port)
+        if self.index == 0:
+            port = self.bind(host, port)
+        # The ranks start early: importing torch takes longer than all rungs below it.
+        self.crew.start()
+        return port
+
+    def join(self, port: int) -> socket.socket:
+        """Reach the coordinator and say who this is. Raises Cause."""
+        link = self.connect(str(self.request["master_addr"]), port)
+        alone = int(self.request["agents"]) == 1
         hello = dict(self.hello(), address=link.getsockname()[0] if not alone else "127.0.0.1")
         if self.index == 0:
             hello["address"] = next((one for one in self.addresses if ways.is_here(one)), hello["address"])
@@ -187,8 +192,9 @@ class Agent(object):
         self.begin("join")
         self.link = link  # from here on the coordinator hears what is said; first of all, who says it
         self.pass_on({"hello": hello})
-        threading.Thread(target=self.stay_alive, daemon=True).start()
+        threading.Thread(target=self.stay_alive, args=(link,), daemon=True).start()
         threading.Thread(target=self.hear_coordinator, args=(link,), daemon=True).start()
+        return link
 
     def look_for_interfaces(self) -> None:
         """GLOO_SOCKET_IFNAME names interfaces exactly; gloo ends at the first that is not there. Raises Cause."""
@@ -218,31 +224,19 @@ class Agent(object):
         self.end("bind", {"port": port})
         return port
 
-    def connect_through_store(self, host: str, port: int) -> socket.socket:
+    def through_store(self, host: str, port: int) -> int:
         """Under torchrun its agent keeps a store at the master's port, and the store says where the coordinator is."""
         self.connect(host, port).close()
-        self.start_ranks()
-        word: "Record" = {"go": "lookup", "limit_s": self.request["join_s"]}
+        self.crew.start()
+        limit_s = float(self.request["join_s"]) + rungs.LIMITS["torch"]
+        word: "Record" = {"go": "lookup", "limit_s": limit_s}
         if self.index == 0:
             word["port"] = self.bind(host, 0)
             self.request["master_port"] = port  # the store's
         self.begin("store")
-        self.ranks[0].tell(word)
-        told = self.answer_of("lookup", float(self.request["join_s"]) + rungs.LIMITS["torch"])
+        told = self.crew.do(word)
         self.end("store")
-        return self.connect(host, int(told["port"]))
-
-    def answer_of(self, rung: str, limit_s: float) -> "Record":
-        """What the first rank answers. Raises Cause."""
-        try:
-            place, record = self.heard.get(timeout=limit_s)
-        except queue.Empty:
-            raise ways.Cause("silent", seconds=limit_s) from None
-        if record is None:
-            raise ways.Cause("died", **self.death_of(self.ranks[place]))
-        if "failed" in record:
-            raise ways.Cause(str(record.get("how")), **(record.get("values") or {}))
-        return dict(record.get("values") or {})
+        return int(told["port"])
 
     def connect(self, host: str, port: int) -> socket.socket:
         """Reach the coordinator, again and again until the time is up: nodes are started one after the other."""
@@ -250,7 +244,7 @@ class Agent(object):
         began = time.monotonic()
         # Beside rank 0 the port is open already; an address that leads elsewhere (or to a service that leads back
         # here) shows at once.
-        until = began + (float(self.request["join_s"]) if self.index else OWN_S)
+        until = self.join_until if self.index else began + OWN_S
         tried = ways.Dialled("timeout", 0.0)
         outcomes: "Dict[str, int]" = {}
         while True:
@@ -278,8 +272,8 @@ class Agent(object):
 
     # With the others
 
-    def stay_alive(self) -> None:
-        while not self.ended.wait(rungs.ALIVE_S):
+    def stay_alive(self, link: socket.socket) -> None:
+        while not self.ended.wait(rungs.ALIVE_S) and self.link is link:
             self.pass_on({"alive": True})
 
     def hear_coordinator(self, link: socket.socket) -> None:
@@ -303,8 +297,9 @@ class Agent(object):
                     return
                 self.events.put(record)
 
-    def follow(self) -> None:
-        """Do what the coordinator says until it says that it is over."""
+    def follow(self, link: socket.socket) -> bool:
+        """Do what the coordinator says until it says that it is over (raises Over). False where the connection ended
+        before a welcome. Raises Cause."""
         welcome = False
         while True:
             try:
@@ -316,134 +311,33 @@ class Agent(object):
             elif "go" in event:
                 rung = str(event["go"])
                 self.begin(rung)
-                worker = {"dial": self.dial, "bulk": self.bulk}.get(rung)
-                if worker is not None:
-                    threading.Thread(target=self.alone, args=(rung, worker, event), daemon=True).start()
-                else:
-                    self.lead(rung, event)
+                function = {"dial": peers.dial, "bulk": peers.bulk}.get(rung, self.crew.do)
+                threading.Thread(target=self.climb, args=(rung, function, event), daemon=True).start()
             elif "stop" in event:
                 if event["stop"].get("refused"):
                     self.leader = None  # another has this agent's place, and its coordinator is the one that counts
                 if self.leader is None:
                     self.tell({"stop": event["stop"], "node": self.index})
                 raise Over
-            elif "foreign" in event or ("cut" in event and not welcome):
+            elif "cut" in event and not welcome:
+                self.link = None
+                link.close()
+                time.sleep(AGAIN_S)
+                return False
+            elif "foreign" in event:
                 raise ways.Cause("foreign", address=self.addresses[0], error=event.get("foreign", ""))
             elif "cut" in event:
                 raise ways.Cause("cut", host=self.request["master_addr"])
 
-    def alone(self, rung: str, function: "Any", event: "Record") -> None:
+    def climb(self, rung: str, function: "Any", event: "Record") -> None:
+        """One rung, in a thread of its own: the coordinator's word that all is over is heard meanwhile."""
         try:
             self.end(rung, function(event))
         except ways.Cause as cause:
-            self.fail(rung, cause.how, cause.values)
+            if not self.crew.over.is_set():
+                self.fail(rung, cause.how, cause.values)
         except Exception as error:
             self.fail(rung, "raised", {"error": "%s: %s" % (type(error).__name__, error)})
-
-    def dial(self, event: "Record") -> "Record":
-        peers = {int(node): (str(place[0]), int(place[1])) for node, place in event["peers"].items()}
-        outcomes = ways.dial_all(peers)
-        bad = {node: outcome for node, outcome in outcomes.items() if outcome != "connected"}
-        if bad:
-            raise ways.Cause("unreached", peers=bad, reached=len(outcomes) - len(bad))
-        return {"reached": len(outcomes)}
-
-    def bulk(self, event: "Record") -> "Record":
-        """A bulk to each peer, side by side, or a stream to one."""
-        told: "Dict[str, Record]" = {}
-
-        def one(node: str, address: str, port: int) -> None:
-            told[node] = ways.push(address, port, int(event.get("size") or 0), float(event.get("seconds") or 0.0))
-
-        threads = [
-            threading.Thread(target=one, args=(node, str(place[0]), int(place[1])), daemon=True)
-            for node, place in event["peers"].items()
-        ]
-        for thread in threads:
-            thread.start()
-        until = time.monotonic() + float(event["limit_s"])
-        for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
-        bad = {node: row for node, row in told.items() if row["outcome"] != "ok"}
-        for node in event["peers"]:
-            if node not in told:
-                bad[node] = {"outcome": "stalled"}
-        if bad:
-            raise ways.Cause("stalled", peers=bad)
-        return {"peers": told}
-
-    # The ranks
-
-    def start_ranks(self) -> None:
-        command = [sys.executable, "-c", boot.COMMAND]
-        for place in range(int(self.request["nproc"])):
-            given = self.request.get("local_rank")
-            local_rank = place if given is None else int(given)
-            environ = dict(os.environ, LOCAL_RANK=str(local_rank))
-            if not environ.get("OMP_NUM_THREADS"):
-                environ["OMP_NUM_THREADS"] = "1"  # as torchrun does for several ranks of a node
-            request = dict(self.request, local_rank=local_rank, place=place)
-            blob = boot.line(self.whole, "envdoctor.bench.worker", request)
-            self.ranks.append(ranks.Rank(place, command, blob, environ, self.cookie.encode("ascii"), self.hear_rank))
-
-    def hear_rank(self, place: int, record: "Optional[Record]") -> None:
-        self.heard.put((place, record))
-
-    def lead(self, rung: str, event: "Record") -> None:
-        """Have every rank of this node do it, and answer for all of them; the answers are collected in a thread."""
-        asked = [rank for rank in self.ranks if not (event.get("open") and rank.place)]
-        for rank in asked:
-            rank.tell(event)
-        threading.Thread(target=self.gather, args=(rung, asked, float(event["limit_s"])), daemon=True).start()
-
-    def gather(self, rung: str, asked: "List[ranks.Rank]", limit_s: float) -> None:
-        until = time.monotonic() + limit_s
-        answers: "Dict[int, Record]" = {}
-        while len(answers) < len(asked):
-            try:
-                place, record = self.heard.get(timeout=max(0.01, until - time.monotonic()))
-            except queue.Empty:
-                late = [rank.place for rank in asked if rank.place not in answers]
-                self.fail(rung, "silent", {"places": late, "seconds": limit_s})
-                return
-            if self.ended.is_set():
-                return  # what ends now is ended by this agent
-            if record is None:
-                self.fail(rung, "died", self.death_of(self.ranks[place]))
-                return
-            if "failed" in record:
-                self.fail(rung, str(record.get("how")), record.get("values") or {})
-                return
-            if record.get("end") == rung:
-                answers[place] = record.get("values") or {}
-        merged: "Record" = {}
-        for place in sorted(answers, reverse=True):
-            for key, value in answers[place].items():
-                merged[key] = combined(key, merged.get(key), value)
-        self.end(rung, merged)
-
-    def death_of(self, rank: "ranks.Rank") -> "Record":
-        status = rank.status()
-        values: "Record" = {"place": rank.place, "status": status, "said": rank.last_words()}
-        if status is not None and status < 0:
-            try:
-                values["signal"] = signal.Signals(-status).name
-            except ValueError:
-                values["signal"] = "signal %d" % -status
-        return values
-
-
-def combined(key: str, others: "Any", value: "Any") -> "Any":
-    """What the ranks of a node say together: of times the longest, what each saw wrong, else what the first says."""
-    if others is None:
-        return value
-    if key == "times":
-        return [max(pair) for pair in zip(others, value)]
-    if key == "wrong":
-        return dict(others, **value)
-    if key == "groups":
-        return {name: max(others.get(name, 0), value.get(name, 0)) for name in set(others) | set(value)}
-    return value
 
 
 def index_of(given: "Any") -> int:

@@ -23,7 +23,19 @@ STREAMED = (
     "envdoctor.patient.wire",
     *(
         f"envdoctor.bench.{name}"
-        for name in ("rungs", "boot", "ranks", "ways", "schedule", "coordinator", "patterns", "worker", "agent")
+        for name in (
+            "rungs",
+            "boot",
+            "ranks",
+            "ways",
+            "peers",
+            "crew",
+            "schedule",
+            "coordinator",
+            "patterns",
+            "worker",
+            "agent",
+        )
     ),
 )
 AGENT = "envdoctor.bench.agent"

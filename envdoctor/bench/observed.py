@@ -164,11 +164,13 @@ class Observed:
 
 
 def _without_echoes(failures: list[Failure]) -> tuple[Failure, ...]:
-    """What says the same as an earlier failure of the member, less exactly, is left out."""
+    """A member whose process was seen to die is not lost besides, and one that has spoken did not keep silent."""
     kept: list[Failure] = []
     for failure in failures:
-        same = [known for known in kept if known.member == failure.member]
-        if failure.how in ("lost", "cut", "no-answer") and any(known.rung == failure.rung for known in same):
+        others = [other.how for other in failures if other is not failure and other.member == failure.member]
+        if failure.how in ("lost", "cut") and "died" in others:
+            continue
+        if failure.how == "no-answer" and others:
             continue
         kept.append(failure)
     return tuple(kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from envdoctor import examination, facts
@@ -14,7 +14,7 @@ from envdoctor.bench.conducting import Conduct
 from envdoctor.bench.observed import Observed
 from envdoctor.bench.places import Places
 from envdoctor.errors import ExaminationError
-from envdoctor.facts.allreduce import RUNGS, AllreduceResult
+from envdoctor.facts.allreduce import RUNGS, AllreduceResult, Size
 from envdoctor.facts.asked import Asked
 from envdoctor.facts.rendezvous import RendezvousReach, Target
 from envdoctor.model import Missing, Why
@@ -39,10 +39,11 @@ class Wanted:
     Attributes:
         op: a program of `envdoctor.bench.schedule`. backend: "auto", "nccl" or "gloo".
         sizes: bytes of each rank's buffer. join_s: how long the others may take.
-        force: measure although a GPU is in use.
+        baseline: of an earlier run, to compare with. force: measure although a GPU is in use.
     """
 
     op: str = "allreduce"
+    baseline: tuple[Size, ...] = ()
     backend: str = "auto"
     dtype: str = "float32"
     sizes: tuple[int, ...] = ()
@@ -135,7 +136,7 @@ def run(
         index = places.index_of(number)
         if (ended.status != 0 or not observed.result.stage) and not observed.result.done:
             observed.gone(index, ended)
-    result = observed.result
+    result = replace(observed.result, baseline=wanted.baseline)
     if not any(member.rung for member in result.members):
         said = next((one.said or one.noise for one in conduct.ended.values()), "") or "it said nothing"
         raise ExaminationError(f"the benchmark did not start: {said[-500:]}")

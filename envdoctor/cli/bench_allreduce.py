@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -66,6 +68,13 @@ def allreduce(
         str, typer.Option("--sizes", metavar="FROM:TO", help="Bytes per rank, in steps of 4; K, M, G are 1024s.")
     ] = "8:64M",
     dtype: Annotated[Dtype, typer.Option("--dtype", help="What is summed.")] = Dtype.float32,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", metavar="FILE", help="Compare with the result that -o FILE wrote.")
+    ] = None,
+    asserted: Annotated[
+        list[str] | None,
+        typer.Option("--assert", metavar="EXPR", help="Exit 1 unless it holds: min-busbw=70%, max-latency=80 ..."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Measure although a GPU is in use.")] = False,
     python: PythonOption = "",
     json: JsonOption = False,
@@ -91,16 +100,19 @@ def allreduce(
     redactor = options.redactor(redact_key)
     import os
 
-    from envdoctor.bench import launching, running, spoken
+    from envdoctor.bench import baseline as baseline_file
+    from envdoctor.bench import demands, launching, running, spoken
     from envdoctor.bench.places import Here
     from envdoctor.bench.sizes import sizes as sizes_of
     from envdoctor.cli.bench_table import Table
     from envdoctor.transport.target import choose
 
+    asked = demands.parse(asserted or ())
+    before = baseline_file.read(baseline).sizes if baseline is not None else ()
     given = launching.Given(nnodes, node_rank, master_addr, master_port, nproc_per_node)
     part = launching.part(given, os.environ, launching.visible_gpus(os.environ))
     wanted = running.Wanted(
-        backend=backend.value, dtype=dtype.value, sizes=sizes_of(sizes), join_s=timeout, force=force
+        backend=backend.value, dtype=dtype.value, sizes=sizes_of(sizes), join_s=timeout, force=force, baseline=before
     )
     target = choose(python)
     with Table(part, style, redactor, live=form is Format.text and output is None, quiet=quiet) as table:
@@ -112,10 +124,11 @@ def allreduce(
         redactor.learn(to_json(snapshot))
     loaded = spoken.of(load.everything(), ran.snapshots)
     report = replace(judgement.judge(ran.snapshots, loaded), seconds=time.monotonic() - began)
+    held = demands.judge(asked, ran.result) if ran.result.own == 0 else ()
     if form is Format.json:
         from envdoctor.render import bench_json
 
-        options.write(bench_json.render(ran.result, report, ran.snapshots, style, redactor), output)
+        options.write(bench_json.render(ran.result, report, ran.snapshots, style, redactor, held), output)
     else:
         from envdoctor.render import bench
 
@@ -124,8 +137,15 @@ def allreduce(
         if output is not None:
             from envdoctor.render import bench_json
 
-            options.write(bench_json.render(ran.result, report, ran.snapshots, style, redactor), output)
-    return 0 if _told_elsewhere(ran.result) else _exit_code(ran.result, report)
+            options.write(bench_json.render(ran.result, report, ran.snapshots, style, redactor, held), output)
+        for one in held:
+            if not one.held:
+                said = "nothing tells" if one.value is None else f"{one.value:.4g}"
+                sys.stderr.write(f"envdoctor: --assert {one.demand.text} does not hold: {said}\n")
+    if _told_elsewhere(ran.result):
+        return 0
+    code = _exit_code(ran.result, report)
+    return code or (1 if any(not one.held for one in held) else 0)
 
 
 def _told_elsewhere(result: AllreduceResult) -> bool:

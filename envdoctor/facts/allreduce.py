@@ -139,6 +139,7 @@ class AllreduceResult:
         lost: members that went away.
         ways: TCP between the members.
         left_out: sizes, in bytes, that would have taken too long.
+        baseline: the sizes of an earlier run to compare with.
         suspects: ranks whose data is bad, as far as it could be located.
         expected_busbw_gb_s: what the topology allows, None if nothing tells; expected_from: why, in one sentence.
         concluded: whether the coordinator, who hears all, has told how it ended.
@@ -163,6 +164,7 @@ class AllreduceResult:
     lost: tuple[int, ...] = ()
     ways: tuple[Way, ...] = ()
     sizes: tuple[Size, ...] = ()
+    baseline: tuple[Size, ...] = ()
     left_out: tuple[int, ...] = ()
     suspects: tuple[int, ...] = ()
     expected_busbw_gb_s: float | None = None
@@ -203,6 +205,12 @@ class AllreduceResult:
             if getattr(member, field) != usual:
                 strange.setdefault(member.host or member.node, member)
         return tuple((member, first) for member in strange.values())
+
+    @property
+    def departed(self) -> frozenset[int]:
+        """Members that went away while others were at work: nobody listens there any longer."""
+        left = {failure.member for failure in self.failures if failure.how in ("lost", "died", "not-started")}
+        return frozenset(left | {0 for failure in self.failures if failure.how == "cut"})
 
     def on(self, *rungs: str) -> tuple[Failure, ...]:
         """The failures on these rungs."""

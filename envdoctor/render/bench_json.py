@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from envdoctor import snapshot
+from envdoctor.bench.demands import Held
 from envdoctor.facts.allreduce import AllreduceResult, Size
 from envdoctor.model import Report
 from envdoctor.redact import Redactor
@@ -15,7 +16,12 @@ from envdoctor.snapshot import Snapshot
 
 
 def document(
-    result: AllreduceResult, report: Report, snapshots: Sequence[Snapshot], style: Style, redactor: Redactor
+    result: AllreduceResult,
+    report: Report,
+    snapshots: Sequence[Snapshot],
+    style: Style,
+    redactor: Redactor,
+    held: Sequence[Held] = (),
 ) -> dict[str, Any]:
     """The document as a value, redacted. GB is 1e9 bytes."""
     whole = json_report.document(report, style, redactor)
@@ -58,6 +64,7 @@ def document(
             if way.gb_s is not None
         ],
         "findings": whole["findings"],
+        "asserts": [{"expression": one.demand.text, "value": one.value, "held": one.held} for one in held],
         "outcomes": whole["outcomes"],
         "tally": whole["tally"],
         "snapshots": [redactor.value(snapshot.to_json(one)) for one in snapshots],
@@ -76,6 +83,12 @@ def _size(size: Size) -> dict[str, Any]:
 
 
 def render(
-    result: AllreduceResult, report: Report, snapshots: Sequence[Snapshot], style: Style, redactor: Redactor
+    result: AllreduceResult,
+    report: Report,
+    snapshots: Sequence[Snapshot],
+    style: Style,
+    redactor: Redactor,
+    held: Sequence[Held] = (),
 ) -> str:
-    return json.dumps(document(result, report, snapshots, style, redactor), indent=1, ensure_ascii=False) + "\n"
+    whole = json_report.portable(document(result, report, snapshots, style, redactor, held))
+    return json.dumps(whole, indent=1, allow_nan=False) + "\n"

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from tests import needs
 
 _number = itertools.count()
 LIMIT_S = 60.0
+TOOK: dict[int, float] = {}  # process id -> seconds it ran
 USUAL = ("--nproc-per-node", "1", "--sizes", "8:256K", "--timeout", "8", "--json")
 
 
@@ -72,7 +74,13 @@ class Node:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**environ, "GLOO_SOCKET_IFNAME": self.interface, **variables},
         )  # fmt: skip
-        process.began = time.monotonic()  # type: ignore[attr-defined]
+        began = time.monotonic()
+
+        def watch() -> None:
+            process.wait()
+            TOOK[process.pid] = time.monotonic() - began
+
+        threading.Thread(target=watch, daemon=True).start()
         self.started.append(process)
         return process
 
@@ -89,7 +97,9 @@ class Node:
 def ended(process: subprocess.Popen[str]) -> Ended:
     """Wait for a command and take what it said."""
     out, err = process.communicate(timeout=LIMIT_S)
-    return Ended(process.returncode, out, err, time.monotonic() - process.began)  # type: ignore[attr-defined]
+    while process.pid not in TOOK:
+        time.sleep(0.01)
+    return Ended(process.returncode, out, err, TOOK[process.pid])
 
 
 def by_hand(first: Node, second: Node, *options: str, **variables: str) -> tuple[Ended, Ended]:

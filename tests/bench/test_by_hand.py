@@ -216,8 +216,9 @@ def test_an_interrupt_ends_everything_everywhere(nodes: tuple[Node, Node]) -> No
     first, second = nodes
     common = ("--nnodes", "2", "--master-addr", first.address, "--sizes", "8M:1G")
     one, other = first.bench(*common, "--node-rank", "0"), second.bench(*common, "--node-rank", "1")
-    while len(running(second, "w['boot']")) < 2:
+    while len(running(second, "w['boot']")) < 2 or len(running(first, "w['boot']")) < 2:
         time.sleep(0.1)
+    time.sleep(3.0)
     one.send_signal(signal.SIGINT)
     assert ended(one).status == 130
     assert ended(other).codes[0] == "peer-died"

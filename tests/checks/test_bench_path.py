@@ -14,6 +14,7 @@ from tests.checks.bench_results import FINE, FIRST, SECOND, stopped
 FILE = CHECKS / "bench_path.py"
 STALLED = Way(0, 1, "stalled", sent=1 << 20, unacknowledged=900_000, mss=8948)
 BACK = replace(STALLED, a=1, b=0)
+THERE = Failure("bulk", 0, ways=(STALLED,))
 JUMBO = replace(SECOND, mtus={"lo": 65536, "eth0": 9000})
 
 CASES = [
@@ -32,6 +33,10 @@ CASES = [
         (stopped("bulk", Failure("bulk", 0, ways=(STALLED,)), members=()),),
         {"mtu-mismatch": "error"},
     ),
+    Case(
+        "the other node went away meanwhile", (stopped("bulk", THERE, replace(THERE, member=1, how="lost", ways=())),)
+    ),
+    Case("rank 0's node went away meanwhile", (stopped("bulk", THERE, replace(THERE, how="cut", ways=())),)),
     Case("a connection was reset", (stopped("bulk", Failure("bulk", 0, ways=(replace(STALLED, outcome="reset"),))),)),
 ]
 

@@ -36,6 +36,8 @@ CASES = [
     Case("a benchmark that came through", (FINE,)),
     Case("the data ports are dropped one way", (stopped("dial", THERE),), {"firewall-blocks-ports": "error"}),
     Case("the data ports are closed both ways", (stopped("dial", THERE, BACK),), {"firewall-blocks-ports": "error"}),
+    Case("the other node went away meanwhile", (stopped("dial", THERE, replace(THERE, member=1, how="lost")),)),
+    Case("rank 0's node went away meanwhile", (stopped("dial", BACK, replace(BACK, how="cut", ways=())),)),
     Case("no route is no firewall", (stopped("dial", replace(THERE, ways=(Way(0, 1, "EHOSTUNREACH"),))),)),
     Case("of a member nothing is known", (stopped("dial", THERE, members=()),), {"firewall-blocks-ports": "error"}),
 ]

@@ -1,0 +1,24 @@
+"""An earlier result to compare with: the document that `bench allreduce -o FILE` wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from envdoctor import snapshot
+from envdoctor.bench import spoken
+from envdoctor.errors import UsageError
+from envdoctor.facts.allreduce import AllreduceResult
+
+
+def read(path: Path) -> AllreduceResult:
+    """The result in a file.
+
+    Raises:
+        UsageError: the file cannot be read, holds no benchmark, or one that measured nothing.
+    """
+    held = spoken.result_in(snapshot.read_all(path))
+    if held is None or not held.sizes:
+        raise UsageError(
+            f"--baseline {path} holds no sizes that were measured; write one with `envdoctor bench allreduce -o FILE`"
+        )
+    return held

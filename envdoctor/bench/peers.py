@@ -1,0 +1,52 @@
+"""The TCP rungs between machines: every node dials its peers, pushes a bulk to them, and streams to the next one.
+
+Streamed to every node; Python 3.8 syntax, standard library only.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from envdoctor.bench import ways
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict
+
+    Record = Dict[str, Any]
+
+
+def dial(event: "Record") -> "Record":
+    """Dial the listener of each peer. Raises Cause with the outcome of each that was not reached."""
+    peers = {int(node): (str(place[0]), int(place[1])) for node, place in event["peers"].items()}
+    outcomes = ways.dial_all(peers)
+    bad = {node: outcome for node, outcome in outcomes.items() if outcome != "connected"}
+    if bad:
+        raise ways.Cause("unreached", peers=bad, reached=len(outcomes) - len(bad))
+    return {"reached": len(outcomes)}
+
+
+def bulk(event: "Record") -> "Record":
+    """A bulk to each peer, side by side, or a stream to one for some time. Raises Cause where one stalls."""
+    told: "Dict[str, Record]" = {}
+
+    def one(node: str, address: str, port: int) -> None:
+        told[node] = ways.push(address, port, int(event.get("size") or 0), float(event.get("seconds") or 0.0))
+
+    threads = [
+        threading.Thread(target=one, args=(node, str(place[0]), int(place[1])), daemon=True)
+        for node, place in event["peers"].items()
+    ]
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + float(event["limit_s"])
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    bad = {node: row for node, row in dict(told).items() if row["outcome"] != "ok"}
+    for node in event["peers"]:
+        if node not in told:
+            bad[node] = {"outcome": "stalled"}
+    if bad:
+        raise ways.Cause("stalled", peers=bad)
+    return {"peers": told}
