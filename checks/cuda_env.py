@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from envdoctor import Finding, Problem, Severity, Text, Topic, check
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
+from envdoctor.facts.shell_files import ShellFiles
 
 TOPIC = Topic("devices", 60, Text("CUDA variables left from debugging", "调试遗留的 CUDA 环境变量"))
 
@@ -44,11 +45,13 @@ CUDA_DEBUG_LEFTOVER = Problem(
 
 
 @check(CUDA_DEBUG_LEFTOVER)
-def no_debugging_is_on(environment: Environment, driver: Driver) -> Iterable[Finding]:
+def no_debugging_is_on(environment: Environment, driver: Driver, shell: ShellFiles | None) -> Iterable[Finding]:
     """Switches that are on and tools that are loaded, on a machine with an NVIDIA driver."""
     given = {name: environment.get(name) or "" for name in (*SWITCHES, *TOOLS)}
     on = {name: value for name, value in given.items() if value not in ("", "0")}
     if on:
-        yield CUDA_DEBUG_LEFTOVER.found(
+        finding = CUDA_DEBUG_LEFTOVER.found(
             names=" ".join(on), values=", ".join(f"{name}={value}" for name, value in on.items())
         )
+        started_up = shell is not None and all(shell.sets(name) for name in on)
+        yield finding.fixed_by("env", *(f"{name}=" for name in on)) if started_up else finding

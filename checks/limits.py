@@ -254,12 +254,10 @@ def raise_memlock(limits: Limits, rdma: Rdma, host: Host | None, environment: En
         "the commands that raise the limits on open files and locked memory, for root or the container's owner",
         "提高打开文件数与锁定内存限制的命令，由 root 或容器所有者执行",
     ),
-    mends=("too-many-open-files", "memlock-limit", "host-out-of-memory"),
+    mends=("too-many-open-files", "memlock-limit"),
 )
-def raise_limits(
-    limits: Limits, rdma: Rdma | None, host: Host | None, environment: Environment | None, log: KernelLog | None
-) -> Plan:
-    found = [*too_many_open_files(limits, environment, host), *host_out_of_memory(limits, log, host)]
+def raise_limits(limits: Limits, rdma: Rdma | None, host: Host | None, environment: Environment | None) -> Plan:
+    found = [*too_many_open_files(limits, environment, host)]
     if rdma is not None:
         found += memlock_limit(limits, rdma, host, environment)
     return by_hand.plan(said("Raise the limits that training runs into", "提高训练会触及的资源限制"), found)

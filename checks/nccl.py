@@ -13,6 +13,7 @@ from envdoctor.facts.nccl import NcclSettings, Setting, View, view
 from envdoctor.facts.rdma import Rdma
 from envdoctor.facts.rdma_choice import integer
 from envdoctor.facts.several_nodes import Scale, rdma_is_meant, scale
+from envdoctor.facts.shell_files import ShellFiles
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.knowledge import nccl_variables
 from envdoctor.model import Scalar
@@ -232,11 +233,13 @@ def nccl_debug_leftover(
     gpus: Gpus | None,
     rdma: Rdma | None,
     host: Host | None,
+    shell: ShellFiles | None,
 ) -> Iterable[Finding]:
     seen = view(settings, environment, torch)
     for name, situation, severity in _leftovers(seen, gpus, rdma, scale(environment), host):
-        finding = NCCL_DEBUG_LEFTOVER.found(situation, **_evidence(seen.settings[name]))
-        yield finding.at(severity).mended_by(seen.mend(name, None))
+        finding = NCCL_DEBUG_LEFTOVER.found(situation, **_evidence(seen.settings[name])).at(severity)
+        line = shell.sets(name) if shell is not None and seen.source(name) == "environment" else None
+        yield finding.fixed_by("env", f"{name}=") if line else finding.mended_by(seen.mend(name, None))
 
 
 @check(NCCL_ENV_RENAMED)

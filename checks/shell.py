@@ -146,7 +146,9 @@ def shell_path_stale(shell: ShellFiles) -> Iterable[Finding]:
             value=line.value,
             quoted_file=shlex.quote(line.file),
         )
-        yield finding if line.name in ("CUDA_HOME", "CUDA_PATH", "CUDA_ROOT") else finding.at(Severity.NOTE)
+        # Of a list one folder is gone; of these the whole value.
+        whole = line.name in ("CUDA_HOME", "CUDA_PATH", "CUDA_ROOT")
+        yield finding.fixed_by("env", f"{line.name}=") if whole else finding.at(Severity.NOTE)
 
 
 @check(MODULE_NOT_LOADED)

@@ -64,6 +64,15 @@ class ShellFiles:
     def lines(self) -> tuple[ShellLine, ...]:
         return tuple(line for file in self.files for line in file.lines)
 
+    def sets(self, name: str) -> ShellLine | None:
+        """The last line that sets a variable in the user's own files of the shell in use."""
+        for file in reversed(self.files):
+            if file.shell in (self.shell or self.login_shell, "") and file.path.startswith(self.home + "/"):
+                for line in reversed(file.lines):
+                    if line.kind == "setting" and line.name == name:
+                        return line
+        return None
+
     def sets_up_conda(self, shell: str = "") -> ShellLine | None:
         """The first line that initialises conda, in the files of a shell if one is given."""
         for file in self.files:

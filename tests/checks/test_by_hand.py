@@ -55,7 +55,7 @@ FEW = Limits(open_files=Limit(1024, 1024))
     ],
 )
 def test_limits(host: Host, command: str) -> None:
-    assert commands("limits", FEW, None, host, Environment(), None) == [command]
+    assert commands("limits", FEW, None, host, Environment()) == [command]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_limits(host: Host, command: str) -> None:
 def test_memlock(host: Host, command: str) -> None:
     low = Limits(memlock_bytes=Limit(8 << 20, 8 << 20))
     assert commands("memlock", low, RDMA, host, Environment()) == [command]
-    assert commands("limits", low, RDMA, host, Environment(), None) == [command]
+    assert commands("limits", low, RDMA, host, Environment()) == [command]
 
 
 def test_persistence() -> None:

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
-from envdoctor import Files, Plan, UsageError, load
+from envdoctor import Files, Plan, UsageError, load, testing
+from envdoctor.facts.driver import Driver
+from envdoctor.facts.environment import Environment
 from envdoctor.facts.host import Host, Scheduler
-from envdoctor.facts.shell_files import ShellFiles
+from envdoctor.facts.shell_files import ShellFiles, ShellLine, StartUpFile
 from envdoctor.facts.torch import Pin, TorchInstall
+from tests import CHECKS
 
 HOME = "/home/ada"
 BASH = ShellFiles("bash", HOME)
@@ -104,3 +107,21 @@ def test_what_no_shell_starts_gets_the_words_for_it(host: Host, words: str) -> N
     made = plan("A=1", host=host)
     assert made.edits and any(words in one for one in remarks(made, "note"))
     assert any("A=1" in one.said.say("zh") for one in made.remarks)
+
+
+def test_findings_about_what_a_start_up_file_sets_point_here() -> None:
+    def commands(file: str, *facts: object) -> list[str | None]:
+        found = testing.findings(testing.checks_of(testing.topic_file(CHECKS / f"{file}.py")), *facts)
+        return [finding.command for finding in found]
+
+    def shell(name: str, path: str = f"{HOME}/.bashrc") -> ShellFiles:
+        return ShellFiles("bash", HOME, (StartUpFile(path, "bash", (ShellLine(path, 3, "setting", name, "1"),)),))
+
+    nccl, cuda = Environment({"NCCL_P2P_DISABLE": "1"}), Environment({"CUDA_LAUNCH_BLOCKING": "1"})
+    assert commands("nccl", nccl, shell("NCCL_P2P_DISABLE")) == ["envdoctor fix env NCCL_P2P_DISABLE="]
+    assert commands("nccl", nccl, shell("NCCL_P2P_DISABLE", "/etc/profile")) == ["unset NCCL_P2P_DISABLE"]
+    assert commands("nccl", nccl) == ["unset NCCL_P2P_DISABLE"]
+    assert commands("cuda_env", cuda, Driver(), shell("CUDA_LAUNCH_BLOCKING")) == [
+        "envdoctor fix env CUDA_LAUNCH_BLOCKING="
+    ]
+    assert commands("cuda_env", cuda, Driver(), shell("PATH")) == ["unset CUDA_LAUNCH_BLOCKING"]

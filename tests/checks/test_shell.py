@@ -110,7 +110,7 @@ def test_case(case: Case) -> None:
         ("conda is set up for bash, the user has zsh", "envdoctor fix conda-path --root /home/me/miniconda3"),
         ("two toolkits and no PATH", "envdoctor fix cuda-path --toolkit /usr/local/cuda-12.4"),
         ("CUDA as a module", "module load cuda/12.4"),
-        ("a toolkit that was removed", "sed -n '7p' /home/me/.bashrc"),
+        ("a toolkit that was removed", "envdoctor fix env CUDA_HOME="),
     ],
 )
 def test_the_command_fits_the_situation(about: str, command: str) -> None:
