@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,7 @@ from envdoctor.edits import exports, shell_effect
 from envdoctor.edits.shell_words import CannotSay
 from envdoctor.facts.shell_files import ShellFiles
 from envdoctor.model import Missing
-from tests import needs
+from tests import ROOT, needs
 from tests.edits.real_shells import SHELLS, Home, home_of
 from tests.edits.test_start_up import DEBIAN, SOURCES
 
@@ -127,6 +131,50 @@ def test_a_file_that_may_not_be_replaced_gets_the_block_by_hand(bash: Home) -> N
     pasted = edit.by_hand.replace("sudo ", "")
     subprocess.run([needs.program("bash"), "-c", pasted], check=True)
     assert (bash.folder / ".bashrc").read_bytes() == edit.after
+
+
+AS_NOBODY = """
+import fcntl, json, os, sys
+from envdoctor import Plan, said
+from envdoctor.edits import exports
+from envdoctor.facts.shell_files import ShellFiles
+from envdoctor.permission import LocalFiles, settled
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+change = exports.exporting(ShellFiles("bash", sys.argv[1]), LocalFiles(), {"ENVDOCTOR_X": "1"})
+plan = settled(Plan(said("t", "t"), change.edits, by_hand=change.by_hand), LocalFiles())
+print(json.dumps([len(plan.edits), [step.command for step in plan.by_hand]]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "edits", "command"),
+    [
+        (0o644, 65534, 1, ""),
+        (
+            0o644,
+            0,
+            0,
+            "printf '%s\\n' '# >>> envdoctor >>>' 'export ENVDOCTOR_X=1' '# <<< envdoctor <<<' | sudo tee -a",
+        ),
+        (0o600, 0, 0, "export ENVDOCTOR_X=1"),
+    ],
+)
+def test_another_s_file_is_left_to_its_owner(mode: int, owner: int, edits: int, command: str) -> None:
+    needs.root()
+    # Not below pytest's folder, which is closed to others.
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        (home / ".bashrc").write_bytes(b"alias l=ls\n")
+        (home / ".profile").write_bytes(SOURCES)
+        os.chown(home, 65534, 65534)
+        os.chown(home / ".bashrc", owner, owner)
+        (home / ".bashrc").chmod(mode)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, name], capture_output=True, text=True, cwd=ROOT, check=True
+        )
+    made, shown = json.loads(done.stdout)
+    assert made == edits and len(shown) == (not edits)
+    assert all(one.startswith(command) for one in shown)
 
 
 def test_windows_line_ends_are_worth_a_word() -> None:
