@@ -72,11 +72,13 @@ def finding(problem: Problem, seen: list[Sighting]) -> Finding:
     severity = min((Severity(one.severity) for one in seen), key=lambda told: told.rank)
     base = problem.situations.get(IN_TEXT, Situation())
     name = first.signature or IN_TEXT
+    # A problem without situations is one that texts tell of and nothing else: its help was written for them.
+    own = None if problem.situations else _safe(problem.help, evidence)
     words = Situation(
         title=(row.title.text if row else None) or base.title or _safe(problem.title, evidence) or _named(problem),
         why=(row.why.text if row else None) or base.why or _safe(problem.why, evidence) or CONSEQUENCE,
         seen=SEEN,
-        help=(row.help.text if row else None) or base.help,
+        help=(row.help.text if row else None) or base.help or signatures.remedy(problem.code) or own,
         look=(row.look if row else "") or base.look or None,
     )
     # What mends this machine was made for what is known of this machine; a text may come from another.

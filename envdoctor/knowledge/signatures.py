@@ -76,3 +76,19 @@ def rows() -> tuple[Signature, ...]:
 @functools.cache
 def by_id() -> dict[str, Signature]:
     return {row.id: row for row in rows()}
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What to do about a problem that a text tells of, wherever the text comes from."""
+
+    code: str
+    en: str
+    zh: str
+
+
+@functools.cache
+def remedy(code: str) -> Text | None:
+    """The remedy for texts of a code; None where the problem's own help was written for texts."""
+    known = knowledge.rows("signatures/remedies", "remedy", Remedy)
+    return next((Text(row.en, row.zh) for row in known if row.code == code), None)
