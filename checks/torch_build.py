@@ -119,7 +119,7 @@ def _first_gpu(
         "driver": driver.release or None,
         **told.values,
     }
-    yield problem.found(told.situation, **evidence).mended_by(told.command)
+    yield told.remedy(problem.found(told.situation, **evidence))
 
 
 @check(TORCH_CPU_BUILD)

@@ -227,6 +227,7 @@ def driver_too_old(
 ) -> Iterable[Finding]:
     """Below the first driver of the build's CUDA family: 450.80.02, 525.60.13, 580.65.06 (CUDA Compatibility)."""
     refusal = _refusal(cuda)
+    without_cuda = prescribe(host, python, driver, gpus, environment, torch, packages)
     driver = _as_cuda_found_it(driver, refusal)
     told = prescribe(host, python, driver, gpus, environment, torch, packages)
     on_windows = told.machine.windows_driver
@@ -245,7 +246,10 @@ def driver_too_old(
         return
     situation, gpu, last = _without_a_driver(told, torch)
     evidence |= {**told.values, "gpu": gpu, "last": last}
-    yield DRIVER_TOO_OLD.found(situation or told.situation, **evidence).mended_by(told.command)
+    found = DRIVER_TOO_OLD.found(situation or told.situation, **evidence)
+    # The fix goes by the driver alone, not by what CUDA said of it when torch loaded it.
+    alike = told.verdict.proposal == without_cuda.verdict.proposal
+    yield told.remedy(found) if alike else found.mended_by(told.command)
 
 
 def _without_a_driver(told: Prescription, torch: TorchInstall) -> tuple[str, str, int | None]:
@@ -292,7 +296,7 @@ def driver_no_ptx_jit(
     for gpu in told.seen.gpus if told.seen.certain else ():
         if generations.runs(codes, capability_of(gpu)) == "jit":
             evidence["gpu"] = gpu.name or f"GPU {gpu.index}"
-            yield DRIVER_NO_PTX_JIT.found("needed", **evidence).mended_by(told.command)
+            yield told.remedy(DRIVER_NO_PTX_JIT.found("needed", **evidence))
             return
     yield DRIVER_NO_PTX_JIT.found(None if told.verdict.full else "no-torch-in-full", **evidence)
 

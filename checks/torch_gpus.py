@@ -218,7 +218,9 @@ def gpu_arch_unsupported(
             situation = "jetson"
         elif not told.command and len({capability_of(other) for other in told.seen.gpus}) > 1:
             situation = "mixed"
-        found = problem.found(situation, **evidence).mended_by(told.command)
+        found = problem.found(situation, **evidence)
+        # Of a torch of somebody's own the fix does not know the content.
+        found = told.remedy(found) if torch_builds.official_tag(torch.version) else found.mended_by(told.command)
         yield found if any(_matters(one, told.seen, lacking) for one in of_kind) else found.at(Severity.WARNING)
 
 

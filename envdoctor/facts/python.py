@@ -33,6 +33,7 @@ class Python:
         ssl: the OpenSSL version, empty where the ssl module cannot be imported.
         ssl_error: why it cannot.
         externally_managed: path of the EXTERNALLY-MANAGED marker of PEP 668, empty without one or inside a venv.
+        writable: this user may add packages to it; False also where nobody looked.
         failure: what it said when it did not start, in which case another Python looked at it from outside; else empty.
         failure_kind: "dangling" (a link that leads nowhere), "absent", "denied", "foreign" (another architecture),
             "library" (a shared library is missing), "stdlib" (its standard library is), "too-old" (older than 3.4),
@@ -63,6 +64,7 @@ class Python:
     ssl: str = ""
     ssl_error: str = ""
     externally_managed: str = ""
+    writable: bool = False
     failure: str = ""
     failure_kind: str = ""
     failure_about: str = ""

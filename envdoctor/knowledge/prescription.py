@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from envdoctor.facts.packages import Packages
     from envdoctor.facts.python import Python
     from envdoctor.facts.torch import TorchInstall
-    from envdoctor.model import Scalar
+    from envdoctor.model import Finding, Scalar
 
 COMPANIONS = ("torchvision", "torchaudio")
 
@@ -29,12 +29,18 @@ class Prescription:
     Attributes:
         seen: the GPUs that training sees.
         command: installs the verdict's proposal; None if nothing fits.
+        automatic: this user may install into the environment, so `envdoctor fix torch` does it.
     """
 
     machine: Machine
     verdict: Verdict
     seen: TrainingGpus
     command: str | None
+    automatic: bool = False
+
+    def remedy(self, finding: Finding) -> Finding:
+        """The finding with `envdoctor fix torch` where that installs the proposal, else with the command to paste."""
+        return finding.fixed_by("torch") if self.automatic else finding.mended_by(self.command)
 
     @property
     def situation(self) -> str | None:
@@ -85,4 +91,5 @@ def prescribe(
         nvidia=[pin.name for pin in torch.pins] if torch else [],
         beside=[name for name in COMPANIONS if packages and packages.get(name)],
     )
-    return Prescription(machine, verdict, seen, command)
+    automatic = python is not None and python.writable and not python.externally_managed
+    return Prescription(machine, verdict, seen, command, automatic)

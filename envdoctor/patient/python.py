@@ -190,6 +190,13 @@ def externally_managed() -> str:
     return marker if os.path.isfile(marker) else ""
 
 
+def writable() -> bool:
+    """Whether this user may add packages where the interpreter keeps its own."""
+    names = ("site-packages", "dist-packages")
+    own = [folder for folder in sys.path if os.path.basename(folder.rstrip(os.sep)) in names]
+    return bool(own) and os.access(own[0], os.W_OK | os.X_OK)
+
+
 def python(ask: "Ask") -> "Dict[str, Any]":
     if ask.stands_for:
         return broken_python.look(ask.stands_for, ask.stands_for_failure)
@@ -226,4 +233,5 @@ def python(ask: "Ask") -> "Dict[str, Any]":
         "ssl": version,
         "ssl_error": error,
         "externally_managed": externally_managed(),
+        "writable": writable(),
     }

@@ -227,6 +227,16 @@ def test_a_uv_environment_is_mended_with_uv() -> None:
     assert finding.command == f"uv pip install --python /opt/envs/train/bin/python torch==2.11.0+cu126 {INDEX}/cu126"
 
 
+def test_where_this_user_may_install_the_fix_does_it() -> None:
+    own = replace(python(), writable=True)
+    facts = (driver("550.54.15", "12.4"), torch("2.11.0+cu130"), A100, LINUX, own)
+    (finding,) = Case("own", facts, TOO_OLD).assert_holds(FILE)
+    assert finding.command == "envdoctor fix torch" and finding.fix == ("torch",)
+    marked = replace(own, externally_managed="/usr/lib/python3.11/EXTERNALLY-MANAGED")
+    (finding,) = Case("the system's", (*facts[:-1], marked), TOO_OLD).assert_holds(FILE)
+    assert finding.fix == () and finding.command
+
+
 def test_summary() -> None:
     line = topic_file(FILE).summary
     assert line

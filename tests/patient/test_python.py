@@ -227,3 +227,14 @@ def test_a_start_up_file_that_hangs_or_ends_it_is_named(tmp_path: Path, source: 
     place = site_packages(tmp_path / "env") / "startup_hook.py"
     assert (told["failure_kind"], told["failure_about"]) == (kind, f"{place}:{line}")
     assert not list(tmp_path.glob("core*"))
+
+
+def test_whether_packages_may_be_added(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = tmp_path / "lib" / "site-packages"
+    own.mkdir(parents=True)
+    monkeypatch.setattr("sys.path", ["/usr/lib/python3.11", str(own)])
+    assert observer.writable()
+    monkeypatch.setattr("sys.path", ["/usr/lib/python3.11", str(own / "gone" / "site-packages")])
+    assert not observer.writable()
+    monkeypatch.setattr("sys.path", ["/usr/lib/python3.11"])
+    assert not observer.writable()
