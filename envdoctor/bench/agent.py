@@ -2,11 +2,9 @@
 
 It tells every step on standard output before it is taken, so that a doctor who holds the output knows where it
 stopped whatever the network does; and, once there is a connection, to the coordinator beside rank 0. When its standard
-input ends, its doctor is gone: it ends its ranks and itself. Streamed to every node; Python 3.8 syntax, standard
+input ends, its doctor is gone: it ends its ranks and itself. Streamed to every node; Python 3.6 syntax, standard
 library only.
 """
-
-from __future__ import annotations
 
 import json
 import os

@@ -4,10 +4,8 @@
 "modules": {name: source}, "main": module, "request": {...}}, and `start` calls `main(request)` of that module. Standard
 input stays open and is the program's lifeline: when it ends, whoever started the program is gone.
 
-Streamed to every node; Python 3.8 syntax, standard library only.
+Streamed to every node; Python 3.6 syntax, standard library only.
 """
-
-from __future__ import annotations
 
 import importlib
 import importlib.abc

@@ -2,10 +2,8 @@
 
 The coordinator speaks with the agents over plain TCP connections of its own, not over what is being tested: an agent
 that cannot go on says so, and nobody is left waiting in a collective without a deadline. What agents send is data:
-bounded, checked, never executed. Streamed to every node; Python 3.8 syntax, standard library only.
+bounded, checked, never executed. Streamed to every node; Python 3.6 syntax, standard library only.
 """
-
-from __future__ import annotations
 
 import json
 import queue

@@ -1,9 +1,7 @@
 """All ranks of one agent: started together, told together, answering together.
 
-Streamed to every node; Python 3.8 syntax, standard library only.
+Streamed to every node; Python 3.6 syntax, standard library only.
 """
-
-from __future__ import annotations
 
 import os
 import queue

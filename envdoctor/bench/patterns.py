@@ -2,10 +2,8 @@
 
 Element i is given by rank i modulo n alone, as a whole number from 1 to 127; the others add 0. So the sum is exact even
 in bfloat16, which holds whole numbers up to 256, whatever n is, and an element that is missing or doubled names the
-rank that gave it. Streamed to every node; Python 3.8 syntax, standard library only (torch is handed in).
+rank that gave it. Streamed to every node; Python 3.6 syntax, standard library only (torch is handed in).
 """
-
-from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,9 +1,7 @@
 """The TCP rungs between machines: every node dials its peers, pushes a bulk to them, and streams to the next one.
 
-Streamed to every node; Python 3.8 syntax, standard library only.
+Streamed to every node; Python 3.6 syntax, standard library only.
 """
-
-from __future__ import annotations
 
 import threading
 import time

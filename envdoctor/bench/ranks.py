@@ -1,9 +1,7 @@
 """The processes of the ranks on this node: started, spoken to through pipes, and ended with everything below them.
 
-Streamed to every node; Python 3.8 syntax, standard library only.
+Streamed to every node; Python 3.6 syntax, standard library only.
 """
-
-from __future__ import annotations
 
 import ctypes
 import json

@@ -1,9 +1,7 @@
 """The ladder: the rungs of a benchmark in the order they are climbed, and how long each may take.
 
-Streamed to every node; Python 3.8 syntax, standard library only.
+Streamed to every node; Python 3.6 syntax, standard library only.
 """
-
-from __future__ import annotations
 
 # rung -> seconds it may take on a node once it has begun there. "join" takes what the user allows instead.
 LIMITS = {

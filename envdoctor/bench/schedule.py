@@ -1,9 +1,7 @@
 """What the agents climb together once all are there: the rungs in order, and what each node is told on them.
 
-Streamed to every node; Python 3.8 syntax, standard library only.
+Streamed to every node; Python 3.6 syntax, standard library only.
 """
-
-from __future__ import annotations
 
 import importlib
 

@@ -1,9 +1,7 @@
 """The rungs below torch: does the master's name resolve, is there a way to it, does TCP pass, does a bulk of data pass.
 
-Streamed to every node; Python 3.8 syntax, standard library only.
+Streamed to every node; Python 3.6 syntax, standard library only.
 """
-
-from __future__ import annotations
 
 import errno
 import os

@@ -1,11 +1,9 @@
 """One rank: imports torch and does, one command at a time, what its agent says.
 
 Everything that may block does so here, in a process that can be killed. Commands come as JSON lines on standard
-input, answers go as records to standard output. Streamed to every node; Python 3.8 syntax, torch and the standard
+input, answers go as records to standard output. Streamed to every node; Python 3.6 syntax, torch and the standard
 library only.
 """
-
-from __future__ import annotations
 
 import datetime
 import faulthandler
