@@ -11,6 +11,7 @@ from envdoctor.readers.reader import FileReader, Reader
 READERS = (
     "signatures:Signatures",
     "collect_env:CollectEnv",
+    "nvidia_smi:NvidiaSmi",
     "surroundings:Surroundings",
 )
 # Asked in this order which of them a file belongs to; a file that none accepts is a log.
