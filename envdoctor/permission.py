@@ -219,8 +219,8 @@ def whole_file(edit: EditFile, place: str, found: str = "locked") -> str:
         text = edit.after.decode()
     except UnicodeDecodeError:
         text = ""
-    # A tab that is pasted makes some shells complete a name.
-    plain = text.endswith("\n") and text.replace("\n", "").isprintable()
+    # A tab that is pasted makes some shells complete a name, and blanks at the end of a line are not seen.
+    plain = text.endswith("\n") and text.replace("\n", "").isprintable() and " \n" not in text
     if plain and "END" not in text.split("\n"):
         told = _unmarked(f"{made}{sudo}tee {quoted} >/dev/null <<'END'", quoted, found, root)
         return f"{told}\n{text}END"

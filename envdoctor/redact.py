@@ -137,8 +137,8 @@ class Redactor:
             for item in value:
                 Redactor._walk(item, visit)
 
-    def text(self, text: str) -> str:
-        """`text` without its secrets."""
+    def text(self, text: str, names: bool = True) -> str:
+        """`text` without its secrets. Without `names` the home folder and the users' names stay in it."""
         if self._secrets:
             if self._pattern is None:
                 longest_first = sorted(self._secrets, key=len, reverse=True)
@@ -153,6 +153,8 @@ class Redactor:
         for pattern in NAMES:
             text = pattern.sub(self._hidden, text)
         text = PATH.sub(self._path, text)
+        if not names:
+            return text
         if self._home:
             text = re.sub(rf"{re.escape(self._home)}(?=[/\s\"':,;)]|$)", "~", text)
         for user in self._users:

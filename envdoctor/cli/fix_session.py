@@ -71,18 +71,18 @@ class Session:
 
     def list(self) -> int:
         """All fixes and what each mends."""
-        from envdoctor.render import fixes
+        from envdoctor.render import fix_lists
 
         loaded = load.everything(self.checks)
-        self._write(fixes.listing(tuple(loaded.fixes.values()), self.json, self.style))
+        self._write(fix_lists.listing(tuple(loaded.fixes.values()), self.json, self.style))
         return DONE
 
     def history(self) -> int:
         """What was applied and what became of it."""
-        from envdoctor.render import fixes
+        from envdoctor.render import fix_lists
 
         journal = Journal()
-        self._write(fixes.history(tuple(journal.entries()), self.json, self.style, self.redactor))
+        self._write(fix_lists.history(tuple(journal.entries()), self.json, self.style, self.redactor))
         for broken in journal.unreadable():
             print(f"envdoctor: {self.redactor.text(broken)}", file=sys.stderr)
         return DONE
@@ -90,10 +90,10 @@ class Session:
     def found_last(self) -> int:
         """What the last check found that can be mended; 1 if there is something."""
         from envdoctor import last_check
-        from envdoctor.render import fixes
+        from envdoctor.render import fix_lists
 
         remembered = last_check.read()
-        self._write(fixes.found_last(remembered, self.json, self.style, self.redactor))
+        self._write(fix_lists.found_last(remembered, self.json, self.style, self.redactor))
         for entry in Journal().entries():
             if entry.state == "begun":
                 self._hint(INTERRUPTED, id=entry.id)

@@ -6,7 +6,6 @@ import difflib
 import json
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,12 @@ from envdoctor.redact import Redactor
 from envdoctor.remedy import EditFile, Fix, Plan, RunCommand, Verdict
 from envdoctor.render import Style, clean
 from envdoctor.render.json_report import portable
-from envdoctor.render.text import COLOURS, Page, pad
+from envdoctor.render.text import COLOURS, Page
 from envdoctor.render.words import SEVERITIES, seen, sentence, title
 
 if TYPE_CHECKING:
     from envdoctor.errors import Changed
     from envdoctor.journal import Edited, Entry
-    from envdoctor.last_check import LastCheck
 
 SCHEMA = "envdoctor/fix/1"
 LINE = re.compile(r"[^\n]*\n|[^\n]+")  # what editors and diff(1) call a line: Python's own lines end at more
@@ -29,6 +27,9 @@ MARKS = {"done": ("✓", "ok"), "not": ("✗", "X"), "note": ("-", "-"), "warnin
 
 WORDS = {
     "by-hand": Text("not automatic: {why}", "需手动执行：{why}"),
+    "hidden": Text(
+        "a secret in it is shown as ***: put it back before you run it", "其中的密码以 *** 代替：执行前请改回"
+    ),
     "no-undo": Text("which nothing takes back", "该命令无法撤销"),
     "undo-by": Text("undone by: {command}", "撤销命令：{command}"),
     "no-files": Text("no file changes", "不修改文件"),
@@ -55,17 +56,6 @@ WORDS = {
     "undone": Text("{id} is taken back; every file is as it was", "{id} 已撤销；所有文件恢复原样"),
     "restored": Text("restored {path}", "已恢复 {path}"),
     "as-was": Text("every file is already as it was", "所有文件已是原样"),
-    "no-history": Text("no fix has been applied yet", "尚未应用过任何修复"),
-    "no-last": Text(
-        "no check of this machine is remembered; `envdoctor check` says what is wrong",
-        "没有本机的检查记录；请先执行 `envdoctor check`",
-    ),
-    "none-last": Text(
-        "the last check ({at}) found nothing that a command mends", "上次检查（{at}）没有发现可用命令修复的问题"
-    ),
-    "last": Text(
-        "the last check ({at}, {python}) found, to be mended by:", "上次检查（{at}，{python}）的发现及修复命令："
-    ),
 }  # fmt: skip
 
 
@@ -136,8 +126,8 @@ def _propose(page: Page, plan: Plan, style: Style, redactor: Redactor) -> None:
     page.line(("", ""))
     for command in plan.commands:
         page.line((clean(redactor.text(command.why.say(style.language))), ""))
-        page.line(("  ", ""), (_quoted(command.argv, redactor), "cyan"), indent=4)
-        back = _word("undo-by", style, command=_quoted(command.undo, redactor)) if command.undo else ""
+        page.line(("  ", ""), (quoted(command.argv, redactor), "cyan"), indent=4)
+        back = _word("undo-by", style, command=quoted(command.undo, redactor)) if command.undo else ""
         page.line(("  " + (back or _word("no-undo", style)), "dim"), indent=4)
     _by_hand(page, plan, style, redactor)
     if plan.changes:
@@ -152,11 +142,22 @@ def _propose(page: Page, plan: Plan, style: Style, redactor: Redactor) -> None:
 def _by_hand(page: Page, plan: Plan, style: Style, redactor: Redactor) -> None:
     for step in plan.by_hand:
         page.line((_word("by-hand", style, why=clean(redactor.text(step.why.say(style.language)))), "yellow"))
-        for line in clean(redactor.text(step.command)).split("\n"):
-            page.line(("  " if not line.startswith("END") else "", ""), (line, "cyan"), indent=None)
+        shown = _exact(step.command, redactor)
+        # What a shell reads to its last line is pasted as it stands: an indent would be part of it.
+        indent = "" if "\n" in shown else "  "
+        for line in shown.split("\n"):
+            page.line((indent, ""), (line, "cyan"), indent=None)
+        if shown != step.command:
+            page.line((_word("hidden", style), "yellow"))
 
 
-def _quoted(argv: tuple[str, ...], redactor: Redactor) -> str:
+def _exact(command: str, redactor: Redactor) -> str:
+    """A command to paste: with the user's own names, which belong to it, and without secrets."""
+    return clean(redactor.text(command, names=False))
+
+
+def quoted(argv: tuple[str, ...], redactor: Redactor) -> str:
+    """A command as a shell takes it, without secrets."""
     return clean(redactor.text(shlex.join(argv)))
 
 
@@ -225,11 +226,13 @@ def _plan(name: str | None, plan: Plan, state: str, style: Style, redactor: Reda
         "title": text(plan.title.say(style.language)),
         "edits": [_edit(edit, redactor) for edit in plan.edits],
         "commands": [
-            {"command": _quoted(one.argv, redactor), "why": text(one.why.say(style.language)),
-             "undo": _quoted(one.undo, redactor) if one.undo else None}
+            {"command": quoted(one.argv, redactor), "why": text(one.why.say(style.language)),
+             "undo": quoted(one.undo, redactor) if one.undo else None}
             for one in plan.commands
         ],
-        "by_hand": [{"command": text(one.command), "why": text(one.why.say(style.language))} for one in plan.by_hand],
+        "by_hand": [
+            {"command": _exact(one.command, redactor), "why": text(one.why.say(style.language))} for one in plan.by_hand
+        ],
         "remarks": [{"level": one.level, "text": text(one.said.say(style.language))} for one in plan.remarks],
     }  # fmt: skip
 
@@ -285,7 +288,7 @@ def undoing(entry: Entry, edits: tuple[Edited, ...], style: Style, redactor: Red
         _show_diff(page, edit.path, edit.after, edit.before, redactor)
     for command in reversed(entry.commands):
         if command.began and command.undo:
-            page.line(("  ", ""), (_quoted(command.undo, redactor), "cyan"), indent=4)
+            page.line(("  ", ""), (quoted(command.undo, redactor), "cyan"), indent=4)
     if not edits:
         page.line((_word("as-was", style), ""))
     return page.text()
@@ -309,79 +312,3 @@ def changed_since(error: Changed, style: Style, redactor: Redactor) -> str:
     page = Page(style)
     _show_diff(page, error.path, error.expected, error.found, redactor)
     return page.text()
-
-
-def listing(known: tuple[Fix, ...], as_json: bool, style: Style) -> str:
-    """All fixes and what each mends."""
-    if as_json:
-        told = [{"name": fix.name, "about": fix.about.say(style.language), "mends": list(fix.mends)} for fix in known]
-        return Outcome("", {"fixes": told}).document()
-    page = Page(style)
-    width = max((len(fix.name) for fix in known), default=0)
-    for fix in known:
-        page.line((pad(fix.name, width), "bold"), ("  " + fix.about.say(style.language), ""), indent=width + 2)
-        if fix.mends:
-            page.line((" " * (width + 2) + ", ".join(fix.mends), "dim"), indent=width + 2)
-    return page.text()
-
-
-def history(entries: tuple[Entry, ...], as_json: bool, style: Style, redactor: Redactor) -> str:
-    """The journal, the oldest first."""
-    if as_json:
-        told = [
-            {"id": entry.id, "fix": entry.fix, "state": entry.state, "when": entry.when, "undoable": entry.undoable,
-             "title": redactor.text(entry.title.get(style.language, "")),
-             "files": [redactor.text(edit.path) for edit in entry.edits],
-             "commands": [_quoted(command.argv, redactor) for command in entry.commands]}
-            for entry in entries
-        ]  # fmt: skip
-        return Outcome("", {"history": told}).document()
-    from envdoctor.journal import STATES
-
-    page = Page(style)
-    if not entries:
-        page.line((_word("no-history", style), ""))
-    for entry in entries:
-        state = STATES[entry.state].say(style.language)
-        heading = clean(redactor.text(entry.title.get(style.language) or entry.fix))
-        page.line((f"{entry.id}  ", "bold"), (pad(state, 12), "dim"), (heading, ""), indent=4)
-        for path in (edit.path for edit in entry.edits):
-            page.line((f"    {clean(redactor.text(path))}", "dim"), indent=4)
-        for command in entry.commands:
-            page.line((f"    {_quoted(command.argv, redactor)}", "dim"), indent=6)
-    return page.text()
-
-
-def found_last(last: LastCheck | None, as_json: bool, style: Style, redactor: Redactor) -> str:
-    """What the last check found, each with its command."""
-    if as_json:
-        found = [
-            {"code": one.code, "severity": one.severity, "command": redactor.text(one.command),
-             "automatic": one.automatic}
-            for one in (last.mendable if last else ())
-        ]  # fmt: skip
-        told = {"checked_at": last.taken_at if last else None, "only": list(last.only if last else ())}
-        return Outcome("", {**told, "mendable": found}).document()
-    page = Page(style)
-    if last is None:
-        page.line((_word("no-last", style), ""))
-    elif not last.mendable:
-        page.line((_word("none-last", style, at=last.taken_at), ""))
-    else:
-        page.line((_word("last", style, at=last.taken_at, python=clean(redactor.text(last.python))), ""))
-        for line in _mendable(last, style, redactor):
-            page.line(*line, indent=4)
-    return page.text()
-
-
-def _mendable(last: LastCheck, style: Style, redactor: Redactor) -> Iterator[tuple[tuple[str, str], ...]]:
-    labels = {severity.value: text for severity, text in SEVERITIES.items()}
-    for one in last.mendable:
-        label = labels[one.severity].say(style.language) if one.severity in labels else one.severity
-        heading = one.title_zh if style.language == "zh" else one.title_en
-        yield (("", ""),)
-        yield (
-            (f"{label}[{one.code}]", COLOURS.get(one.severity, "")),
-            (f": {clean(redactor.text(heading))}", ""),
-        )
-        yield (("  ", ""), (clean(redactor.text(one.command)), "cyan" if one.automatic else ""))

@@ -14,6 +14,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -48,13 +49,23 @@ class Row:
         return statistics.median(self.seconds)
 
 
-def rows(cuda_doctor: str, dropped: list[str] | None) -> list[Row]:
+def rows(cuda_doctor: str, dropped: list[str] | None, home: str) -> list[Row]:
+    plain = ["env", "-u", "XDG_CONFIG_HOME", "-u", "PIP_INDEX_URL", "-u", "PIP_CONFIG_FILE", f"HOME={home}"]
+    # Each run finds no file of pip's: there is something to change.
+    afresh = ["sh", "-c", 'rm -rf "$HOME/.config" "$HOME/.local"; exec "$@"', "sh"]
     found = [
         Row("python -c pass", [PYTHON, "-c", "pass"]),
         Row("envdoctor --help", [*DOCTOR, "--help"], "python -c pass", 8.0),
         Row("import torch", [PYTHON, "-W", "ignore", "-c", "import torch"]),
         Row("check --quick", [*DOCTOR, "check", "--quick"], "import torch", 0.35),
         Row("check --offline", [*DOCTOR, "check", "--offline"], "import torch", 1.15),
+        Row("pip config list", [*plain, PYTHON, "-m", "pip", "config", "list"]),
+        Row(
+            "fix pip-mirror --yes",
+            [*plain, *afresh, *DOCTOR, "fix", "pip-mirror", "--tuna", "--yes"],
+            "pip config list",
+            6.0,
+        ),  # fmt: skip
         Row("collect_env", [PYTHON, "-W", "ignore", "-m", "torch.utils.collect_env"], "import torch"),
     ]
     if cuda_doctor:
@@ -114,8 +125,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cuda-doctor", default=shutil.which("cuda-doctor") or "", help="the program, to compare with")
     options = parser.parse_args()
-    with dropping() as dropped:
-        table = rows(options.cuda_doctor, dropped)
+    with dropping() as dropped, tempfile.TemporaryDirectory() as home:
+        table = rows(options.cuda_doctor, dropped, home)
         measure(table, options.rounds)
     by_name = {row.name: row for row in table}
     machine = f"load {os.getloadavg()[0]:.2f}, {os.cpu_count()} CPUs, Python {sys.version.split()[0]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -264,6 +265,22 @@ def test_an_error_is_a_document_of_the_same_schema(home: Path, arguments: list[s
     assert (done.returncode, told["schema"], told["state"]) == (code, "envdoctor/fix/1", "error")
     assert told["error"]["exit_code"] == code
     assert word in told["error"]["message"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_an_interrupt_is_a_document_too(home: Path) -> None:
+    command = [*PROGRAM, "fix", "tea", "--json", "--yes", "--run", "echo running >&2; sleep 60", "--checks"]
+    process = subprocess.Popen(
+        [*command, str(home / "own")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "running\n"
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    told = json.loads(out)
+    assert (process.returncode, told["schema"]) == (130, "envdoctor/fix/1")
+    assert told["error"] == {"message": "interrupted; everything is as it was", "exit_code": 130}
+    assert not conf(home).exists()
 
 
 def test_a_file_takes_the_whole_report(home: Path, fix: Any) -> None:
