@@ -65,7 +65,7 @@ def rows(cuda_doctor: str, dropped: list[str] | None, home: str) -> list[Row]:
             [*plain, *afresh, *DOCTOR, "fix", "pip-mirror", "--tuna", "--yes"],
             "pip config list",
             6.0,
-        ),  # fmt: skip
+        ),
         Row("collect_env", [PYTHON, "-W", "ignore", "-m", "torch.utils.collect_env"], "import torch"),
     ]
     if cuda_doctor:
