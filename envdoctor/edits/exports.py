@@ -38,6 +38,8 @@ def exporting(
         CannotSay: a value that the shell has no notation for.
     """
     kind, statements = start_up.user_shell(shell), tuple(statements)
+    if not (shell.shell or shell.login_shell) and re.match(r"[A-Za-z]:[\\/]", shell.home):
+        return Change(by_hand=_by_setx(values))
     known = kind if kind in shell_words.LANGUAGES else "sh"
     here = [
         shell_words.setting(name, value, known) if value is not None else shell_words.unsetting(name, known)
@@ -160,6 +162,18 @@ def _by_hand(kind: str, home: str, statements: Iterable[str]) -> tuple[ByHand, .
         file=file or "its start-up file",
     )
     return (ByHand("\n".join(statements), why),)
+
+
+def _by_setx(values: Mapping[str, str | None]) -> tuple[ByHand, ...]:
+    """Windows keeps variables in the registry and has no start-up file. setx(1) cannot take one away."""
+    why = said("Windows keeps variables in the registry", "Windows 将环境变量保存在注册表中")
+    commands = (
+        rf"reg delete HKCU\Environment /v {name} /f"
+        if value is None
+        else 'setx {} "{}"'.format(name, value.replace('"', '\\"'))
+        for name, value in values.items()
+    )
+    return tuple(ByHand(command, why) for command in commands)
 
 
 def in_this_shell(statement: str) -> Remark:

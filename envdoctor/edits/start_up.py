@@ -26,7 +26,7 @@ READ = {
 }
 # The line that leaves a start-up file where the shell is not interactive, or the `case` or `if` it begins with.
 ASKS_WHETHER_INTERACTIVE = re.compile(
-    rb"^\s*(?:case\s+[\"']?\$\{?-\}?[\"']?\s+in|(?:if\s+)?!?\s*(?:\[\[?|test)\s[^#]*(?:\$\{?-\}?|\$\{?PS1|(?<=\s)-t\s*[012])"
+    rb"^\s*(?:case\s+[\"']?\$\{?-\}?[\"']?\s+in|(?:if\s+)?!?\s*(?:\[\[?|test)\s[^#]*(?:\$\{?-\}?|\$\{?PS1|(?<=\s)-t\s*[012]|(?<=\s)-o\s+interactive)"
     rb"|(?:if\s+)?!?\s*tty\s+-s)"
 )
 LEAVES = re.compile(rb"(?:^|[\s;&|)])(?:return|exit)\b")
@@ -81,7 +81,10 @@ def places(shell: ShellFiles, files: Files, interactive: bool = False) -> tuple[
     kind, home = user_shell(shell), shell.home
     if kind == "zsh":
         folder = zsh_folder(shell, files)
-        return (Place(f"{folder}/.zshrc", kind),) if interactive else (Place(f"{_zshenv(shell, files)}", kind),)
+        if interactive:
+            return (Place(f"{folder}/.zshrc", kind),)
+        path = _zshenv(shell, files)
+        return (Place(path, kind, guard(files.read(path))),)
     if kind == "fish":
         return (Place(f"{shell.config_home or home + '/.config'}/fish/conf.d/envdoctor.fish", kind),)
     if kind == "bash":

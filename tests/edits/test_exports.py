@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from envdoctor import Files, Plan, said
 from envdoctor.edits import exports, shell_effect
@@ -68,6 +70,52 @@ def test_taking_it_out_leaves_the_files_as_they_were(home: Home) -> None:
     assert {path: path.read_bytes() for path in home.folder.rglob("*") if path.is_file()} == before
 
 
+PIECES = {
+    "bash": [
+        b"alias l=ls\n", b"# caf\xe9\n", b"export HF_ENDPOINT=https://old\n", b"  export HF_ENDPOINT='x y'\n", b"\n",
+        b"export HF_ENDPOINT=$HOME/x\n", b"if true; then\nexport HF_ENDPOINT=https://old\nfi\n", DEBIAN,
+        b"f() {\n  return 1\n}\n", b"cat >/dev/null <<'E'\nexport HF_ENDPOINT=x\nE\n", b"true \\\n",
+        b"x='\n# >>> envdoctor >>>\n'\n", b"unset HF_ENDPOINT\n", b"# >>> envdoctor >>>\n", b"# <<< envdoctor <<<\n",
+        b"export A='caf\xe9'; export B=2\n", b"[ -z \"$PS1\" ] && return\n",
+        b"# >>> envdoctor >>>\nexport HF_ENDPOINT=https://older\nalias k=ls\n# <<< envdoctor <<<\n",
+    ],
+    "zsh": [
+        b"alias l=ls\n", b"export HF_ENDPOINT=https://old\n", b"setopt rc_quotes\n", b"unset HF_ENDPOINT\n",
+        b"if true; then\nexport HF_ENDPOINT=https://old\nfi\n", b"# caf\xe9\n", b"path+=(/x)\n",
+        b"[[ -o interactive ]] || return\n",
+    ],
+    "fish": [
+        b"alias l=ls\n", b"set -gx HF_ENDPOINT https://old\n", b"set -x HF_ENDPOINT 'x y'\n", b"# caf\xe9\n",
+        b"if true\nset -gx HF_ENDPOINT https://old\nend\n", b"status is-interactive; or exit\n", b"set -U x 1\n",
+        b"set -l HF_ENDPOINT y\n",
+    ],
+}  # fmt: skip
+NAMES = {"bash": (".bashrc", ".profile"), "zsh": (".zshenv", ".zshrc"), "fish": (".config/fish/config.fish",)}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@settings(max_examples=12)
+@given(st.data())
+def test_start_up_files_of_any_make(shell: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """Either new shells have it, or what stands against it is told; no line of the user's is lost; twice is once."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = home_of(shell, tmp_path_factory.mktemp("home"), patch)
+        pieces = st.lists(st.sampled_from(PIECES[shell]), max_size=6).map(b"".join)
+        home.write({name: data.draw(pieces) for name in NAMES[shell] if data.draw(st.booleans())})
+        before = home.files()
+        change = exported(home, {"HF_ENDPOINT": HOSTILE})
+        for edit in change.edits:
+            kept = (edit.after or b"").replace(b": # taken out by envdoctor: ", b"").split(b"\n")
+            lost = [line for line in (edit.before or b"").split(b"\n") if line not in kept]
+            assert all(line.startswith(b"export HF_ENDPOINT=") for line in lost), lost  # in the block, by this one
+        shells = home.new_shells()
+        told = against(home, change)
+        wrong = [one for one in shells.shells if one.variables.get("HF_ENDPOINT") != HOSTILE]
+        assert len(told) == len(wrong), (told, wrong)
+        assert exported(home, {"HF_ENDPOINT": HOSTILE}).edits == ()
+        assert all(edit.before == before.read(edit.path) for edit in change.edits)
+
+
 def test_what_stands_above_a_guard_reaches_remote_commands(bash: Home) -> None:
     bash.write({".bashrc": DEBIAN + b"alias l=ls\n", ".profile": SOURCES})
     change = exported(bash, {"ENVDOCTOR_X": "1"})
@@ -112,6 +160,13 @@ def test_shells_without_a_known_file_get_the_line_to_add() -> None:
     assert not change.edits
     assert change.by_hand[0].command == "setenv X 'a b'\nunsetenv Y"
     assert "/home/ada/.tcshrc" in change.by_hand[0].why.say("en")
+
+
+def test_windows_has_no_start_up_file() -> None:
+    change = exports.exporting(ShellFiles("", r"C:\Users\ada"), Files(), {"X": 'a "b"', "Y": None})
+    assert [step.command for step in change.by_hand] == [
+        'setx X "a \\"b\\""', r"reg delete HKCU\Environment /v Y /f",
+    ]  # fmt: skip
 
 
 def test_a_file_that_cannot_be_read_is_named() -> None:

@@ -71,6 +71,7 @@ def test_any_bytes_are_looked_through(content: bytes) -> None:
         ("bash", files(), [(".bashrc", "bash", None), (".profile", "sh", None)]),
         ("bash", files(profile=b"tty -s || return\n"), [(".bashrc", "bash", None), (".profile", "sh", 0)]),
         ("zsh", files(zshrc=b""), [(".zshenv", "zsh", None)]),
+        ("zsh", files(zshenv=b"a=1\n[[ -o interactive ]] || return\n"), [(".zshenv", "zsh", 1)]),
         ("fish", files(), [(".config/fish/conf.d/envdoctor.fish", "fish", None)]),
         ("ksh", files(), [(".profile", "sh", None)]),
         ("tcsh", files(), []),
