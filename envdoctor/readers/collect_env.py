@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.gpu import Gpu, Gpus
@@ -51,6 +52,7 @@ GPU = re.compile(
 LISTED = re.compile(
     r"\s{0,12}\[(?P<source>pip\d?|conda)\]\s+(?P<name>[A-Za-z0-9._-]{1,80})(?:==|\s+)(?P<version>[0-9]\S{0,60})\s*(?P<build>\S*)"
 )
+BLIND = "Is CUDA available: False; no GPU and no driver are named"
 NOTHING = ("none", "n/a", "could not collect", "no cuda", "not installed", "")
 VERSION = re.compile(r"\d+(?:\.\w+)+(?:\+[\w.]+)?")
 CONDA_CUDA = re.compile(r"cuda(\d+\.\d+)")
@@ -61,7 +63,7 @@ class CollectEnv:
     """The first report of a text that tells of a torch, a driver or a GPU."""
 
     def __init__(self) -> None:
-        self._reports: list[tuple[Passage, Report]] = []
+        self._reports: list[tuple[Sighting, Report]] = []
         self._until = ("", 0)
 
     def needles(self) -> Mapping[str, int]:
@@ -84,10 +86,15 @@ class CollectEnv:
         after = passage.after(LONGEST)
         end = next((n for n, one in enumerate(after) if begins(one.text)), len(after))
         self._until = (here.file, after[end - 1].number if end else here.number)
-        self._reports.append((passage, Report([*before[start:], here.text, *(one.text for one in after[:end])])))
+        self._reports.append(
+            (
+                passage.sighting("driver-missing", "note", BLIND),
+                Report([*before[start:], here.text, *(one.text for one in after[:end])]),
+            )
+        )
 
-    def _best(self) -> tuple[Passage, Report] | None:
-        return next(((passage, report) for passage, report in self._reports if report.facts()), None)
+    def _best(self) -> tuple[Sighting, Report] | None:
+        return next(((seen, report) for seen, report in self._reports if report.facts()), None)
 
     def facts(self) -> Mapping[str, object]:
         best = self._best()
@@ -102,11 +109,9 @@ class CollectEnv:
         best = self._best()
         if best is None or not best[1].blind:
             return ()
-        passage, report = best
+        seen, report = best
         host = report.facts().get("host")
-        code = "wsl-driver" if isinstance(host, Host) and host.wsl else "driver-missing"
-        said = "Is CUDA available: False; no GPU and no driver are named"
-        return (Sighting("", code, "root", "note", said, passage.place, passage.order, passage.when),)
+        return (replace(seen, code="wsl-driver") if isinstance(host, Host) and host.wsl else seen,)
 
 
 def begins(text: str) -> bool:

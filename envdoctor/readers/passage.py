@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
-from envdoctor.facts.log import Place
+from envdoctor.facts.log import Place, Sighting
 from envdoctor.readers.lines import Line, split, when
 
 # Bytes of text before a line that are still at hand; after it, at least the following piece is.
@@ -13,10 +13,13 @@ PAST = 1 << 16
 REACH = 1 << 16
 # Lines before one without a stamp among which one is looked for: a long traceback.
 NEAR = 200
+LONGEST_QUOTE = 400
 
 
 class Passage:
     """A line that holds a literal of a reader, the literals, and the lines around it on demand.
+
+    A reader keeps none: it holds megabytes of text around the line. What it wants to say later is made by `sighting`.
 
     Attributes:
         line: the line, freed of its prefixes.
@@ -46,6 +49,11 @@ class Passage:
     @property
     def place(self) -> Place:
         return Place(self.line.file, self.line.number, self.line.node, self.line.rank)
+
+    def sighting(self, code: str, severity: str = "error", quote: str = "", signature: str = "") -> Sighting:
+        """The line as what shows a problem; `quote` where another text says it better."""
+        said = (quote or self.line.text)[:LONGEST_QUOTE]
+        return Sighting(signature, code, "root", severity, said, self.place, self.order, self.when)
 
     @functools.cached_property
     def when(self) -> float | None:

@@ -12,6 +12,7 @@ READERS = (
     "signatures:Signatures",
     "collect_env:CollectEnv",
     "nvidia_smi:NvidiaSmi",
+    "package_lists:PackageLists",
     "surroundings:Surroundings",
 )
 # Asked in this order which of them a file belongs to; a file that none accepts is a log.
