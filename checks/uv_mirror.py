@@ -209,9 +209,10 @@ def _remarks(uv: UvConfig, wanted: uv_default.Wanted, change: uv_default.Change,
         yield Remark(said("the project's file is changed for everyone who uses the project",
                           "项目文件的修改会影响所有使用该项目的人"))  # fmt: skip
     if others := [index for index in uv.indexes if _stays(index)]:
-        yield Remark(said("{count} other index settings stay as they are: {urls}",
-                          "另有 {count} 个索引设置保持不变：{urls}", count=len(others),
-                          urls=", ".join(dict.fromkeys(index.name or index.url for index in others))))  # fmt: skip
+        names = ", ".join(dict.fromkeys(index.name or index.url for index in others))
+        yield Remark(
+            said("other index settings stay as they are: {names}", "其他索引设置保持不变：{names}", names=names)
+        )
 
 
 def _stays(index: UvIndex) -> bool:
