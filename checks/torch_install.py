@@ -128,15 +128,18 @@ def _conda_steps(fit: Fit, place: Target, conda: CondaConfig, beside: Iterable[s
     cuda = () if fit.tag == CPU else ("pytorch-gpu", f"cuda-version={cuda_driver.cuda_of(fit.tag)}")
     wanted = (f"pytorch={fit.version}", *(("pytorch-cpu",) if fit.tag == CPU else cuda), *beside)
     prefix = ("-p", place.python.conda, "--yes")
-    back = tuple(f"{one.name}={one.version}={one.build}" for one in conda.packages)
-    channels = tuple(dict.fromkeys(one.channel.rpartition("/")[2] or one.channel for one in conda.packages))
-    undo = (program, "install", *prefix, *(word for name in channels if name for word in ("-c", name)), *back)
+    versions = [f"{one.name}=={one.version}={one.build}" for one in conda.packages]
+    channels = dict.fromkeys(one.channel.rpartition("/")[2] or one.channel for one in conda.packages)
+    undo = (
+        sys.executable, "-m", "envdoctor.put_back", "--conda", program, "--prefix", place.python.conda,
+        *(word for name in channels if name for word in ("--channel", name)), *versions,
+    )  # fmt: skip
     steps: list[tuple[Argv, Argv]] = []
     blockers = [name for name in ("cpuonly", "pytorch-cpu") if name in named and fit.tag != CPU]
     if blockers:
         steps.append(((program, "remove", *prefix, "--force", *blockers), ()))
-    install = (program, "install", *prefix, "--override-channels", "-c", "conda-forge", *wanted)
-    return [*steps, (install, undo if back else ())]
+    steps.append(((program, "install", *prefix, "--override-channels", "-c", "conda-forge", *wanted), ()))
+    return [(argv, undo if versions else ()) for argv, _ in steps]
 
 
 def _put_back(place: Target, torch: TorchInstall | None, packages: Packages | None) -> Argv:
@@ -276,15 +279,22 @@ def places(
         yield Place(steps[-1][steps[-1].index("--index-url") + 1])
 
 
-def _silent(asked: AskedPlaces | None) -> Iterator[Remark]:
+def _silent(asked: AskedPlaces | None, removes: bool) -> Iterator[Remark]:
+    """What does not answer. Raises UsageError where something would be removed before that shows."""
     for probe in asked.probes if asked else ():
+        outcome = f"HTTP {probe.status}" if probe.reached else probe.outcome
         if not probe.reached or (probe.status or 0) >= 400:
+            if removes:
+                raise UsageError(
+                    f"{probe.url} does not answer now ({outcome}), and torch would come from there: nothing is removed "
+                    "before it does; --wheels-mirror nju names another place, --offline does not ask"
+                )
             yield Remark(
                 said(
                     "{url} does not answer now ({outcome}); builds for CUDA lie there only, or on a mirror of it: "
                     "--wheels-mirror nju",
                     "{url} 目前无法访问（{outcome}）；带 CUDA 标签的版本只在该处或其镜像上：--wheels-mirror nju",
-                    url=probe.url, outcome=f"HTTP {probe.status}" if probe.reached else probe.outcome,
+                    url=probe.url, outcome=outcome,
                 ),
                 "warning",
             )  # fmt: skip
@@ -343,11 +353,14 @@ def torch(
     steps, back = _steps(fit, place, told, found, packages, conda, also, _index(wheels_mirror))
     if reason := _not_here(place, conda, files):
         return Plan(title=title, by_hand=(ByHand(_venv(place, [argv for argv, _ in steps]), reason),), wants=wants)
-    why = said("installs torch {build}", "安装 torch {build}", build=str(fit))
+    whys = [
+        said("removes what would stand in its way or shares files with it", "移除会妨碍它或与它共用文件的软件包"),
+        said("installs torch {build}", "安装 torch {build}", build=str(fit)),
+    ][-len(steps) :]
     return Plan(
         title=title,
-        commands=tuple(RunCommand(argv, why, undo) for argv, undo in steps),
-        remarks=(*_silent(asked), *_remarks(fit, place, found, packages, disks, back)),
+        commands=tuple(RunCommand(argv, why, undo) for (argv, undo), why in zip(steps, whys, strict=True)),
+        remarks=(*_silent(asked, removes=len(steps) > 1), *_remarks(fit, place, found, packages, disks, back)),
         wants=wants,
     )
 
@@ -368,12 +381,12 @@ def _steps(
     """The commands with what takes each back, and the command that takes all of them back."""
     if place.installer == "conda" and conda is not None:
         by_conda = _conda_steps(fit, place, conda, also)
-        return by_conda, by_conda[-1][1]
+        return by_conda, by_conda[0][1]
     argvs = install_steps(
         fit, place.python.executable, place.installer, told.machine.system, told.machine.machine,
         installed=torch.release if torch else "", nvidia=[pin.name for pin in torch.pins] if torch else (),
         beside=also, index=index,
     )  # fmt: skip
     back = _put_back(place, torch, packages)
-    # One command takes all back: it runs once, whichever of the steps was the last to begin.
-    return [(argv, back if number == 0 else ()) for number, argv in enumerate(argvs)], back
+    # Whichever step is taken back first puts everything in place: the others then find nothing to do.
+    return [(argv, back) for argv in argvs], back

@@ -1,6 +1,7 @@
 """Puts torch and what came with it back to recorded versions; `envdoctor fix --undo` runs it for an installation.
 
     python -m envdoctor.put_back --python /env/bin/python [--uv] [--index-url URL] torch==2.8.0+cu126 nvidia-...==...
+    python -m envdoctor.put_back --conda /opt/conda/bin/conda --prefix /env [--channel NAME] pytorch==2.5.1=py311_0
 
 What is as recorded is left alone, without a connection: after an installation that changed nothing this does nothing.
 """
@@ -14,6 +15,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from envdoctor.knowledge.installing import FAMILY, SHARED_FOLDERS, tool
 
@@ -64,6 +66,26 @@ def steps(
     return found
 
 
+def conda_installed(prefix: str) -> dict[str, str]:
+    """conda's own record of an environment, name -> "version=build"."""
+    found = {}
+    for path in Path(prefix, "conda-meta").glob("*.json"):
+        name, version, build = path.stem.rsplit("-", 2) if path.stem.count("-") > 1 else ("", "", "")
+        found[name] = f"{version}={build}"
+    return found
+
+
+def conda_steps(
+    now: Mapping[str, str], wanted: Mapping[str, str], program: str, prefix: str, channels: Sequence[str]
+) -> list[tuple[str, ...]]:
+    """The command of conda that brings the recorded builds back; none where they are there."""
+    if all(now.get(name) == version for name, version in wanted.items()):
+        return []
+    named = [word for channel in channels for word in ("-c", channel)]
+    specs = [f"{name}={version}" for name, version in wanted.items()]
+    return [(program, "install", "-p", prefix, "--yes", *named, *specs)]
+
+
 def _folder(name: str) -> str:
     stem = re.sub(r"-cu\d+$", "", name)
     return stem if stem in SHARED_FOLDERS else name
@@ -72,18 +94,25 @@ def _folder(name: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Put the versions back. Returns the status of the command that failed, else 0."""
     parser = argparse.ArgumentParser(prog="python -m envdoctor.put_back", description=__doc__.splitlines()[0])
-    parser.add_argument("--python", required=True)
+    parser.add_argument("--python", default="")
+    parser.add_argument("--conda", default="", metavar="PROGRAM")
+    parser.add_argument("--prefix", default="")
+    parser.add_argument("--channel", action="append", default=[])
     parser.add_argument("--uv", action="store_true")
     parser.add_argument("--index-url", default="")
     parser.add_argument("versions", nargs="*", metavar="NAME==VERSION")
     asked = parser.parse_args(arguments)
     wanted = dict(one.split("==", 1) for one in asked.versions)
-    try:
-        now = installed(asked.python)
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-        print(f"{asked.python} does not say what it holds ({error}); nothing was put back", file=sys.stderr)
-        return 1
-    for step in steps(now, wanted, asked.python, "uv" if asked.uv else "", asked.index_url):
+    if asked.conda:
+        found = conda_steps(conda_installed(asked.prefix), wanted, asked.conda, asked.prefix, asked.channel)
+    else:
+        try:
+            now = installed(asked.python)
+        except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+            print(f"{asked.python!r} does not say what it holds ({error}); nothing was put back", file=sys.stderr)
+            return 1
+        found = steps(now, wanted, asked.python, "uv" if asked.uv else "", asked.index_url)
+    for step in found:
         print(f"+ {shlex.join(step)}", flush=True)
         try:
             status = subprocess.run(step, stdin=subprocess.DEVNULL, check=False).returncode

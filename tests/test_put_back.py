@@ -69,3 +69,17 @@ def test_a_tool_that_fails_or_is_not_there_is_the_status(
 def test_it_runs_as_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "envdoctor.put_back", "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "--index-url" in done.stdout
+
+
+def test_conda_s_builds_come_back_where_they_are_not_there(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "conda-meta").mkdir()
+    (tmp_path / "conda-meta" / "pytorch-2.5.1-cpu_generic_py312_0.json").write_text("{}")
+    (tmp_path / "conda-meta" / "history").write_text("")
+    wanted = {"pytorch": "2.5.1=cpu_generic_py312_0"}
+    assert put_back.conda_installed(str(tmp_path)) == wanted
+    assert put_back.conda_steps(wanted, wanted, "conda", "/e", []) == []
+    arguments = ["--conda", "/bin/echo", "--prefix", str(tmp_path), "--channel", "conda-forge"]
+    assert put_back.main([*arguments, "pytorch==2.5.1=cpu_generic_py312_0"]) == 0
+    assert capfd.readouterr().out == ""
+    assert put_back.main([*arguments, "pytorch==2.6.0=x"]) == 0
+    assert f"install -p {tmp_path} --yes -c conda-forge pytorch=2.6.0=x" in capfd.readouterr().out

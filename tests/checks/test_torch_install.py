@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +36,7 @@ from envdoctor.knowledge import torch_builds
 from envdoctor.remedy import Fix
 from envdoctor.testing import topic_file
 from tests import CHECKS, needs
+from tests.patient.index_servers import serving
 from tests.patient.wheel_index import index, nvidia_wheel, torch_wheel
 
 ENV = "/opt/envs/train"
@@ -84,7 +91,7 @@ def test_the_build_that_the_driver_serves_and_what_shares_its_files_goes_first()
     ]
     back = (sys.executable, "-m", "envdoctor.put_back", "--python", f"{ENV}/bin/python")
     assert made.commands[0].undo == (*back, "torch==2.14.1", "nvidia-nccl-cu13==2.30.7")
-    assert made.commands[1].undo == ()
+    assert made.commands[1].undo == made.commands[0].undo
     assert dict(made.wants) == {"version": "2.14.1", "tag": "cu126", "gpus": True}
 
 
@@ -160,7 +167,10 @@ def test_conda_s_torch_comes_from_conda_forge() -> None:
     assert remove == ("/opt/conda/bin/conda", "remove", "-p", ENV, "--yes", "--force", "cpuonly")
     assert install[:7] == ("/opt/conda/bin/conda", "install", "-p", ENV, "--yes", "--override-channels", "-c")
     assert "pytorch-gpu" in install and any(word.startswith("cuda-version=12.") for word in install)
-    assert made.commands[1].undo[-2:] == ("pytorch=2.5.1=py3.11_cpu_0", "cpuonly=2.0=0")
+    assert made.commands[0].undo[2:] == (
+        "envdoctor.put_back", "--conda", "/opt/conda/bin/conda", "--prefix", ENV, "--channel", "pytorch",
+        "pytorch==2.5.1=py3.11_cpu_0", "cpuonly==2.0=0",
+    )  # fmt: skip
     base = plan(own, python=replace(PYTHON, conda="/opt/conda"), conda=conda)
     assert not base.changes and "conda's base" in base.by_hand[0].why.say("en")
 
@@ -177,7 +187,7 @@ def test_what_a_user_should_know_before_saying_yes() -> None:
     disks = Disks((Place("temporary", "/tmp", mount_point="/", free_bytes=int(2e9)),
                    Place("home", "/home/ada", mount_point="/opt", free_bytes=int(5e9))))  # fmt: skip
     built = Distribution("flash-attn", "2.7.4+cu12torch2.6cxx11abiFALSE", SITE)
-    shadowed = replace(TORCH, copies=(TorchCopy("/home/ada/lib/torch", "2.6.0", "PYTHONPATH"),))
+    shadowed = replace(TORCH, pins=(), copies=(TorchCopy("/home/ada/lib/torch", "2.6.0", "PYTHONPATH"),))
     silent = AskedPlaces((IndexProbe(url="https://download.pytorch.org/whl/cu126", outcome="no-name"),))
     told = said_by(
         plan(
@@ -196,6 +206,13 @@ def test_what_a_user_should_know_before_saying_yes() -> None:
     own = replace(TORCH, version="2.9.0a0+gitdeadbee", dist_version="2.9.0a0+gitdeadbee", cuda="13.0")
     made = plan(own)
     assert made.commands[0].undo == () and "cannot be brought back" in said_by(made)
+
+
+def test_nothing_is_removed_for_an_index_that_does_not_answer() -> None:
+    silent = AskedPlaces((IndexProbe(url="https://download.pytorch.org/whl/cu126", outcome="answered", status=503),))
+    with pytest.raises(UsageError, match=r"does not answer now \(HTTP 503\).*--wheels-mirror nju"):
+        plan(asked=silent)
+    assert plan(asked=None).changes
 
 
 def test_the_place_that_only_pytorch_serves_is_asked() -> None:
@@ -323,6 +340,45 @@ def test_an_index_that_fails_leaves_the_environment_as_it_was(
     status, told = run(capfd, env, "torch", "--version", "2.8.0", "--cuda", "cu126", "--yes")
     assert status == 1, told
     assert "rolled back" in told
+    assert contents(env) == before
+
+
+MAIN = """
+import sys
+from envdoctor.cli import main
+from envdoctor.knowledge import torch_builds
+stalls, serves = sys.argv[1:3]
+torch_builds.index_url = lambda tag: f"{stalls if tag == 'cu126' else serves}/{tag}"
+sys.argv[1:3] = []
+main()
+"""
+
+
+def test_interrupted_while_the_wheel_comes(env: Path, wheels: str, tmp_path: Path) -> None:
+    """Ctrl-C goes to pip and to envdoctor alike; what had been removed comes back."""
+    before = contents(env)
+    arrived = threading.Event()
+
+    def stall(handler: BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+        if handler.path.endswith(".whl"):
+            arrived.set()
+            time.sleep(60)
+        with urllib.request.urlopen(f"{wheels}/cu126{handler.path.removeprefix('/cu126')}") as answer:
+            return 200, {"Content-Type": answer.headers["Content-Type"]}, answer.read()
+
+    with serving(stall) as port:
+        asked = ["fix", "torch", "--version", "2.8.0", "--cuda", "cu126", "--yes"]
+        argv = [sys.executable, "-c", MAIN, f"http://127.0.0.1:{port}", wheels, *asked]
+        told = tmp_path / "told"
+        with told.open("wb") as output:
+            running = subprocess.Popen(
+                [*argv, "--python", str(env)], stdout=output, stderr=output, start_new_session=True
+            )
+            assert arrived.wait(60), told.read_text()
+            os.killpg(running.pid, signal.SIGINT)
+            status = running.wait(90)
+    assert status == 130, told.read_text()
+    assert "everything is as it was" in told.read_text()
     assert contents(env) == before
 
 
