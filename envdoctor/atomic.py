@@ -101,7 +101,7 @@ def _dress(descriptor: int, path: str, old: os.stat_result | None, mode: int | N
     if old is None:
         mask = os.umask(0)
         os.umask(mask)
-        _give_to_owner_of(os.path.dirname(path), descriptor)
+        give_to_owner_of(os.path.dirname(path), descriptor)
         os.fchmod(descriptor, (0o644 if mode is None else mode) & ~mask)
         return
     own = os.fstat(descriptor)
@@ -111,9 +111,9 @@ def _dress(descriptor: int, path: str, old: os.stat_result | None, mode: int | N
     dress(descriptor, attributes(path))
 
 
-def _give_to_owner_of(folder: str, place: int | str) -> None:
+def give_to_owner_of(folder: str, place: int | str) -> None:
     """What root makes in a user's folder (sudo keeps HOME) is the user's, who must be able to change it later."""
-    if os.geteuid() == 0:
+    if os.name == "posix" and os.geteuid() == 0:
         above = os.stat(folder or ".")
         os.chown(place, above.st_uid, above.st_gid)
 
@@ -189,8 +189,7 @@ def make_folders(folder: str, mode: int = 0o777) -> list[str]:
                     continue  # another program has made it meanwhile
                 raise
             made.append(place)
-            if os.name == "posix":
-                _give_to_owner_of(os.path.dirname(place), place)
+            give_to_owner_of(os.path.dirname(place), place)
             sync_folder(os.path.dirname(place))
     except BaseException:
         with contextlib.suppress(OSError):

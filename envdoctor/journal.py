@@ -131,6 +131,8 @@ class Journal:
                 "set XDG_STATE_HOME to a folder of yours"
             ) from error
         try:
+            with contextlib.suppress(OSError):
+                atomic.give_to_owner_of(str(self.folder), descriptor)
             self.alone = _lock(descriptor, self.folder)
             if self.alone:
                 atomic.sweep(str(self.folder))

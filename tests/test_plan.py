@@ -141,10 +141,8 @@ def test_root_edits_a_users_file_which_stays_the_users(tmp_path: Path) -> None:
         done, _ = applied(journal, plan)
         for folder, names, files in os.walk(home):
             for name in [*names, *files]:
-                if name != "lock":
-                    assert os.lstat(os.path.join(folder, name)).st_uid == NOBODY, name
+                assert os.lstat(os.path.join(folder, name)).st_uid == NOBODY, name
         # What root has done the user can take back.
-        os.chown(journal.folder / "lock", NOBODY, NOBODY)
         with acting_as(NOBODY):
             undo(done.entry, journal)
         assert sorted(os.listdir(home)) == [".local", "rc"]
@@ -507,7 +505,7 @@ def test_a_system_that_refuses_owner_mode_and_time_still_gives_the_bytes_back(
         monkeypatch.setattr(os, name, full)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(atomic, "dress", lambda place, wanted: None)
-    monkeypatch.setattr(atomic, "_give_to_owner_of", lambda folder, place: None)
+    monkeypatch.setattr(atomic, "give_to_owner_of", lambda folder, place: None)
     undo(done.entry, journal)
     assert (home / "removed").read_bytes() == b"old settings\n"
 
