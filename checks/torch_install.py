@@ -41,17 +41,12 @@ from envdoctor.knowledge import cuda_driver, mirrors
 from envdoctor.knowledge.chosen_torch import CPU, chosen, is_build, runs
 from envdoctor.knowledge.installing import BUILD_TAG, FAMILY, Argv, index_option, install_steps
 from envdoctor.knowledge.prescription import COMPANIONS, Prescription, prescribe
+from envdoctor.knowledge.room import shortages
 from envdoctor.knowledge.verdict import Fit
 from envdoctor.knowledge.versions import minor
 from envdoctor.model import Scalar
 
 TOPIC = Topic("torch", 75)
-
-GB = 1e9
-# Bytes that the wheels of a CUDA build take: torch 0.9e9 and NVIDIA's 2.5e9 packed, about twice that unpacked; a CPU
-# build takes 0.2e9 and 0.9e9 (files of torch 2.8 to 2.14 for Linux x86_64).
-DOWNLOAD = {True: 3.6e9, False: 0.3e9}
-UNPACKED = {True: 7.5e9, False: 1.0e9}
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,7 @@ def _place(
     """The tool that installed torch; where there is none yet, the environment's pip, else uv."""
     has_pip, has_uv = bool(pip and pip.pip_version), bool(uv and uv.program)
     installer = torch.installer if torch else ""
-    if installer == "conda" and conda and conda.programs and python.conda:
+    if installer == "conda" and python.conda:
         pass
     elif installer != "conda" and has_uv and (installer == "uv" or not has_pip):
         installer = "uv"
@@ -95,7 +90,12 @@ def _not_here(place: Target, conda: CondaConfig | None, files: Files) -> Said | 
             "{python} 由操作系统管理（PEP 668，{marker}）：请把 torch 装进单独的环境",
             python=python.executable, marker=python.externally_managed,
         )  # fmt: skip
-    if python.conda and conda and python.conda == conda.root:
+    if place.installer == "conda" and not (conda and conda.programs):
+        return said(
+            "conda installed torch here, and there is no conda on PATH",
+            "这里的 torch 由 conda 安装，但 PATH 中没有 conda",
+        )
+    if python.conda and conda and python.conda in (conda.root, *conda.installations):
         return said(
             "{python} is conda's base, which conda itself runs in: torch goes into an environment of its own",
             "{python} 是 conda 的 base 环境，conda 自身在其中运行：请把 torch 装进单独的环境",
@@ -111,7 +111,9 @@ def _not_here(place: Target, conda: CondaConfig | None, files: Files) -> Said | 
 
 
 def _venv(place: Target, steps: Iterable[Argv]) -> str:
-    """The same installation into a new venv."""
+    """The same installation into a new venv; conda's own commands where conda alone is not to be found."""
+    if place.installer == "conda":
+        return " && ".join(shlex.join(step) for step in steps)
     own = "~/venvs/torch"
     base = place.python.executable or "python3"
     last = [word for word in list(steps)[-1] if word.startswith(("torch", "--index-url", "http"))]
@@ -123,7 +125,7 @@ def _venv(place: Target, steps: Iterable[Argv]) -> str:
 
 def _conda_steps(fit: Fit, place: Target, conda: CondaConfig, beside: Iterable[str]) -> list[tuple[Argv, Argv]]:
     """What conda is to do, and what takes it back."""
-    program = conda.programs[0].path
+    program = conda.programs[0].path if conda.programs else "conda"
     named = {package.name: package for package in conda.packages}
     cuda = () if fit.tag == CPU else ("pytorch-gpu", f"cuda-version={cuda_driver.cuda_of(fit.tag)}")
     wanted = (f"pytorch={fit.version}", *(("pytorch-cpu",) if fit.tag == CPU else cuda), *beside)
@@ -208,28 +210,12 @@ def _remarks(
             ),
             "warning",
         )  # fmt: skip
-    yield from _room(fit, place, disks)
-
-
-def _room(fit: Fit, place: Target, disks: Disks | None) -> Iterator[Remark]:
-    """A warning for each file system that the download or the installation may fill."""
-    cuda = fit.tag != CPU
-    needs: dict[str, tuple[str, float, int]] = {}
-    for one in disks.places if disks else ():
-        within = place.site.startswith(one.mount_point.rstrip("/") + "/") if one.mount_point else False
-        need = DOWNLOAD[cuda] if one.use in ("temporary", "pip-cache") else 0.0
-        # The deepest mount point above the site folder is the one it lies on.
-        deepest = all(len(one.mount_point) >= len(o.mount_point) for o in (disks.places if disks else ())
-                      if o.mount_point and place.site.startswith(o.mount_point.rstrip("/") + "/"))  # fmt: skip
-        need += UNPACKED[cuda] if within and deepest else 0.0
-        if need and one.free_bytes is not None and one.free_bytes < need:
-            needs[one.mount_point or one.path] = (one.path, need, one.free_bytes)
-    for mount, (_, need, free) in needs.items():
+    for short in shortages(disks, place.site, cuda=fit.tag != CPU):
         yield Remark(
             said(
                 "{mount} has {free} GB free, and about {need} GB are needed there",
                 "{mount} 剩余 {free} GB，大约需要 {need} GB",
-                mount=mount, free=round(free / GB, 1), need=round(need / GB, 1),
+                mount=short.mount_point, free=round(short.free / 1e9, 1), need=round(short.needs / 1e9, 1),
             ),
             "warning",
         )  # fmt: skip
@@ -379,8 +365,8 @@ def _steps(
     conda: CondaConfig | None, also: list[str], index: str,
 ) -> tuple[list[tuple[Argv, Argv]], Argv]:  # fmt: skip
     """The commands with what takes each back, and the command that takes all of them back."""
-    if place.installer == "conda" and conda is not None:
-        by_conda = _conda_steps(fit, place, conda, also)
+    if place.installer == "conda":
+        by_conda = _conda_steps(fit, place, conda or CondaConfig(), also)
         return by_conda, by_conda[0][1]
     argvs = install_steps(
         fit, place.python.executable, place.installer, told.machine.system, told.machine.machine,

@@ -171,6 +171,9 @@ def test_conda_s_torch_comes_from_conda_forge() -> None:
         "envdoctor.put_back", "--conda", "/opt/conda/bin/conda", "--prefix", ENV, "--channel", "pytorch",
         "pytorch==2.5.1=py3.11_cpu_0", "cpuonly==2.0=0",
     )  # fmt: skip
+    unknown = plan(own, python=replace(PYTHON, conda=ENV), conda=None)
+    assert "no conda on PATH" in unknown.by_hand[0].why.say("en")
+    assert unknown.by_hand[0].command.startswith(f"conda install -p {ENV} --yes --override-channels -c conda-forge")
     base = plan(own, python=replace(PYTHON, conda="/opt/conda"), conda=conda)
     assert not base.changes and "conda's base" in base.by_hand[0].why.say("en")
 
