@@ -137,7 +137,7 @@ def uv_mirror(
         return "" if replace or public or (index.level != "project" and not index.name) else FOREIGN
 
     try:
-        change = uv_default.make(wanted, uv.files, before, kept)
+        change = uv_default.make(wanted, uv.files, before, kept, uv.indexes)
     except toml.CannotEdit as error:
         raise UsageError(f"{uv.user_file} or another file of uv's cannot be edited: {error}") from error
     edits = tuple(

@@ -69,13 +69,20 @@ class Change:
     kept: dict[Setting, str] = field(default_factory=dict)
 
 
-def make(wanted: Wanted, files: Sequence[UvFile], documents: Mapping[str, Document], kept: Kept) -> Change:
+def make(
+    wanted: Wanted,
+    files: Sequence[UvFile],
+    documents: Mapping[str, Document],
+    kept: Kept,
+    variables: Iterable[UvIndex] = (),
+) -> Change:
     """Change what has to be changed: first for every place of this user, then for the working directory.
 
     Args:
         files: that uv reads here, strongest first; the user's own may be absent.
         documents: of these files and of the user's own.
         kept: says of a setting why it may not be changed.
+        variables: what UV_INDEX names: no default, but each hides an index of its name in every file.
 
     Raises:
         CannotEdit: a file is written in a way that the edits do not know.
@@ -84,17 +91,19 @@ def make(wanted: Wanted, files: Sequence[UvFile], documents: Mapping[str, Docume
     user = UvFile(wanted.user_file, "user")
     everywhere = (user, *(file for file in files if file.level == "system"))
     _satisfy(wanted, everywhere, user, change, kept)
+    here, home = (*(file for file in files if file.level == "project"), *everywhere), user
     if any(file.level == "chosen" for file in files):
-        _satisfy(wanted, files, files[0], change, kept)
-    else:
-        _satisfy(wanted, (*(file for file in files if file.level == "project"), *everywhere), user, change, kept)
+        here, home = tuple(files), files[0]
+    _satisfy(wanted, here, home, change, kept, tuple(one for one in variables if one.variable == "UV_INDEX"))
     return change
 
 
-def _satisfy(wanted: Wanted, files: Sequence[UvFile], home: UvFile, change: Change, kept: Kept) -> None:
+def _satisfy(
+    wanted: Wanted, files: Sequence[UvFile], home: UvFile, change: Change, kept: Kept, hiding: Sequence[UvIndex] = ()
+) -> None:
     for command in COMMANDS:
         while True:
-            found = _winner(files, change.documents, command)
+            found = _winner(files, change.documents, command, hiding)
             if wanted.met_by(found.index if found else None):
                 break
             if found is None or found.index.level == "system":
@@ -119,7 +128,9 @@ def _has(document: Document, file: UvFile, url: str) -> bool:
     return any(same(one.index.url, url) for one in uv.settings(document, file.path, file.level))
 
 
-def _winner(files: Iterable[UvFile], documents: Mapping[str, Document], command: str) -> Setting | None:
+def _winner(
+    files: Iterable[UvFile], documents: Mapping[str, Document], command: str, hiding: Sequence[UvIndex]
+) -> Setting | None:
     told = [one for file in files for one in uv.settings(documents[file.path], file.path, file.level)]
-    found = default_index([one.index for one in told], command)
+    found = default_index([*hiding, *(one.index for one in told)], command)
     return next((one for one in told if one.index is found), None)

@@ -148,6 +148,15 @@ def test_a_chosen_file_is_changed_as_well() -> None:
     assert "UV_CONFIG_FILE" in told(made)
 
 
+def test_an_index_hidden_by_a_variable_of_its_name_is_joined_by_one_without_a_name() -> None:
+    text = f'[[index]]\nname = "corp"\nurl = "{TUNA}"\ndefault = true\n'
+    hiding = UvIndex("UV_INDEX", CORP, "corp", level="env-var", variable="UV_INDEX")
+    config = UvConfig("/usr/bin/uv", (UvFile(USER, "user"),), indexes=(hiding,), user_file=USER)
+    assert after(plan({USER: text}, uv=config, tuna=True)) == {
+        USER: text + f'\n[[index]]\nurl = "{TUNA}"\ndefault = true\n'
+    }
+
+
 @pytest.mark.parametrize(("user", "command"), [(USER, "unset {}"), ("C:\\u\\uv.toml", "$env:{}=''")])
 def test_variables_are_for_the_user_to_unset(user: str, command: str) -> None:
     variable = UvIndex("UV_DEFAULT_INDEX", CORP, level="env-var", variable="UV_DEFAULT_INDEX", default=True)
