@@ -52,7 +52,9 @@ class _Block:
 
 
 def purpose_of(line: bytes) -> str:
-    """What a line of the block is there for, "" for a line that the user wrote."""
+    """What a line of the block is there for, "" for a line that the user wrote or turned into a comment."""
+    if line.lstrip().startswith(b"#"):
+        return ""
     tagged = _TAG.search(line)
     if tagged:
         return tagged.group(1).decode("utf-8", "replace")
@@ -192,9 +194,15 @@ def _closed_before(lines: list[bytes], at: int) -> list[bytes]:
 
 def _without(lines: list[bytes], purpose: str, kept: int | None = None) -> bytes:
     gone: set[int] = set()
-    for block in _blocks(lines):
+    marks: set[int] = set()
+    blocks = _blocks(lines)
+    for block in blocks:
         own = set(_of(lines, block, purpose)) - {kept}
         gone |= own
         if own and block.end - block.begin - 1 == len(own):
-            gone |= {block.begin, block.end}
-    return b"".join(line for number, line in enumerate(lines) if number not in gone)
+            marks |= {block.begin, block.end}
+    left = [line for number, line in enumerate(lines) if number not in gone | marks]
+    # Between marks that do not match, taking a pair away would make another block of what was the user's text.
+    if len(_blocks(left)) != len(blocks) - len(marks) // 2:
+        left = [line for number, line in enumerate(lines) if number not in gone]
+    return b"".join(left)
