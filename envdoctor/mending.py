@@ -12,10 +12,10 @@ from typing import Any
 
 from envdoctor import decode, engine, facts
 from envdoctor.edits import shell_effect
-from envdoctor.errors import UsageError
+from envdoctor.errors import ExaminationError, UsageError
 from envdoctor.facts.asked import Asked
 from envdoctor.load import Loaded
-from envdoctor.model import Check, Finding, Missing, Node, Severity, Text
+from envdoctor.model import Check, Finding, Missing, Node, Outcome, Severity, Text
 from envdoctor.patient.sections import SECTIONS
 from envdoctor.permission import LocalFiles, settled
 from envdoctor.remedy import ByHand, Files, Fix, Place, Plan, Said, Verdict, said
@@ -138,12 +138,24 @@ class Mender:
         return {name: snapshot.sections[name] for name in names}
 
     def find(self, code: str) -> tuple[tuple[Finding, ...], dict[str, object]]:
-        """The findings of a code, or of what may cause it, causes first; with what was observed for that."""
+        """The findings of a code, or of what may cause it, causes first; with what was observed for that.
+
+        Raises:
+            UsageError: no check of a machine reports the code.
+            ExaminationError: whether it is there cannot be told.
+        """
         codes = chain(code, self.loaded)
         checks = _reporting(codes, self.loaded)
+        own = _reporting((code,), self.loaded)
+        if not own:
+            raise UsageError(f"{code} shows in logs and scripts only: `envdoctor explain FILE` looks for it there")
         seen = self.look(_sections([check.judge for check in checks]), self.offline)
         known = decode.by_type({"asked": Asked(offline=self.offline), **seen})
-        return tuple(finding for finding in self._found(checks, known) if finding.code in codes), seen
+        outcomes = engine.run(checks, {"here": known})
+        found = tuple(finding for finding in self._told(outcomes) if finding.code in codes)
+        if not any(finding.code == code for finding in found):
+            _refuse_unknown(code, [outcome for outcome in outcomes if outcome.check in own])
+        return found, seen
 
     def _asked(self, places: tuple[Place, ...], seen: Mapping[str, object]) -> object:
         if self.offline or not places:
@@ -163,13 +175,24 @@ class Mender:
 
     def _judge(self, fix: Fix, known: Mapping[type, object]) -> tuple[Finding, ...]:
         wanted = {*fix.mends, *fix.watches}
-        found = self._found(_reporting(wanted, self.loaded), known)
+        found = self._told(engine.run(_reporting(wanted, self.loaded), {"here": known}))
         return tuple(finding for finding in found if finding.code in wanted)
 
-    def _found(self, checks: Iterable[Check], known: Mapping[type, object]) -> tuple[Finding, ...]:
+    def _told(self, outcomes: Iterable[Outcome]) -> tuple[Finding, ...]:
         node = Node(python=self.target.python, python_why=self.target.why)
-        found = self.loaded.carrying(engine.fold(engine.run(checks, {"here": known})), [node])
+        found = self.loaded.carrying(engine.fold(outcomes), [node])
         return tuple(replace(finding, nodes=()) for finding in found)
+
+
+def _refuse_unknown(code: str, outcomes: list[Outcome]) -> None:
+    """Raise where no check could tell whether a problem is there: what is not known is not fine."""
+    if any(outcome.status == "ran" for outcome in outcomes):
+        return
+    missing = next((outcome.missing for outcome in outcomes if outcome.missing is not None), None)
+    why = next((outcome.error for outcome in outcomes if outcome.error), "")
+    if missing is not None:
+        why = f"{missing.fact}: {(missing.detail or missing.reason).splitlines()[0]}"
+    raise ExaminationError(f"whether there is {code} cannot be told ({why}); `envdoctor check {code} -v` says more")
 
 
 def chain(code: str, loaded: Loaded) -> frozenset[str]:

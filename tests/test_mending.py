@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from envdoctor import load, mending
-from envdoctor.errors import UsageError
+from envdoctor.errors import ExaminationError, UsageError
 from envdoctor.facts.asked import Asked
 from envdoctor.facts.host import Host
 from envdoctor.facts.index import AskedPlaces, IndexProbe
@@ -221,6 +221,23 @@ def test_a_code_is_looked_for_together_with_its_causes() -> None:
     assert list(seen) == ["host"]
     (request,) = machine.requests
     assert (request.only, request.offline) == (("host", "python"), True)
+
+
+def test_what_cannot_be_told_is_not_fine() -> None:
+    for looked, why in (((), r"host: not-here"), ((PipConfig(),), r"host: not-here")):
+        with pytest.raises(
+            ExaminationError, match=rf"whether there is cold cannot be told \({why}\); `envdoctor check"
+        ):
+            mender(Machine(looked)).find("cold")
+    broken = Check("broken", (COLD,), lambda host: 1 / 0)
+    broken.judge.__annotations__["host"] = Host
+    one = mender(Machine((BARE,)))
+    file = TopicFile(Topic("tea"), (broken,), (COLD,), None, "/checks/tea.py")
+    with pytest.raises(ExaminationError, match="ZeroDivisionError"):
+        Mender(load.Loaded((file,), {}), one.target, one.observe, one.measure).find("cold")
+    sighted = load.Loaded((TopicFile(Topic("tea"), (), (COLD,), None, "/checks/tea.py"),), {})
+    with pytest.raises(UsageError, match="cold shows in logs and scripts only: `envdoctor explain FILE`"):
+        Mender(sighted, one.target, one.observe, one.measure).find("cold")
 
 
 def test_findings_of_other_problems_of_a_check_are_not_told() -> None:
