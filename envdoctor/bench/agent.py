@@ -136,6 +136,9 @@ class Agent(object):
                 pass  # it closed before it had said welcome: rank 0's node may be starting anew
         except ways.Cause as cause:
             self.fail(self.rung, cause.how, cause.values)
+            if self.leader is not None and self.link is None:
+                # The coordinator beside it has not heard that: nobody waits for a rank 0 that cannot come.
+                self.leader.give_up(self.rung, cause.how, cause.values)
         except Over:
             pass
         if self.leader is not None:

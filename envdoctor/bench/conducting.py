@@ -126,7 +126,7 @@ class Conduct:
                 start.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 env=dict(start.environ) if start.environ is not None else None, cwd=start.folder,
                 # Ctrl-C reaches this process alone, and this process ends the agents in order.
-                start_new_session=True,
+                start_new_session=True, bufsize=0,
             )  # fmt: skip
         except OSError as error:
             self.ended[number] = Ended(127, f"{start.argv[0]}: {error.strerror or error}")
@@ -148,9 +148,10 @@ class Conduct:
             thread.start()
 
     def _read(self, number: int, running: _Running, pipe: IO[bytes]) -> None:
-        while data := os.read(pipe.fileno(), 1 << 16):
-            for record in running.lines.feed(data):
-                self._said.put((number, record))
+        with pipe:
+            while data := os.read(pipe.fileno(), 1 << 16):
+                for record in running.lines.feed(data):
+                    self._said.put((number, record))
         self._said.put((number, None))
 
     def say(self, number: int, record: Mapping[str, Any]) -> None:
@@ -197,7 +198,6 @@ class Conduct:
         for one in left.values():
             assert one.process.stdin is not None
             try:
-                os.close(os.dup(one.process.stdin.fileno()))
                 one.process.stdin.close()
             except (OSError, ValueError):
                 pass
@@ -214,17 +214,22 @@ class Conduct:
 
 
 def _write(pipe: IO[bytes], line: bytes) -> None:
+    """Write all of it; the pipe stays open, for the agent lives as long as it does.
+
+    No buffer with a lock lies between: one who does not read must not keep another thread from closing the pipe.
+    """
     try:
-        pipe.write(line)
-        pipe.flush()  # and it stays open: the agent lives as long as it does
+        while line:
+            line = line[os.write(pipe.fileno(), line) :]
     except (OSError, ValueError):
-        pass
+        pass  # it has ended, which its output tells
 
 
 def _keep(running: _Running, pipe: IO[bytes]) -> None:
-    while data := os.read(pipe.fileno(), 1 << 16):
-        running.errors += data
-        del running.errors[:-TAIL]
+    with pipe:
+        while data := os.read(pipe.fileno(), 1 << 16):
+            running.errors += data
+            del running.errors[:-TAIL]
 
 
 def _signal_group(group: int, number: int) -> None:

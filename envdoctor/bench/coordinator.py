@@ -295,6 +295,10 @@ class Coordinator(threading.Thread):
             raise Stopped
         return {index: self.answers[index].get("values") or {} for index in asked}
 
+    def give_up(self, rung: str, how: str, values: "Record") -> None:
+        """The agent at this node cannot take part; called from its thread."""
+        self.causes.append({"rung": rung, "node": 0, "how": how, "values": values})
+
     def ask(self, question: str, limit_s: float = 5.0) -> "Record":
         """Ask the doctor at this node, who knows what is to be expected. Its answer; {} where none came in time."""
         self.tell({"asks": question, "node": 0})

@@ -39,7 +39,7 @@ class Wanted:
     Attributes:
         op: a program of `envdoctor.bench.schedule`. backend: "auto", "nccl" or "gloo".
         sizes: bytes of each rank's buffer. join_s: how long the others may take.
-        baseline: of an earlier run, to compare with. force: measure although a GPU is in use.
+        baseline: of an earlier run, to compare with.
     """
 
     op: str = "allreduce"
@@ -48,7 +48,6 @@ class Wanted:
     dtype: str = "float32"
     sizes: tuple[int, ...] = ()
     join_s: float = 60.0
-    force: bool = False
 
 
 @dataclass(frozen=True)

@@ -96,12 +96,12 @@ def allreduce(
     began = time.monotonic()
     form = Format.json if json else Format.text
     options.refuse(output)
-    style = options.style(form, lang, color, quiet, verbose, output is not None)
+    style = options.style(form, lang, color, quiet, verbose, form is Format.json and output is not None)
     redactor = options.redactor(redact_key)
     import os
 
     from envdoctor.bench import baseline as baseline_file
-    from envdoctor.bench import demands, launching, running, spoken
+    from envdoctor.bench import busy, demands, launching, running, spoken
     from envdoctor.bench.places import Here
     from envdoctor.bench.sizes import sizes as sizes_of
     from envdoctor.cli.bench_table import Table
@@ -110,12 +110,15 @@ def allreduce(
     asked = demands.parse(asserted or ())
     before = baseline_file.read(baseline).sizes if baseline is not None else ()
     given = launching.Given(nnodes, node_rank, master_addr, master_port, nproc_per_node)
-    part = launching.part(given, os.environ, launching.visible_gpus(os.environ))
+    gpus = launching.visible_gpus(os.environ)
+    part = launching.part(given, os.environ, gpus)
     wanted = running.Wanted(
-        backend=backend.value, dtype=dtype.value, sizes=sizes_of(sizes), join_s=timeout, force=force, baseline=before
+        backend=backend.value, dtype=dtype.value, sizes=sizes_of(sizes), join_s=timeout, baseline=before
     )
     target = choose(python)
-    with Table(part, style, redactor, live=form is Format.text and output is None, quiet=quiet) as table:
+    if gpus and not force and backend is not Backend.gloo:
+        busy.refuse(target)
+    with Table(part, style, redactor, live=form is Format.text, quiet=quiet) as table:
         ran = running.run(Here(part, target), wanted, table.take)
     from envdoctor import judgement, load
     from envdoctor.snapshot import to_json

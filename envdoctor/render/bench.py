@@ -41,7 +41,7 @@ def heading(result: AllreduceResult, style: Style, redactor: Redactor) -> str:
     """Who measures what."""
     nodes = len({member.host for member in result.members}) or 1
     said = Text(
-        "all-reduce, {backend}, {dtype}: {world} ranks on {nodes} machines ({names})",
+        "all-reduce, {backend}, {dtype}: {world} ranks on {nodes} {machines} ({names})",
         "all-reduce，{backend}，{dtype}：{world} 个 rank，{nodes} 台机器（{names}）",
     )
     names = ", ".join(dict.fromkeys(member.node for member in result.members))
@@ -50,6 +50,7 @@ def heading(result: AllreduceResult, style: Style, redactor: Redactor) -> str:
         "dtype": result.dtype,
         "world": result.world_size,
         "nodes": nodes,
+        "machines": "machine" if nodes == 1 else "machines",
         "names": names,
     }
     return line(redactor.text(said.say(style.language, values)))
@@ -155,6 +156,7 @@ def ending(
     if style.verbosity >= 0 and result.own == 0:
         if printed is None and result.sizes:
             page.line((heading(result, style, redactor), ""))
+            page.line(("", ""))
             page.line((table_head(style), "dim"), indent=None)
         for size in result.sizes[len(printed or ()) :]:
             page.line((table_row(size), ""), indent=None)
