@@ -58,6 +58,16 @@ CASES = [
     ),
     Case("a firewall is told by another file", (reach(TARGET, outcome="timeout", elsewhere="connected"), NODE_1)),
     Case(
+        "something else answers a benchmark there",
+        (reach(TARGET, outcome="foreign", error="HTTP/1.0 400"), NODE_1),
+        {"master-unreachable": "error"},
+    ),
+    Case(
+        "node 0 of a benchmark got nowhere, in a container",
+        (reach(TARGET, outcome="not-here", waited_s=4.0), NODE_0, NAMES, Host(container="docker")),
+        {"master-unreachable": "error"},
+    ),
+    Case(
         "refused for as long as a benchmark waited",
         (reach(TARGET, outcome="refused", waited_s=60.0), NODE_1),
         {"master-unreachable": "error"},
