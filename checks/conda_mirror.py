@@ -223,8 +223,18 @@ def _edits(config: CondaConfig, recipe: Recipe, files: Files) -> tuple[list[Edit
     return edits, remarks
 
 
-def _remarks(config: CondaConfig, recipe: Recipe, mirror: CondaMirror | None) -> Iterator[Remark]:
+def _remarks(config: CondaConfig, recipe: Recipe, mirror: CondaMirror | None, files: Files) -> Iterator[Remark]:
     """What a user should know who says yes."""
+    mamba = f"{config.home}/.mambarc"
+    if b"channel" in (files.read(mamba) or b""):
+        yield Remark(
+            said(
+                "mamba reads {path} too, and what it says of channels wins there",
+                "mamba 还会读取 {path}，其中的频道设置优先",
+                path=mamba,
+            ),
+            "warning",
+        )
     if recipe.defaults:
         yield Remark(
             said(
@@ -368,6 +378,6 @@ def conda_mirror(
     return Plan(
         title=title,
         edits=tuple(edits),
-        remarks=(*remarks, *odd, *(_remarks(config, recipe, mirror) if changes else ())),
+        remarks=(*remarks, *odd, *(_remarks(config, recipe, mirror, files) if changes else ())),
         wants={"default_channels": " ".join(recipe.defaults), "custom_channels": _written(recipe)},
     )

@@ -38,8 +38,8 @@ from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchCuda, TorchImport, TorchInstall
 from envdoctor.facts.uv import UvConfig
 from envdoctor.knowledge import cuda_driver, mirrors
-from envdoctor.knowledge.chosen_torch import CPU, chosen, is_build, runs
-from envdoctor.knowledge.installing import BUILD_TAG, FAMILY, Argv, index_option, install_steps
+from envdoctor.knowledge.chosen_torch import CPU, chosen, is_build, runs, whole
+from envdoctor.knowledge.installing import BUILD_TAG, FAMILY, Argv, index_option, install_steps, tool
 from envdoctor.knowledge.prescription import COMPANIONS, Prescription, prescribe
 from envdoctor.knowledge.room import shortages
 from envdoctor.knowledge.verdict import Fit
@@ -339,16 +339,27 @@ def torch(
     steps, back = _steps(fit, place, told, found, packages, conda, also, _index(wheels_mirror))
     if reason := _not_here(place, conda, files):
         return Plan(title=title, by_hand=(ByHand(_venv(place, [argv for argv, _ in steps]), reason),), wants=wants)
-    whys = [
-        said("removes what would stand in its way or shares files with it", "移除会妨碍它或与它共用文件的软件包"),
-        said("installs torch {build}", "安装 torch {build}", build=str(fit)),
-    ][-len(steps) :]
     return Plan(
         title=title,
-        commands=tuple(RunCommand(argv, why, undo) for (argv, undo), why in zip(steps, whys, strict=True)),
-        remarks=(*_silent(asked, removes=len(steps) > 1), *_remarks(fit, place, found, packages, disks, back)),
+        commands=tuple(RunCommand(argv, _why(argv, fit), undo) for argv, undo in steps),
+        remarks=(
+            *_silent(asked, removes=any(_removes(argv) for argv, _ in steps)),
+            *_remarks(fit, place, found, packages, disks, back),
+        ),
         wants=wants,
     )
+
+
+def _removes(argv: Argv) -> bool:
+    return "uninstall" in argv or "remove" in argv
+
+
+def _why(argv: Argv, fit: Fit) -> Said:
+    if _removes(argv):
+        return said("removes what shares files with it or stands in its way", "移除与它共用文件或妨碍它的软件包")
+    if "--force-reinstall" in argv:
+        return said("puts every file of torch in place again", "重新写入 torch 的全部文件")
+    return said("installs torch {build}", "安装 torch {build}", build=str(fit))
 
 
 def _index(mirror: str) -> str:
@@ -373,6 +384,11 @@ def _steps(
         installed=torch.release if torch else "", nvidia=[pin.name for pin in torch.pins] if torch else (),
         beside=also, index=index,
     )  # fmt: skip
+    if torch and torch.dist_info and not whole(torch):
+        # Where its metadata is left, pip calls it installed, whatever else is gone.
+        words = [word for word in argvs[-1] if word.startswith(("torch==", "--index-url", "http"))]
+        again = tool(place.installer, place.python.executable, "install", "--force-reinstall", "--no-deps", *words)
+        argvs = (*argvs, again)
     back = _put_back(place, torch, packages)
     # Whichever step is taken back first puts everything in place: the others then find nothing to do.
     return [(argv, back) for argv in argvs], back

@@ -22,6 +22,8 @@ def chosen(told: Prescription, torch: TorchInstall | None, version: str, cpu: bo
         raise UsageError("--cpu and --cuda exclude each other")
     tag = CPU if cpu else _tag(cuda)
     if not version and not tag:
+        if torch and (own := _own(torch, told.machine)):
+            return own
         if told.verdict.proposal is None:
             raise UsageError(f"no torch on PyTorch's index fits this machine: {told.verdict.why_not() or 'none known'}")
         return told.verdict.proposal
@@ -48,6 +50,14 @@ def chosen(told: Prescription, torch: TorchInstall | None, version: str, cpu: bo
         raise UsageError(f"there is no build of {named} for {tag} on this platform and Python")
     against = "; ".join(f"{one.version}+{one.tag}: {one.reasons[0].needs}" for one in refused[:4])
     raise UsageError(f"that torch cannot run here ({against}); without --version and --cuda the fitting one is chosen")
+
+
+def _own(torch: TorchInstall, machine: Machine) -> Fit | None:
+    """The installed build, if it is one of PyTorch's and fits: it lacks files, and is to be as it was."""
+    release, tag = torch_builds.release(torch.version), torch_builds.official_tag(torch.version)
+    build = release.build(tag) if release and tag else None
+    found = judge(release, build, machine) if release and build else None
+    return found if isinstance(found, Fit) else None
 
 
 def _tag(cuda: str) -> str:

@@ -118,6 +118,11 @@ def test_a_company_s_channel_and_the_order_stay() -> None:
     assert "ours stays at https://conda.corp.example/api" in said_by(made)
 
 
+def test_mamba_s_own_file_is_named() -> None:
+    made = plan(config(), {"/home/ada/.mambarc": b"channels: [x]\n"}, answers(), tuna=True)
+    assert "mamba reads /home/ada/.mambarc too" in said_by(made)
+
+
 def test_ustc_holds_no_defaults() -> None:
     made = plan(config(), {}, answers(), ustc=True)
     assert b"default_channels" not in (made.edits[0].after or b"")

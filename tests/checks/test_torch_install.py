@@ -211,6 +211,15 @@ def test_what_a_user_should_know_before_saying_yes() -> None:
     assert made.commands[0].undo == () and "cannot be brought back" in said_by(made)
 
 
+def test_a_torch_that_lost_files_is_written_again() -> None:
+    info, lost = f"{SITE}/torch-2.8.0+cu126.dist-info", (f"{SITE}/torch/lib/x.so",)
+    fitting = replace(TORCH, version="2.8.0+cu126", cuda="12.6", pins=(), dist_info=info, broken_files=lost)
+    made = plan(fitting)
+    assert [argv[3] for argv in argvs(made)] == ["install", "install"]
+    assert argvs(made)[-1][4:7] == ("--force-reinstall", "--no-deps", "torch==2.8.0+cu126")
+    assert [command.why.say("en") for command in made.commands][-1] == "puts every file of torch in place again"
+
+
 def test_nothing_is_removed_for_an_index_that_does_not_answer() -> None:
     silent = AskedPlaces((IndexProbe(url="https://download.pytorch.org/whl/cu126", outcome="answered", status=503),))
     with pytest.raises(UsageError, match=r"does not answer now \(HTTP 503\).*--wheels-mirror nju"):
