@@ -43,6 +43,11 @@ CASES = [
     Case("a comment in the URL", (written(user=index("https://a.example/simple  # fast")),), BROKEN),
     Case("a flat page as index", (written(user=index("https://mirrors.aliyun.com/pytorch-wheels/cu126/")),), BROKEN),
     Case(
+        "a mirror without /simple as extra index",
+        (written(user=index(ALIYUN, "extra-index-url = https://mirrors.aliyun.com/pypi")), None, None),
+        {"pip-config-broken": "error"},
+    ),
+    Case(
         "a flat page as extra index",
         (written(user=index(ALIYUN, "extra-index-url = https://mirrors.aliyun.com/pytorch-wheels/cu126/")),),
         BROKEN,
@@ -118,6 +123,9 @@ def test_the_right_address_is_put_in_place_of_the_wrong() -> None:
     assert commands["another index without /simple"] == f"{fix} --url https://nexus.example/pypi/simple"
     assert commands["an old host"] == f"{fix} --ustc"
     assert commands["a flat page as extra index"] == "python -m pip config --user unset global.extra-index-url"
+    assert commands["a mirror without /simple as extra index"] == (
+        "python -m pip config --user set global.extra-index-url https://mirrors.aliyun.com/pypi/simple"
+    )
     assert commands["a file pip may not read"] == "sudo chmod a+r /etc/pip.conf"
 
 

@@ -35,6 +35,11 @@ CASES = [
         {"pip-untrusted-host": "error"},
     ),
     Case(
+        "a known mirror over plain http as an extra index",
+        (written(user=index(ALIYUN, "extra-index-url = http://mirrors.huaweicloud.com/repository/pypi/simple")),),
+        {"pip-untrusted-host": "warning"},
+    ),
+    Case(
         "plain http, trusted",
         (written(user=index("http://mirrors.aliyun.com/pypi/simple/", "trusted-host = mirrors.aliyun.com")),),
         {"pip-index-plain-http": "warning"},
@@ -105,6 +110,9 @@ def test_commands() -> None:
     better = "envdoctor fix pip-mirror --aliyun"
     assert commands["a known mirror over plain http", "pip-untrusted-host"] == better
     assert commands["plain http, trusted", "pip-index-plain-http"] == better
+    assert commands["a known mirror over plain http as an extra index", "pip-untrusted-host"] == (
+        f"{config} set global.extra-index-url https://mirrors.huaweicloud.com/repository/pypi/simple"
+    )
     assert commands["https, and trusted all the same", "pip-insecure-trusted-host"] == better
     assert (
         commands["https of one's own, trusted", "pip-insecure-trusted-host"]
