@@ -68,7 +68,7 @@ def write(report: Report, redactor: Redactor, only: tuple[str, ...] = ()) -> Non
     """
     from envdoctor import atomic
     from envdoctor.errors import EnvdoctorError
-    from envdoctor.journal import state_folder
+    from envdoctor.state import state_folder
 
     try:
         folder = os.path.realpath(state_folder())
@@ -84,7 +84,7 @@ def write(report: Report, redactor: Redactor, only: tuple[str, ...] = ()) -> Non
 def read() -> LastCheck | None:
     """What was remembered; None if nothing was or it cannot be read."""
     from envdoctor.errors import EnvdoctorError
-    from envdoctor.journal import state_folder
+    from envdoctor.state import state_folder
 
     try:
         told = json.loads((state_folder() / NAME).read_text(encoding="utf-8"))

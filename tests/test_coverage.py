@@ -8,7 +8,7 @@ import sys
 from tests import ROOT
 
 JUDGING = ("checks", "envdoctor.engine", "envdoctor.load")
-CHANGING = ("plan", "journal", "atomic", "permission", "mending", "last_check")
+CHANGING = ("plan", "journal", "atomic", "state", "permission", "mending", "last_check")
 TESTS = ("tests/checks", "tests/test_engine.py", "tests/test_load.py")
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from envdoctor import journal as journals
 from envdoctor.errors import CannotMend, UsageError
-from envdoctor.journal import Edited, Entry, Journal, Ran, state_folder, with_command
+from envdoctor.journal import Edited, Entry, Journal, Ran, with_command
 from tests import ROOT
 
 ENTRY = Entry(
@@ -131,33 +131,6 @@ def test_a_commands_begin_is_part_of_the_record() -> None:
     entry = with_command(ENTRY, 1, True)
     assert [command.began for command in entry.commands] == [True, True]
     assert with_command(entry, 0, False).commands[0] == Ran(("a", "b c"), ("undo",))
-
-
-def test_the_state_folder_is_the_platforms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("USERPROFILE", str(home))
-    assert state_folder({"XDG_STATE_HOME": str(tmp_path / "state")}) == tmp_path / "state" / "envdoctor"
-    local = home / ".local" / "state" / "envdoctor"
-    for platform, place in (
-        ("linux", local),
-        ("darwin", home / "Library" / "Application Support" / "envdoctor"),
-        ("win32", home / "AppData" / "Local" / "envdoctor"),
-    ):
-        monkeypatch.setattr(sys, "platform", platform)
-        assert state_folder({"XDG_STATE_HOME": "relative"}) == place
-        assert state_folder({}) == place
-    assert state_folder({"LOCALAPPDATA": str(home / "Local")}) == home / "Local" / "envdoctor"
-
-
-@pytest.mark.parametrize("home", ["", "relative", "/nonexistent/home"])
-def test_a_home_that_is_none_is_not_made(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", home)
-    monkeypatch.setattr(sys, "platform", "linux")
-    with pytest.raises(CannotMend, match="XDG_STATE_HOME"):
-        state_folder({})
-    assert not os.path.exists("/nonexistent")
 
 
 def test_a_record_that_cannot_be_kept_is_told_before_anything_else(tmp_path: Path) -> None:

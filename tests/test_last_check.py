@@ -12,10 +12,10 @@ import pytest
 
 from envdoctor import last_check
 from envdoctor.cli.app import run
-from envdoctor.journal import state_folder
 from envdoctor.last_check import LastCheck, Mendable, read, write
 from envdoctor.model import Node, Problem, Report, Severity, Text
 from envdoctor.redact import Redactor
+from envdoctor.state import state_folder
 
 PLAIN = Problem(
     "index-plain", Severity.WARNING, Text("pip downloads from {url}", "pip 从 {url} 下载"), Text("", ""),

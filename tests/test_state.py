@@ -1,0 +1,39 @@
+"""envdoctor/state.py"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from envdoctor.errors import CannotMend
+from envdoctor.state import state_folder
+
+
+def test_the_state_folder_is_the_platforms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    assert state_folder({"XDG_STATE_HOME": str(tmp_path / "state")}) == tmp_path / "state" / "envdoctor"
+    local = home / ".local" / "state" / "envdoctor"
+    for platform, place in (
+        ("linux", local),
+        ("darwin", home / "Library" / "Application Support" / "envdoctor"),
+        ("win32", home / "AppData" / "Local" / "envdoctor"),
+    ):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert state_folder({"XDG_STATE_HOME": "relative"}) == place
+        assert state_folder({}) == place
+    assert state_folder({"LOCALAPPDATA": str(home / "Local")}) == home / "Local" / "envdoctor"
+
+
+@pytest.mark.parametrize("home", ["", "relative", "/nonexistent/home"])
+def test_a_home_that_is_none_is_not_made(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(CannotMend, match="XDG_STATE_HOME"):
+        state_folder({})
+    assert not os.path.exists("/nonexistent")
