@@ -64,6 +64,7 @@ class Coordinator(threading.Thread):
         self.rung = "join"
         self.selector = selectors.DefaultSelector()
         self.world_size = 0
+        self.free_bytes = 1 << 60  # of the rank that has least memory
         self.alive_at = 0.0
         self.words: "queue.Queue[Record]" = queue.Queue()  # the doctor's answers
 

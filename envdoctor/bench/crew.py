@@ -99,6 +99,10 @@ def combined(key: str, others: "Any", value: "Any") -> "Any":
         return value
     if key == "times":
         return [max(pair) for pair in zip(others, value)]
+    if key == "free_bytes":
+        return min(others, value)
+    if key == "nccl" and isinstance(value, bool):
+        return others and value
     if key == "wrong":
         return dict(others, **value)
     if key == "groups":

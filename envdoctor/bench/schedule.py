@@ -24,6 +24,8 @@ LONGEST_S = 6.0  # one size with its fewest iterations may take this long; large
 FEWEST = 3  # iterations of a size
 MOST = 200
 LARGE = 64 << 20  # bytes
+COPIES = 8  # buffers of a size in flight at most: the sum, its pattern in 64 bit, a rank's part, what is summed
+SHARE = 0.5  # of the free memory that may be used
 PROBE = 1 << 20  # bytes; from here on the time grows with the size
 
 
@@ -86,12 +88,18 @@ def paths(all_: "Coordinator", machines: "List[Record]") -> str:
 
 def processes(all_: "Coordinator") -> str:
     """Torch in every rank, and the store they meet at."""
-    all_.together("torch", lambda hello: {"first_rank": hello["first_rank"], "world_size": all_.world_size})
+    told = all_.together("torch", lambda hello: {"first_rank": hello["first_rank"], "world_size": all_.world_size})
+    all_.free_bytes = least(told)
     # Rank 0 opens the store before the others look for it.
     if not all_.request.get("store_is_there"):
         all_.together("store", lambda hello: {"open": True} if hello["index"] == 0 else None)
     all_.together("store", everyone(open=False))
     return "store"
+
+
+def least(told: "Dict[int, Record]") -> int:
+    """Free memory of the rank that has least, bytes."""
+    return min([int(values["free_bytes"]) for values in told.values() if "free_bytes" in values] or [1 << 60])
 
 
 def collectives(all_: "Coordinator") -> str:
@@ -102,7 +110,7 @@ def collectives(all_: "Coordinator") -> str:
         backend = "nccl" if all(one.get("nccl") for one in backends.values()) else "gloo"
     all_.tell({"backend": backend, "node": 0})
     if backend == "nccl":
-        all_.together("nccl", everyone())
+        all_.free_bytes = least(all_.together("nccl", everyone()))
     all_.together("first", everyone(bytes=8, iterations=1))
     return "first"
 
@@ -124,7 +132,11 @@ def sweep(all_: "Coordinator") -> "Iterator[str]":
     64 MiB, or the largest size asked for below it, goes first, alone: what only stalls with large messages is named
     before time is spent on small ones.
     """
-    sizes = sorted(int(size) for size in all_.request["sizes"])
+    asked = sorted(int(size) for size in all_.request["sizes"])
+    sizes = [size for size in asked if size * COPIES <= all_.free_bytes * SHARE] or asked[:1]
+    for size in asked:
+        if size not in sizes:
+            all_.tell({"left_out": size, "node": 0})
     per_byte = 0.0
     located = False
     largest = max([size for size in sizes if size <= LARGE] or sizes[:1])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ELSEWHERE: "Dict[str, str]" = {}
 FEW = 3  # so many iterations are verified one by one, whatever the size
 SMALL = 1 << 16  # bytes; of sizes up to this every iteration is verified
+WATCHDOG_S = 3600.0
 LOCATING = 8  # sums of each group: bad data may come now and then
 
 
@@ -102,6 +103,7 @@ class Worker(object):
         return {
             "torch": str(self.torch.__version__), "cuda": self.torch.cuda.device_count() if cuda else 0,
             "nccl_built": bool(self.dist.is_nccl_available()), "nccl": nccl_version(self.torch),
+            "free_bytes": free_memory() // max(1, int(self.request["nproc"])),
         }  # fmt: skip
 
     def do_lookup(self, command: "Record") -> "Record":
@@ -118,9 +120,13 @@ class Worker(object):
             self.store.set(key, str(command["port"]))
         return {"port": int(self.store.get(key))}
 
+    def patience(self, command: "Record") -> "datetime.timedelta":
+        """What torch may take: less than the agent waits, so that its words come before a silence is reported."""
+        return datetime.timedelta(seconds=0.75 * float(command["limit_s"]))
+
     def do_store(self, command: "Record") -> "Record":
         """Meet at the store; everybody writes a word there and reads everybody else's."""
-        timeout = datetime.timedelta(seconds=float(command["limit_s"]))
+        timeout = self.patience(command)
         host, port = str(self.request["master_addr"]), int(self.request["master_port"])
         if self.store is None:
             self.store = self.dist.TCPStore(
@@ -135,7 +141,7 @@ class Worker(object):
 
     def do_gloo(self, command: "Record") -> "Record":
         """The default group, on the CPU, and a number that all must agree on."""
-        timeout = datetime.timedelta(seconds=float(command["limit_s"]))
+        timeout = self.patience(command)
         store = self.dist.PrefixStore(self.prefix + "/gloo", self.store)
         self.dist.init_process_group("gloo", store=store, rank=self.rank, world_size=self.world_size, timeout=timeout)
         number = self.torch.ones(1, dtype=self.torch.float32)
@@ -144,20 +150,23 @@ class Worker(object):
             raise Told({"error": "gloo summed %s ones to %s" % (self.world_size, float(number[0])), "wrong": True})
         usable = self.torch.cuda.is_available() and self.dist.is_nccl_available()
         devices = self.torch.cuda.device_count() if usable else 0
-        return {"nccl": bool(devices > int(self.request["local_rank"]) or devices == 1)}
+        # A launcher of single ranks may show each its own GPU only.
+        return {"nccl": devices > int(self.request["local_rank"]) or (devices > 0 and self.request["nproc"] == 1)}
 
     def do_nccl(self, command: "Record") -> "Record":
         """NCCL's bootstrap and its first kernel: the communicator comes into being with the first collective."""
-        timeout = datetime.timedelta(seconds=float(command["limit_s"]))
+        # NCCL's watchdog would abort the process at its timeout, which looks like a death: the agent comes first.
+        timeout = datetime.timedelta(seconds=WATCHDOG_S)
         devices = self.torch.cuda.device_count()
-        index = int(self.request["local_rank"]) if devices > 1 else 0
+        local_rank = int(self.request["local_rank"])
+        index = local_rank if local_rank < devices else 0
         self.torch.cuda.set_device(index)
         self.device = self.torch.device("cuda", index)
         self.group = self.dist.new_group(backend="nccl", timeout=timeout)
         number = self.torch.ones(1, device=self.device)
         self.dist.all_reduce(number, group=self.group)
         self.torch.cuda.synchronize()
-        return {"device": self.torch.cuda.get_device_name(index)}
+        return {"device": self.torch.cuda.get_device_name(index), "free_bytes": self.torch.cuda.mem_get_info(index)[0]}
 
     def do_first(self, command: "Record") -> "Record":
         return self.measure(command)
@@ -261,6 +270,18 @@ def described(error: BaseException) -> "Record":
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = "%s:%d" % (os.path.basename(last[0].filename), last[0].lineno or 0) if last else ""
     return {"kind": type(error).__name__, "error": str(error)[:2000], "at": place}
+
+
+def free_memory() -> int:
+    """Bytes of memory that may be had without swapping, by /proc/meminfo; a lot where that does not tell."""
+    try:
+        with open("/proc/meminfo") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return 1 << 60
 
 
 def nccl_version(torch: "Any") -> str:

@@ -160,6 +160,10 @@ def ending(
             page.line((table_head(style), "dim"), indent=None)
         for size in result.sizes[len(printed or ()) :]:
             page.line((table_row(size), ""), indent=None)
+        if result.left_out:
+            said = Text("left out, too long or too large here: {sizes}", "未测（在此耗时过长或内存不足）：{sizes}")
+            sizes = ", ".join(size_of(size) for size in result.left_out)
+            page.line((said.say(style.language, {"sizes": sizes}), "dim"), indent=2)
         drawn = list(plot(result, style))
         if drawn:
             page.line(("", ""))
