@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from envdoctor.edits import ini, ini_faults
+from envdoctor.edits import ini, ini_faults, line_command
 from envdoctor.facts.pip import LISTS, PipConfig
 from envdoctor.patient import pip_config
 from envdoctor.patient.ini import Fault, Item
@@ -132,7 +132,11 @@ class Levels:
 
     def edits(self, mode: int = 0o644) -> tuple[EditFile, ...]:
         """What is different from the disk."""
-        return tuple(EditFile(s.path, s.before, s.data, mode=mode) for s in self.sheets if s.data != s.before)
+        return tuple(
+            EditFile(s.path, s.before, s.data, mode, "" if s.own else line_command.command(s.path, s.before, s.data))
+            for s in self.sheets
+            if s.data != s.before
+        )
 
     def _values(self, variables: bool) -> tuple[list[dict[str, Any]], list[tuple[str, Sheet | None, Item | None]]]:
         values: list[dict[str, Any]] = []

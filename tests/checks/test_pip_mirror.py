@@ -264,6 +264,14 @@ def test_credentials_make_a_private_file() -> None:
     assert "chmod 600" in remarks(told, "warning")
 
 
+def test_a_command_to_paste_shows_no_credentials_and_keeps_them() -> None:
+    secret = "extra-index-url = https://ada:s3cret@nexus.corp.example/simple\n"
+    (edit,) = planned({"site": f"[global]\nindex-url = {ALIYUN}\n{secret}"}, locked=("site",), tuna=True).edits
+    assert edit.by_hand == rf"sudo sed -i -e '1a\index-url = {TUNA}' -e 2d {SITE}"
+    (edit,) = planned({"site": f"[global]\nindex-url = {ALIYUN}\n"}, locked=("site",), tuna=True).edits
+    assert edit.by_hand == "", "the whole file is written, in place"
+
+
 def test_without_pip_uv_is_told_instead() -> None:
     plan = planned({}, tuna=True, more={"pip_version": ""}, effective=Missing("pip-effective", "not-here"))
     assert not plan.edits and plan.by_hand[0].command == "envdoctor fix uv-mirror --tuna"
