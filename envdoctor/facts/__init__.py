@@ -48,11 +48,12 @@ KINDS = {
     "uv-config": "uv:UvConfig",
     "uv-effective": "uv:UvEffective",
     "allreduce": "allreduce:AllreduceResult",
+    "nccl-log": "nccl_log:NcclLog",
     "log": "log:Log",
 }
 
 # Sections that no machine gives: what only a text tells.
-OF_TEXTS = ("log",)
+OF_TEXTS = ("log", "nccl-log")
 
 
 def kind(name: str) -> type:

@@ -13,6 +13,7 @@ READERS = (
     "collect_env:CollectEnv",
     "nvidia_smi:NvidiaSmi",
     "package_lists:PackageLists",
+    "nccl_log:NcclLogReader",
     "surroundings:Surroundings",
 )
 # Asked in this order which of them a file belongs to; a file that none accepts is a log.

@@ -1,4 +1,4 @@
-"""NCCL: what a failed connection means, by the address and the error."""
+"""NCCL's sockets: what a failed connection means, by the address, the error and the interfaces that NCCL took."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 
 from envdoctor.facts.log import Sighting
+from envdoctor.facts.nccl_log import Interface, NcclLog
 from envdoctor.readers.decisions import Context, value
 
 # Bridges of docker (172.17.0.0/16 and the pools after it, moby daemon/libnetwork/ipamutils), of libvirt, and addresses
@@ -23,46 +24,218 @@ NOT_BETWEEN_HOSTS = tuple(
         "fe80::/10",
     )
 )
+# The first of docker's pools: a container's own end of the bridge is eth0 in it.
+DOCKER = ipaddress.ip_network("172.17.0.0/16")
 # firewalld and cloud firewalls answer with "administratively prohibited", which Linux reports as EHOSTUNREACH; others
 # drop the packet (EHOSTUNREACH is that of a dead address as well, which the rendezvous before has ruled out).
-FILTERED = re.compile(r"No route to host|timed out", re.IGNORECASE)
+FILTERED = re.compile(r"No route to host|timed out|timeout", re.IGNORECASE)
+# ENETUNREACH: the interface that was taken has no route there at all.
+NO_ROUTE = "Network is unreachable"
 
-# enum ibv_wc_status. LOC_PROT_ERR: the adapter may not reach the memory, under GPUDirect that of a GPU behind an IOMMU
-# or ACS. WR_FLUSH_ERR: the queue pair was in error already.
-LOCAL_PROTECTION = 4
-FLUSHED = 5
+CONNECTING = ("nccl-connect", "nccl-retry", "nccl-too-many-retries")
+# Interfaces that cannot be right between hosts, as far as a row knows them.
+BAD_INTERFACES = ("nccl-using-if", "nccl-link-local")
+# A first collective that never ends is how data that goes nowhere looks to torch.
+FIRST = re.compile(r"SeqNum=[0-3]\b")
+
+# What differs in these makes ranks wait for or send something else (documented as "must be the same on all ranks", or
+# part of what each side computes alone: src/graph/tuning.cc, src/init.cc, src/transport/net_socket.cc).
+COMMON = re.compile(
+    r"NCCL_(?:ALGO|PROTO|NTHREADS|BUFFSIZE|LL_BUFFSIZE|LL128_BUFFSIZE|MIN_NCHANNELS|MAX_NCHANNELS|MIN_CTAS|MAX_CTAS|"
+    r"MIN_NRINGS|MAX_NRINGS|LL_THRESHOLD|TREE_THRESHOLD|NET|IB_DISABLE|P2P_NET_CHUNKSIZE|CROSS_NIC|COLLNET_ENABLE|"
+    r"NVLS_ENABLE|PXN_DISABLE|IB_SPLIT_DATA_ON_QPS|IB_QPS_PER_CONNECTION|NSOCKS_PERTHREAD|SOCKET_NTHREADS|"
+    r"NET_SHARED_BUFFERS|CUMEM_ENABLE|CHUNK_SIZE|NCHANNELS_PER_NET_PEER|IB_ADAPTIVE_ROUTING|MNNVL_ENABLE)"
+)
+
+
+def of(context: Context) -> NcclLog:
+    """What NCCL's own lines tell; empty where there are none."""
+    told = context.sections.get("nccl-log")
+    return told if isinstance(told, NcclLog) else NcclLog()
 
 
 def connect(seen: Sighting, context: Context) -> Sighting:
     """An address of a bridge or loopback was announced by the wrong interface; an ordinary one that is filtered is
     behind a firewall; one that refuses belongs to a process that has ended, or to another host of that address."""
-    if _only_here(value(seen, "addr")) or context.saw("nccl-using-if"):
+    told, address = of(context), value(seen, "addr")
+    own = [interface for process in told.processes for interface in process.interfaces]
+    if _in_docker(address) and any(one.name.startswith("eth") and _in_docker(one.address) for one in own):
+        return replace(seen, code="container-bridge-network")
+    at_home = any(one.between_hosts and _near(address, one.address) for one in own)
+    if (_only_here(address) and not at_home) or context.saw(*BAD_INTERFACES) or NO_ROUTE in seen.quote:
         return seen
+    if _of_another_interface(address, told):
+        return replace(seen, severity="warning")
     if FILTERED.search(seen.quote):
         return replace(seen, code="firewall-blocks-ports")
     return replace(seen, code="peer-died", kind="symptom", severity="warning")
 
 
-def mixed_ports(seen: Sighting, context: Context) -> Sighting:
-    """Worth a note until a queue pair between the two fabrics fails."""
-    return replace(seen, severity="error") if context.saw("ib-modify-qp") else seen
+def retry(seen: Sighting, context: Context) -> Sighting | None:
+    """A peer that is not listening yet is asked again, which is normal until nothing follows."""
+    told = of(context)
+    if (told.connected or told.complete) and not context.saw("nccl-two-ids"):
+        return None
+    settled = connect(replace(seen, kind="root"), context)
+    return replace(settled, severity="warning") if settled.code == "firewall-blocks-ports" else settled
 
 
-def completion(seen: Sighting, context: Context) -> Sighting:
-    """The status of a work completion tells where a transfer failed (enum ibv_wc_status of rdma-core's verbs.h)."""
+def interface(seen: Sighting, context: Context) -> Sighting | None:
+    """An interface that leads to no other host matters where there are other hosts, and most where something fails."""
+    told = of(context)
+    first = context.saw("watchdog")
+    failed = context.saw(*CONNECTING) or (first if first and FIRST.search(first.quote) else None)
+    if told.several_nodes is False or (value(seen, "if") == "lo" and not told.several_nodes and not failed):
+        return None
+    if failed:
+        return replace(seen, severity="error")
+    works = told.connected or (told.complete and told.several_nodes is None)
+    return replace(seen, severity="note") if works else seen
+
+
+def second_socket(seen: Sighting, context: Context) -> Sighting | None:
+    """Channels over a second interface are as good as that interface; worth a look while nothing is connected."""
+    if of(context).connected:
+        return None
+    return replace(seen, kind="root", severity="warning" if context.saw(*CONNECTING) else "note")
+
+
+def bridge(seen: Sighting, context: Context) -> Sighting | None:
+    """Containers on docker's own bridge reach those of their host only; two hosts often give the same address."""
+    told = of(context)
+    if told.connected or len(told.hosts) < 2:
+        return None
+    addresses = [one.bootstrap.address for one in told.processes if one.bootstrap is not None]
+    by_host = {(one.node, one.bootstrap.address) for one in told.processes if one.bootstrap is not None}
+    twice = len({address for _, address in by_host}) < len(by_host)
+    sure = context.saw(*CONNECTING) or (twice and all(_in_docker(address) for address in addresses))
+    return replace(seen, kind="root", severity="error" if sure else "warning")
+
+
+def family(seen: Sighting, context: Context) -> Sighting:
+    """Without any interface the address that NCCL is to connect to was never filled in (before 2.28)."""
+    named = of(context).setting("NCCL_SOCKET_IFNAME")
+    return seen if named or "to address  with" in seen.quote else replace(seen, severity="warning")
+
+
+def environment(seen: Sighting, context: Context) -> Sighting | None:
+    """Variables that must be the same everywhere, given to some hosts only or with other values."""
+    variable = value(seen, "variable")
+    differing = of(context).differing(variable) if COMMON.fullmatch(variable) else {}
+    if not differing:
+        return None
+    hurts = context.saw("nccl-truncated", "nccl-version", "watchdog", "ib-collective-mismatch")
+    return replace(seen, kind="root", severity="error" if hurts else "warning")
+
+
+def version(seen: Sighting, context: Context) -> Sighting | None:
+    """Hosts that name different releases of NCCL; without host names it may be two runs."""
+    told = of(context)
+    releases = told.of_each_host(lambda process: process.version if process.node else "")
+    return replace(seen, kind="root") if len(set(releases.values())) > 1 else None
+
+
+def message(seen: Sighting, context: Context) -> Sighting:
+    """Sizes that do not fit at the start-up: other versions, where the text shows them, or other jobs and sizes."""
+    told = of(context)
+    releases = told.of_each_host(lambda process: process.version)
+    if context.saw("world-size"):
+        return replace(seen, kind="symptom", code="world-size-mismatch")
+    return seen if "ismatch" in seen.quote or len(set(releases.values())) > 1 else replace(seen, severity="warning")
+
+
+def truncated(seen: Sighting, context: Context) -> Sighting:
+    """NCCL itself names the two causes: sizes that differ, and variables such as NCCL_PROTO that differ."""
+    other = context.saw("nccl-env-differs")
+    differing = of(context).differing(value(other, "variable")) if other is not None else {}
+    return replace(seen, code="nccl-env-mismatch") if differing else seen
+
+
+def leftover(seen: Sighting, context: Context) -> Sighting | None:
+    """Only what is switched off; where it explains a missing way the row of that names it as its cause."""
     del context
-    status = int(value(seen, "s1") or value(seen, "s2") or 0)
-    if status == LOCAL_PROTECTION:
-        return replace(seen, code="p2p-acs-iommu")
-    if status == FLUSHED:
-        return replace(seen, code="peer-died", kind="symptom")
-    return seen
+    return replace(seen, kind="root") if value(seen, "on") in ("1", "Socket") else None
 
 
-def _only_here(address: str) -> bool:
-    host = address.partition("<")[0].strip("[]")
+def plugin(seen: Sighting, context: Context) -> Sighting:
+    """Without its fabric a plugin steps back and NCCL goes on with another network: a matter of speed."""
+    told = of(context)
+    if context.saw("nccl-no-network") or not (told.connected or told.complete):
+        return seen
+    return replace(seen, severity="note")
+
+
+def stopped(seen: Sighting, context: Context) -> Sighting | None:
+    """A start-up of one node that comes to no end and shows no error: the peer-to-peer paths are what it tries then."""
+    told = of(context)
+    if told.complete or told.connected or told.several_nodes or not told.begun:
+        return None
+    first = context.saw(seen.signature)
+    others = [one for one in context.sightings if one.kind != "noise" and one.severity != "note"]
+    alone = len(told.hosts) == 1 and max(told.sizes, default=0) > 1
+    return replace(seen, kind="root") if first is seen and not others and alone else None
+
+
+def duplicate_gpu(seen: Sighting, context: Context) -> Sighting:
+    """Two ranks of which the text shows that they run on different hosts share no GPU: NCCL takes the hosts for one."""
+    nodes = {rank: process.node for process in of(context).processes for rank in process.ranks if process.node}
+    ranks = [int(value(seen, name) or -1) for name in ("a", "b")]
+    places = [nodes.get(rank, "") for rank in ranks]
+    return replace(seen, code="duplicate-host-id") if all(places) and places[0] != places[1] else seen
+
+
+def gloo(seen: Sighting, context: Context) -> Sighting:
+    """gloo names the address it tried: loopback was announced by a host whose name resolves to it."""
+    address = value(seen, "addr") or value(seen, "own")
+    if context.saw("hostname-fallback", "gloo-loopback") or not address or _loopback(address):
+        return seen
+    if _only_here(address):
+        return replace(seen, code="wrong-interface")
+    if FILTERED.search(seen.quote):
+        return replace(seen, code="firewall-blocks-ports")
+    if "refused" in seen.quote:
+        return replace(seen, code="peer-died", severity="warning")
+    return replace(seen, code="peer-died", kind="symptom", severity="warning")
+
+
+def _of_another_interface(address: str, told: NcclLog) -> bool:
+    """Whether the address lies in the network of an interface that NCCL took beside its first one."""
+    for process in told.processes:
+        first, *others = process.interfaces or (Interface(),)
+        if _near(address, first.address):
+            return False
+        if any(_near(address, other.address) for other in others):
+            return True
+    return False
+
+
+def _near(one: str, other: str) -> bool:
+    """Within 256 addresses: the lines tell no prefix length."""
+    a, b = _address(one), _address(other)
+    if a is None or b is None or a.version != b.version or a.version != 4:
+        return False
+    return int(a) >> 8 == int(b) >> 8
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    host = text.partition("<")[0].strip("[]").partition("%")[0]
     try:
         told = ipaddress.ip_address(host)
     except ValueError:
-        return False
-    return any(told.version == net.version and told in net for net in NOT_BETWEEN_HOSTS)
+        return None
+    return told.ipv4_mapped or told if isinstance(told, ipaddress.IPv6Address) else told
+
+
+def _in_docker(text: str) -> bool:
+    told = _address(text)
+    return told is not None and told.version == 4 and told in DOCKER
+
+
+def _loopback(text: str) -> bool:
+    told = _address(text)
+    return told is not None and told.is_loopback
+
+
+def _only_here(text: str) -> bool:
+    told = _address(text)
+    return told is not None and any(told.version == net.version and told in net for net in NOT_BETWEEN_HOSTS)

@@ -1,0 +1,26 @@
+"""Ranks that fail together: which of them failed first, and of what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from envdoctor.facts.log import Sighting
+from envdoctor.readers.decisions import Context
+
+# What other ranks say once one of them is gone.
+ECHOES = (
+    "nccl-closed", "nccl-remote", "nccl-abort", "nccl-unique-id", "peer-closed-store", "gloo-io", "watchdog",
+    "heartbeat", "ib-completion", "nccl-connect", "nccl-proxy", "store-dump", "watchdog-other",
+)  # fmt: skip
+
+
+def out_of_memory(seen: Sighting, context: Context) -> Sighting:
+    """One rank's memory is a job's matter where others report that it is gone."""
+    full = {rank for one in context.sightings if one.signature == seen.signature for rank in one.ranks}
+    others = [one for one in context.sightings if one.signature in ECHOES and (not one.ranks or set(one.ranks) - full)]
+    return replace(seen, code="rank-out-of-memory") if others and len(full) <= 1 else seen
+
+
+def cuda_in_nccl(seen: Sighting, context: Context) -> Sighting:
+    """The text of the CUDA error tells; a full GPU is the usual one."""
+    return out_of_memory(seen, context)
