@@ -123,6 +123,66 @@ def test_mamba_s_own_file_is_named() -> None:
     assert "mamba reads /home/ada/.mambarc too" in said_by(made)
 
 
+def test_settings_that_decide_over_a_mirror_and_the_end_of_a_channel_are_named() -> None:
+    told = (
+        setting("allowlist_channels", "x"),
+        setting("custom_multichannels", defaults="x"),
+        setting("channels", "pytorch"),
+    )
+    made = plan(config(Condarc(RC, settings=told)), {RC: b"channels: [pytorch]\n"}, answers(), tuna=True)
+    assert f"allowlist_channels at {RC}:1 decides" in said_by(made)
+    assert f"custom_multichannels at {RC}:1 decides" in said_by(made)
+    assert "ended with torch 2.5.1" in said_by(made)
+
+
+def test_the_file_that_wins_is_named_with_its_line() -> None:
+    fix = the_fix()
+    assert fix.verify is not None
+    old = "https://mirrors.bfsu.edu.cn/anaconda"
+    held = Condarc("/etc/conda/.condarc", settings=(setting("default_channels", f"{old}/pkgs/main"),
+                                                    setting("custom_channels", bioconda=f"{old}/cloud")))  # fmt: skip
+    fact = config(held, Condarc(RC), default_channels=(f"{old}/pkgs/main",),
+                  custom_channels=(CondaPair("bioconda", (f"{old}/cloud",)),))  # fmt: skip
+    against = [one.say("en") for one in fix.verify(plan(config(), {}, None, official=True), fact)]
+    assert against == [
+        f"default_channels also hold {old}/pkgs/main (/etc/conda/.condarc:1)",
+        f"bioconda is asked of {old}/cloud (/etc/conda/.condarc:2)",
+    ]
+
+
+def test_a_file_that_cannot_be_read_is_left() -> None:
+    class Locked(Files):
+        def read(self, path: str) -> bytes | None:
+            if path == SEARCH[2]:
+                raise PermissionError(13, "Permission denied", path)
+            return None
+
+    made = the_fix().make(config(Condarc(SEARCH[2])), Host(), Locked(), answers(), tuna=True)
+    assert "is left as it is: Permission denied" in said_by(made)
+
+
+def test_official_takes_every_mirror_out() -> None:
+    before = f"custom_channels:\n  bioconda: {TUNA}/cloud\n".encode()
+    fact = config(Condarc(RC, settings=(setting("custom_channels", bioconda=f"{TUNA}/cloud"),)))
+    made = plan(fact, {RC: before}, None, official=True)
+    assert [(edit.before, edit.after) for edit in made.edits] == [(before, b"")]
+    assert made.remarks == () and the_fix().asks is not None
+    assert list((the_fix().asks or list)(fact, None, official=True)) == []
+
+
+def test_channels_named_in_the_files_are_mirrored_too_windows_with_its_own() -> None:
+    custom = setting("custom_channels", bioconda=f"{TUNA}/cloud", ours="https://c.example/x")
+    files = Condarc(RC, settings=(setting("channels", "bioconda", "defaults", "local"), custom))
+    fact = config(files, custom_channels=(CondaPair("ours", ("https://c.example/x",)),))
+    made = the_fix().make(fact, Host(system="windows"), Files({RC: b""}), answers(), tuna=True)
+    text = (made.edits[0].after or b"").decode()
+    assert "pkgs/msys2" in text and f"  bioconda: {TUNA}/cloud" in text
+    fix = the_fix()
+    assert fix.verify is not None
+    against = [one.say("en") for one in fix.verify(made, fact)]
+    assert not any(one.startswith("ours") for one in against)
+
+
 def test_ustc_holds_no_defaults() -> None:
     made = plan(config(), {}, answers(), ustc=True)
     assert b"default_channels" not in (made.edits[0].after or b"")
