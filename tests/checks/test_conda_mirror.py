@@ -166,8 +166,9 @@ def test_official_takes_every_mirror_out() -> None:
     fact = config(Condarc(RC, settings=(setting("custom_channels", bioconda=f"{TUNA}/cloud"),)))
     made = plan(fact, {RC: before}, None, official=True)
     assert [(edit.before, edit.after) for edit in made.edits] == [(before, b"")]
-    assert made.remarks == () and the_fix().asks is not None
-    assert list((the_fix().asks or list)(fact, None, official=True)) == []
+    assert made.remarks == ()
+    asks = the_fix().asks
+    assert asks is not None and list(asks(fact, None, official=True)) == []
 
 
 def test_channels_named_in_the_files_are_mirrored_too_windows_with_its_own() -> None:
