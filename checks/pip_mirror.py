@@ -22,17 +22,15 @@ from envdoctor import (
     fix,
     said,
 )
-from envdoctor.edits import index_words, ini, pip_trust
+from envdoctor.edits import index_words, ini, pip_remarks, pip_trust
 from envdoctor.edits.pip_levels import COMMANDS, Levels, Sheet, Written
 from envdoctor.facts.index import AskedPlaces, IndexProbe
 from envdoctor.facts.mirror_speeds import MirrorSpeeds
 from envdoctor.facts.pip import PipConfig, PipEffective, host_of
 from envdoctor.facts.pip_rules import is_plain, trusts
-from envdoctor.knowledge import mirrors
 from envdoctor.knowledge.chosen_index import NAMES, Chosen, chosen
 
 TOPIC = Topic("pip", 314, Text("another package index for pip", "为 pip 更换软件包索引"))
-TRUE = ("y", "yes", "t", "true", "on", "1")
 # What to know of a mirror that works, by its id in the table.
 CATCHES = {
     "ustc": said(
@@ -43,14 +41,6 @@ CATCHES = {
         "上海交大镜像只保留每个项目最新的十来个文件：固定的旧版本可能缺失",
     ),
     "netease": said("this mirror synchronises once a day", "该镜像每天只同步一次"),
-}
-FAULTS = {
-    "bom": Text("a byte order mark", "字节顺序标记（BOM）"),
-    "no-section-header": Text("values before any section", "任何段之前就有内容"),
-    "duplicate-section": Text("a section written twice", "同一段出现两次"),
-    "duplicate-option": Text("an option written twice", "同一选项设置了两次"),
-    "bad-line": Text("a line that is no setting", "无法识别的行"),
-    "not-decodable": Text("bytes of another encoding", "其他编码的字节"),
 }
 
 
@@ -152,7 +142,7 @@ def pip_mirror(
         return _unreadable(hopeless, wanted)
     probe = asked.of(wanted.url) if asked else None
     before = _indexes(levels)
-    remarks = list(_unreadable_before(levels))
+    remarks = list(pip_remarks.unreadable(levels))
     try:
         remarks += _refused(levels)
         _set_index(levels, wanted)
@@ -163,7 +153,11 @@ def pip_mirror(
         raise UsageError(
             f"pip's configuration is such that no safe edit is known ({error}); write it by hand"
         ) from error
-    remarks += [*_of_the_index(wanted, probe), *_replaced(levels, wanted, before), *_standing_against(levels, wanted)]
+    remarks += [
+        *_of_the_index(wanted, probe),
+        *pip_remarks.replaced(levels, wanted, before),
+        *pip_remarks.against(levels, wanted),
+    ]
     reached, values = index_words.reached(probe)
     if fastest and speeds and speeds.best:
         reached = Text(" (the fastest of {asked})", "（所测 {asked} 个中最快）")
@@ -216,17 +210,6 @@ def _indexes(levels: Levels) -> dict[str, Written]:
     return {won.place: won for command in COMMANDS if (won := levels.winner("index-url", command))}
 
 
-def _unreadable_before(levels: Levels) -> Iterator[Remark]:
-    for sheet in levels.sheets:
-        for fault in sheet.faults:
-            kind = FAULTS[fault.kind]
-            yield Remark(said(
-                f"every pip command fails because of {{path}}:{{line}}, {kind.en}; this is mended here",
-                f"{{path}}:{{line}} 处有{kind.zh}，导致所有 pip 命令都失败；将一并修正",
-                path=sheet.path, line=fault.line,
-            ), "warning")  # fmt: skip
-
-
 def _refused(levels: Levels) -> Iterator[Remark]:
     """Values at which pip ends become comments."""
     while won := levels.refused():
@@ -255,7 +238,7 @@ def _no_index(levels: Levels) -> Iterator[Remark]:
     """pip must be allowed to ask an index at all."""
 
     def right(won: Written | None) -> bool:
-        return won is None or won.value.lower() not in TRUE
+        return won is None or won.value.lower() not in pip_remarks.TRUE
 
     for command in COMMANDS:
         won = levels.winner("no-index", command)
@@ -301,52 +284,3 @@ def _of_the_index(wanted: Chosen, probe: IndexProbe | None) -> Iterator[Remark]:
     yield from index_words.catches(probe)
     if wanted.mirror and wanted.mirror.id in CATCHES:
         yield Remark(CATCHES[wanted.mirror.id])
-
-
-def _replaced(levels: Levels, wanted: Chosen, before: dict[str, Written]) -> Iterator[Remark]:
-    """What is lost with the index that is replaced, and who else feels it."""
-    for url in dict.fromkeys(won.value for won in before.values()):
-        host = host_of(url)
-        if wanted.is_at(url) or not host or mirrors.pypi_mirror(url) or host == wanted.host:
-            continue
-        yield Remark(said(
-            "{host} is no known mirror: packages that only it has will not be found; to keep it, name it in "
-            "extra-index-url",
-            "{host} 不是已知的镜像：只在该处提供的软件包将无法找到；如需保留，请写入 extra-index-url", host=host,
-        ), "warning")  # fmt: skip
-    for sheet in levels.sheets:
-        if sheet.data != sheet.before and sheet.shared:
-            yield Remark(said("{path} is for every user of this machine", "{path} 对本机所有用户生效", path=sheet.path))
-        told = levels.config.file(sheet.path)
-        if "@" in urlsplit(wanted.url).netloc and sheet.data != sheet.before and told and told.open_to_others:
-            yield Remark(said(
-                "the address holds credentials and every user may read {path}: chmod 600 it",
-                "该地址含有凭据，而所有用户都可读取 {path}：请执行 chmod 600", path=sheet.path,
-            ), "warning")  # fmt: skip
-    extra = levels.winner("extra-index-url")
-    if extra and any(wanted.is_at(url) for url in extra.value.split()):
-        yield Remark(said(
-            "extra-index-url at {place} names it as well, which does no harm",
-            "{place} 处的 extra-index-url 也写有该地址，没有害处", place=extra.place,
-        ))  # fmt: skip
-
-
-def _standing_against(levels: Levels, wanted: Chosen) -> Iterator[Remark]:
-    """What wins over every file."""
-    if levels.nowhere:
-        yield Remark(said(
-            "PIP_CONFIG_FILE={file} keeps pip from reading any file: `unset PIP_CONFIG_FILE` for this to take effect",
-            "PIP_CONFIG_FILE={file} 使 pip 不读取任何文件：执行 `unset PIP_CONFIG_FILE` 后才会生效",
-            file=levels.config.config_file_variable,
-        ), "warning")  # fmt: skip
-    for option in ("index-url", "no-index"):
-        won = levels.winner(option, variables=True)
-        if (
-            won
-            and won.variable
-            and not (wanted.is_at(won.value) if option == "index-url" else won.value.lower() not in TRUE)
-        ):
-            yield Remark(said(
-                "{variable} is set in this shell and wins over the file: `unset {variable}` for this to take effect",
-                "当前 shell 设置了 {variable}，优先于文件：执行 `unset {variable}` 后才会生效", variable=won.variable,
-            ), "warning")  # fmt: skip

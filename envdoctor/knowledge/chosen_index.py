@@ -58,8 +58,8 @@ def chosen(default: str, speeds: MirrorSpeeds | None, options: Mapping[str, Any]
     given = [name for name in (*mirrors.WITH_OPTION, "official", "url", "fastest") if options.get(name)]
     if len(given) != 1:
         wanted = " ".join(f"--{name}" for name in mirrors.WITH_OPTION)
-        told = f"{' and '.join(f'--{name}' for name in given)} exclude each other" if given else "which mirror?"
-        raise UsageError(f"{told}; give one of {wanted} --official --url URL --fastest")
+        told = f"{' and '.join(f'--{name}' for name in given)} exclude each other; " if given else ""
+        raise UsageError(f"{told}say which index: one of {wanted} --official --url URL --fastest")
     if given == ["official"]:
         return Chosen(default, OFFICIAL, official=True)
     if given == ["url"]:

@@ -298,7 +298,7 @@ def test_the_fastest_is_written_and_a_fast_one_is_kept() -> None:
 
 
 def test_options_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(UsageError, match="which mirror"):
+    with pytest.raises(UsageError, match="say which index"):
         planned({})
 
 

@@ -17,7 +17,7 @@ OFFICIAL = "https://official.example/simple"
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({}, "which mirror"),
+        ({}, "say which index"),
         ({"tuna": True, "official": True}, "--tuna and --official exclude each other"),
         ({"url": "mirrors.aliyun.com/pypi/simple"}, "no address of an index"),
         ({"url": "https://a.example/simple more"}, "no address of an index"),
