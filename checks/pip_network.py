@@ -69,7 +69,7 @@ VERDICTS = {
     62: "name",
     64: "name",
 }
-# What requests, inside pip, looks at where pip itself is told nothing.
+# What requests, inside pip, lets win over what pip is told (psf/requests#3829).
 BY_VARIABLE = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 BUNDLES = {"debian": "/etc/ssl/certs/ca-certificates.crt", "red": "/etc/pki/tls/certs/ca-bundle.crt"}
 
@@ -94,16 +94,19 @@ def pip_ssl(probes: IndexProbes, host: Host | None, python: Python | None) -> It
 def pip_bundle(
     settings: NetworkSettings, config: PipConfig, probes: IndexProbes | None, python: Python | None
 ) -> Iterable[Finding]:
-    """The bundle in effect is gone, empty or could not be loaded; pip's own setting comes before the variables."""
+    """The bundle in effect is gone, empty or could not be loaded; the variables come before pip's own setting."""
     cert = config.winner("cert")
-    place = cert.place if cert else next((b.name for b in settings.bundles if b.name in BY_VARIABLE), "")
+    named = [bundle.name for bundle in settings.bundles]
+    variable = next((name for name in BY_VARIABLE if name in named), "")
+    place = variable or (cert.place if cert else "")
     bundle = next((bundle for bundle in settings.bundles if bundle.name == place), None)
     failed = next((probe for probe in probes.indexes if probe.outcome == "bad-bundle"), None) if probes else None
     if bundle is None or (bundle.exists and bundle.certificates and not failed):
         return
     detail = failed.detail if failed else "no such file" if not bundle.exists else "holds no certificate"
     finding = PIP_SSL.found("bundle", bundle=bundle.path, place=place, detail=detail)
-    yield finding.mended_by(unset(config, cert, name_of(python)) if cert else f"unset {place}")
+    mending = unset(config, cert, name_of(python)) if cert and not variable else f"unset {place}"
+    yield finding.mended_by(mending)
 
 
 PIP_PROXY = Problem(

@@ -130,12 +130,16 @@ def sources(facts: "Dict[str, Any]") -> "List[Dict[str, Any]]":
     return [source for source in found if source["url"].lower().startswith(("http://", "https://"))][:8]
 
 
+def asks_the_system(config: "Dict[str, Any]") -> bool:
+    """Whether pip verifies with the system's store, beside any bundle: from 24.2 on, on Python 3.10 and newer."""
+    return pip_config.numbers(config.get("pip_version") or "") >= (24, 2) and sys.version_info >= (3, 10)
+
+
 def bundle_of_pip(config: "Dict[str, Any]") -> str:
-    """The certificates pip brings along, where it uses them; from 24.2 on (Python 3.10) it asks the system's store."""
+    """The certificates pip brings along, where it uses them."""
     folder = config.get("pip_folder") or ""
-    newer = pip_config.numbers(config.get("pip_version") or "") >= (24, 2) and sys.version_info >= (3, 10)
     # Distributions point their pip at the system's store instead.
-    if not folder or newer or "dist-packages" in folder:
+    if not folder or asks_the_system(config) or "dist-packages" in folder:
         return ""
     path = os.path.join(folder, "_vendor", "certifi", "cacert.pem")
     return path if os.path.exists(path) else ""
@@ -148,12 +152,15 @@ def settings(facts: "Dict[str, Any]") -> "Dict[str, Any]":
         (command for command in effective.get("commands", ()) if command["command"] == "install"), {}
     )
     environ = os.environ
+    config = facts.get("pip-config") or {}
     return {
         "user_agent": effective.get("user_agent", ""),
-        "cert": taken.get("cert")
-        or environ.get("REQUESTS_CA_BUNDLE")
+        # requests, inside pip, lets these variables win over pip's own setting (psf/requests#3829).
+        "cert": environ.get("REQUESTS_CA_BUNDLE")
         or environ.get("CURL_CA_BUNDLE")
-        or bundle_of_pip(facts.get("pip-config") or {}),
+        or taken.get("cert")
+        or bundle_of_pip(config),
+        "system_store": asks_the_system(config),
         "client_cert": taken.get("client_cert", ""),
         "proxy": taken.get("proxy", ""),
         "trusted_hosts": taken.get("trusted_hosts", []),

@@ -51,17 +51,17 @@ def proxy_for(parts: "Split", setting: str) -> str:
 
 
 def context_for(host: str, how: "Dict[str, Any]") -> "Any":
-    """pip's TLS settings for a host: trusted hosts unverified, its bundle, else the system's."""
+    """pip's TLS settings for a host: trusted hosts unverified, its bundle, the system's beside or in place of it."""
     import ssl
 
     trusted = [entry.partition(":")[0].lower() for entry in how["trusted_hosts"]]
     cert = how["cert"]
-    if not cert:
+    place = {} if not cert else {"capath": cert} if os.path.isdir(cert) else {"cafile": cert}
+    if place and how.get("system_store"):
         context = ssl.create_default_context()
-    elif os.path.isdir(cert):
-        context = ssl.create_default_context(capath=cert)
+        context.load_verify_locations(**place)
     else:
-        context = ssl.create_default_context(cafile=cert)
+        context = ssl.create_default_context(**place)
     if how["client_cert"]:
         context.load_cert_chain(how["client_cert"])
     if host in trusted:

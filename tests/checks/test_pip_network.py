@@ -57,7 +57,9 @@ CASES = [
         "a bundle as it should be",
         (bundles("PIP_CERT", certificates=140), written(variables={"PIP_CERT": "/etc/gone.pem"})),
     ),
-    Case("a bundle of requests that pip's own setting hides", (bundles("REQUESTS_CA_BUNDLE", exists=False), BY_FILE)),
+    Case(
+        "a bundle of requests that hides pip's own setting", (bundles("REQUESTS_CA_BUNDLE", exists=False), BY_FILE), SSL
+    ),
     Case("a bundle pip does not look at", (bundles("SSL_CERT_FILE", exists=False), written(user=index(TUNA)))),
     Case("an index that answers", (probed(outcome="answered", status=200, proxy="http://p.example:3128"),)),
     Case("not asked", (Missing("index-probes", "not-asked"), Missing("network-settings", "failed"))),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from envdoctor.patient import index_probe
 from tests import needs
 from tests.patient.index_servers import listing, no_proxy, page, probe, serving
 
@@ -111,3 +112,27 @@ def test_an_unknown_authority(certificates: Path) -> None:
 def test_a_bundle_that_is_none(tmp_path: Path) -> None:
     with serving(page(b"")) as port:
         assert probe(f"https://127.0.0.1:{port}/simple", cert=str(tmp_path / "absent.pem")).outcome == "bad-bundle"
+
+
+def test_the_variables_of_requests_win_over_pips_own_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = {
+        "pip-config": {"pip_version": "26.3", "pip_folder": ""},
+        "pip-effective": {"commands": [{"command": "install", "cert": "/etc/own.pem"}]},
+    }
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    assert index_probe.settings(facts)["cert"] == "/etc/own.pem"
+    monkeypatch.setenv("CURL_CA_BUNDLE", "/etc/curl.pem")
+    assert index_probe.settings(facts)["cert"] == "/etc/curl.pem"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/requests.pem")
+    assert index_probe.settings(facts)["cert"] == "/etc/requests.pem"
+
+
+def test_the_systems_store_stands_beside_a_bundle(certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pip 24.2 and newer have it: what either knows is verified."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.pem"))
+    elsewhere = str(certificates / "other.pem")
+    with serving(page(listing("2.9.1")), tls(certificates, "good")) as port:
+        alone = probe(f"https://127.0.0.1:{port}/simple", cert=elsewhere)
+        beside = probe(f"https://127.0.0.1:{port}/simple", cert=elsewhere, system_store=True)
+    assert (alone.outcome, beside.outcome) == ("tls", "answered")
