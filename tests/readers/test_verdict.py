@@ -12,8 +12,8 @@ PEER = "RuntimeError: Connection reset by peer"
 def test_a_closed_connection_follows_from_the_rank_that_died() -> None:
     text = f"[rank0]: {CLOSED}\n[rank3]: {OOM}\n[rank1]: {CLOSED}\n"
     first, second = findings(text)
-    assert (first.code, first.evidence["rank"]) == ("out-of-memory", 3)
-    assert (second.code, second.because_of) == ("peer-died", "out-of-memory")
+    assert (first.code, first.evidence["rank"]) == ("rank-out-of-memory", 3)
+    assert (second.code, second.because_of) == ("peer-died", "rank-out-of-memory")
 
 
 def test_stamps_put_files_in_order() -> None:

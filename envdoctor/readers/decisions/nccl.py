@@ -61,7 +61,7 @@ def connect(seen: Sighting, context: Context) -> Sighting:
     own = [interface for process in told.processes for interface in process.interfaces]
     if _in_docker(address) and any(one.name.startswith("eth") and _in_docker(one.address) for one in own):
         return replace(seen, code="container-bridge-network")
-    at_home = any(one.between_hosts and _near(address, one.address) for one in own)
+    at_home = any(one.between_hosts and not one.link_local and _near(address, one.address) for one in own)
     if (_only_here(address) and not at_home) or context.saw(*BAD_INTERFACES) or NO_ROUTE in seen.quote:
         return seen
     if _of_another_interface(address, told):
@@ -184,18 +184,32 @@ def duplicate_gpu(seen: Sighting, context: Context) -> Sighting:
     return replace(seen, code="duplicate-host-id") if all(places) and places[0] != places[1] else seen
 
 
+def shared_memory(seen: Sighting, context: Context) -> Sighting:
+    """A segment that a rank of the same host made and this one does not find lies in another /dev/shm."""
+    lines = [one.quote for one in context.sightings if one.signature == seen.signature]
+    full = any(re.search(r"No space|creating|failed to extend|posix_fallocate|ftruncate", line) for line in lines)
+    lost = any("attaching" in line or "No such file" in line for line in lines)
+    return replace(seen, code="duplicate-host-id", severity="warning") if lost and not full else seen
+
+
+def kernel_image(seen: Sighting, context: Context) -> Sighting:
+    """NCCL brings kernels of its own: torch may know a GPU that they do not."""
+    del context
+    return replace(seen, code="nccl-too-old-for-gpu") if re.search(r"NCCL WARN|Cuda failure", seen.quote) else seen
+
+
 def gloo(seen: Sighting, context: Context) -> Sighting:
-    """gloo names the address it tried: loopback was announced by a host whose name resolves to it."""
-    address = value(seen, "addr") or value(seen, "own")
-    if context.saw("hostname-fallback", "gloo-loopback") or not address or _loopback(address):
+    """gloo names the address it tried: loopback was announced by a host whose own name resolves to it."""
+    address = value(seen, "addr") or value(seen, "peer")
+    if _loopback(address) or context.saw("hostname-fallback", "gloo-loopback"):
+        return replace(seen, severity="error")
+    if not address:
         return seen
     if _only_here(address):
-        return replace(seen, code="wrong-interface")
-    if FILTERED.search(seen.quote):
-        return replace(seen, code="firewall-blocks-ports")
-    if "refused" in seen.quote:
-        return replace(seen, code="peer-died", severity="warning")
-    return replace(seen, code="peer-died", kind="symptom", severity="warning")
+        return replace(seen, code="wrong-interface", severity="error")
+    if FILTERED.search(seen.quote) and "refused" not in seen.quote:
+        return replace(seen, code="firewall-blocks-ports", severity="error")
+    return replace(seen, code="peer-died", kind="symptom")
 
 
 def _of_another_interface(address: str, told: NcclLog) -> bool:

@@ -63,19 +63,26 @@ def queue_pair(seen: Sighting, context: Context) -> Sighting:
     return seen if known else replace(seen, severity="warning")
 
 
-def completion(seen: Sighting, context: Context) -> Sighting:
+def completion(seen: Sighting, context: Context) -> Sighting | None:
     """The status of a work completion tells where a transfer failed (enum ibv_wc_status of rdma-core's verbs.h)."""
-    status = int(value(seen, "s1") or value(seen, "s2") or 0)
+    status = _status(seen)
     if status == PROTECTION:
         return replace(seen, code="p2p-acs-iommu")
     if status in REMOTE_ACCESS:
         return replace(seen, code="p2p-acs-iommu", severity="warning")
+    others = [one for one in context.sightings if one.signature == seen.signature and one is not seen]
+    if status == FLUSHED and any(_status(one) != FLUSHED for one in others):
+        return None
     if status == FLUSHED:
         return replace(seen, code="peer-died", kind="symptom")
     if status == LOCAL_LENGTH:
         return replace(seen, code="collective-timeout-desync")
     sure = "fe80:" in value(seen, "gid") and _is_ethernet(of(context))
     return replace(seen, severity="error" if sure else "warning")
+
+
+def _status(seen: Sighting) -> int:
+    return int(value(seen, "s1") or value(seen, "s2") or 0)
 
 
 def event(seen: Sighting, context: Context) -> Sighting | None:
