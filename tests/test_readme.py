@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests import ROOT
+from tests import ROOT, needs
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\$ (python3 -m venv .*)$", README, re.M)
@@ -42,9 +42,9 @@ def test_the_first_command_works_in_a_fresh_clone(tmp_path: Path) -> None:
 
 
 def test_every_option_it_names_exists() -> None:
-    verbs = ("check", "explain", "list", "snapshot")
+    verbs = ("check", "explain", "list", "snapshot", "fix", "fix pip-mirror", "bench mirrors")
     helps = [
-        subprocess.run([sys.executable, "-m", "envdoctor", verb, "-h"], capture_output=True, text=True)
+        subprocess.run([sys.executable, "-m", "envdoctor", *verb.split(), "-h"], capture_output=True, text=True)
         for verb in verbs
     ]
     known = {option for told in helps for option in re.findall(r"(?<![\w-])--[a-z-]+", told.stdout)}
@@ -59,9 +59,42 @@ def test_its_check_of_ones_own_works(tmp_path: Path) -> None:
     from envdoctor.facts.disks import Disks, Place
     from envdoctor.testing import Case
 
-    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
+    code, _ = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
     own = tmp_path / "scratch.py"
     own.write_text(code, encoding="utf-8")
     (finding,) = Case("no scratch", (Disks((Place(mount_point="/"),)),), {"no-scratch": "error"}).assert_holds(own)
     assert finding.command == "sudo mount /scratch"
     Case("scratch", (Disks((Place(mount_point="/scratch"),)),)).assert_holds(own)
+
+
+def test_its_fix_of_ones_own_works(tmp_path: Path) -> None:
+    from envdoctor import Files, load
+    from envdoctor.facts.disks import Disks
+
+    own = tmp_path / "scratch.py"
+    own.write_text("\n".join(re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)), encoding="utf-8")
+    loaded = load.load([tmp_path])
+    assert loaded.broken == {}
+    path = "/etc/environment"
+    (edit,) = loaded.fixes["scratch-tmp"](Disks(), Files({path: b"LANG=C\n"})).edits
+    assert edit.after == b"LANG=C\nTMPDIR=/scratch/tmp\n"
+    assert not loaded.fixes["scratch-tmp"](Disks(), Files({path: edit.after})).changes
+
+
+def comparable(transcript: str) -> list[str]:
+    """The lines of a transcript without what differs from run to run: times, ids, the newest torch."""
+    told = re.sub(r"\d{8}-\d{6}", "ID", transcript)
+    return re.sub(r"reached in [\d.]+ m?s, has torch [\d.]+", "reached", told).strip().splitlines()
+
+
+def test_the_fix_and_its_undo_are_what_a_terminal_shows(tmp_path: Path) -> None:
+    needs.namespaces()
+    for name, package in (("nginx", "nginx-light"), ("openssl", ""), ("ip", "iproute2")):
+        needs.program(name, package)
+    done = subprocess.run(
+        [needs.program("unshare", "util-linux"), "-m", "-n", sys.executable, "-m", "tests.transcript", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    (shown,) = re.findall(r"^```\n(\$ envdoctor fix pip-mirror.*?)^```", README, re.M | re.S)
+    assert comparable(done.stdout) == comparable(shown)

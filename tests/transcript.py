@@ -1,4 +1,4 @@
-"""Runs a fix and its undo on a terminal and prints what was on the screen: `unshare -m -n python -m tests.transcript DIR`.
+"""Runs a fix and its undo on a terminal, prints what was on the screen: `unshare -m -n python -m tests.transcript DIR`.
 
 In namespaces of its own: TUNA's name leads to an nginx on this machine, whose certificate a private authority signed.
 """
