@@ -86,7 +86,7 @@ class NcclLog:
 
     Attributes:
         processes: in the order of their first line, at most `readers.nccl_log.MOST_PROCESSES`.
-        nodes: number of nodes that NCCL counts ("nNodes", 2.19 and later), 0 where it does not say.
+        nodes: number of nodes that NCCL ("nNodes", 2.19 and later) or nccl-tests counts, 0 where neither says.
         sizes: numbers of ranks that were named anywhere.
         connected: rings or trees were connected, or a benchmark printed a result: data could flow.
         complete: an initialisation ended well somewhere.
@@ -94,7 +94,8 @@ class NcclLog:
         networks: names of networks that channels go over; slots: their numbers ("NET/Socket/1").
         gdr: a channel uses GPUDirect RDMA, or NCCL says that it is enabled for a GPU or an adapter.
         asked: NCCL's variables that are set anywhere else in the text (launch line, export, manifest).
-        devices: RDMA devices that other tools' output names with an active port.
+        devices: RDMA devices that the output of ibstat, ibstatus, ibv_devinfo or ibdev2netdev names.
+        active: one of their ports is active.
     """
 
     processes: tuple[Process, ...] = ()
@@ -108,6 +109,7 @@ class NcclLog:
     gdr: bool = False
     asked: dict[str, str] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
+    active: bool = False
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -165,4 +167,10 @@ class NcclLog:
             return f"NCCL_NET={self.setting('NCCL_NET')}"
         if (self.setting("FI_PROVIDER") or "").lower() in ("efa", "cxi"):
             return f"FI_PROVIDER={self.setting('FI_PROVIDER')}"
-        return self.devices[0] if self.devices and self.setting("NCCL_IB_DISABLE") in (None, "0") else ""
+        # IP over InfiniBand: the fabric is there, and so should its adapters be.
+        over = (one.name for process in self.processes for one in process.interfaces if one.name.startswith("ib"))
+        if self.setting("NCCL_IB_DISABLE") in (None, "0") and (name := next(over, "")):
+            return name
+        return (
+            self.devices[0] if self.devices and self.active and self.setting("NCCL_IB_DISABLE") in (None, "0") else ""
+        )

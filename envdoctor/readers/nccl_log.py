@@ -29,13 +29,23 @@ ADAPTER = re.compile(r"\[\d{1,3}\](?:\{\d{1,3}\} )?([A-Za-z][\w-]{1,40}):(\d{1,2
 # Virtual adapters of 2.24 and later name their ports: [0]={[0] mlx5_0:1/IB, [1] mlx5_1:1/IB}.
 NETWORK = re.compile(r"Using (?:network |internal Network )([A-Za-z][\w .-]{0,40}?)\s*$")
 PLUGIN_CHANNEL = re.compile(r" via NET/([\w .-]{1,40})/(\d{1,3})")
-SETTING = re.compile(r"\b((?:NCCL|RCCL)_[A-Z0-9_]{2,60}) set by environment to (\S{1,200})")
+SETTING = re.compile(r"\b((?:NCCL|RCCL)_[A-Z0-9_]{2,60}) set (?:by environment )?to (\S{1,200})")
 ASSIGNED = re.compile(
-    r"\b(NCCL_[A-Z0-9_]{2,60}|FI_PROVIDER|GLOO_SOCKET_IFNAME)(?:=|: |\": \"|', '|\", \")[\"']?([^\s\"',;\\]{1,200})"
+    r"\b(NCCL_[A-Z0-9_]{2,60}|FI_PROVIDER|GLOO_SOCKET_IFNAME)(?:=|: |\": \"|', '|\", \")[\"']?([^\s\"';\\]{1,200})"
 )
 # 2.18 and later: "ncclCommInitRankConfig comm 0x... rank 1 nranks 2 ... commId 0x... - Init START".
 INIT = re.compile(r"\brank (\d{1,6}) nranks (\d{1,6}) [^\n]{0,200}?commId (0x[0-9a-f]{1,16}) - Init (START|COMPLETE)")
 SIZE = re.compile(r"\brank (\d{1,6}) n[rR]anks (\d{1,6})\b|NCCL INFO nranks (\d{1,6})")
+# The head of nccl-tests' output, and a ring's order in NCCL's own.
+TESTED = re.compile(
+    r"#\s{1,8}Rank\s{1,8}(\d{1,6})\s{1,8}(?:Group\s{1,8}\d{1,6}\s{1,8})?Pid\s{1,8}\d{1,9} on\s{1,20}(\S{1,100}) device"
+)
+RING = re.compile(r"NCCL INFO Channel \d{2}/\d{2} :((?:\s{1,6}\d{1,6}){1,200})")
+# ibstat, ibv_devinfo, ibstatus and ibdev2netdev (rdma-core infiniband-diags, libibverbs/examples; MLNX_OFED).
+DEVICE = re.compile(
+    r"^\s{0,8}(?:CA '|hca_id:\s{1,8}|Infiniband device ')([\w-]{2,40})|^\s{0,8}([\w-]{2,40}) port \d{1,3} ==> "
+)
+ACTIVE = re.compile(r"[Ss]tate:\s{1,30}(?:Active\b|PORT_ACTIVE|4: ACTIVE)|==> \S{1,40} \(Up\)")
 NODES = re.compile(r"\bnNodes (\d{1,5})\b")
 
 NEEDLES = {
@@ -54,6 +64,14 @@ NEEDLES = {
     " nNodes ": 1000,
     "Connected all ": 100,
     "# Avg bus bandwidth": 10,
+    " Pid ": 1000,
+    "NCCL INFO Trees [": 20,
+    "CA '": 200,
+    "hca_id:": 200,
+    "Infiniband device '": 200,
+    " ==> ": 200,
+    "tate:": 500,
+    "NCCL INFO Channel 00/": 20,
     " via NET/": 500,
     "/GDRDMA": 50,
     "GPU Direct RDMA Enabled": 50,
@@ -63,6 +81,24 @@ NEEDLES = {
     "FI_PROVIDER": 200,
     "GLOO_SOCKET_IFNAME": 200,
 }
+
+
+# Lines with one of these are NCCL's, even where whoever pasted them cut "NCCL INFO" off.
+OF_NCCL = frozenset(
+    (
+        "NCCL version ",
+        "Bootstrap : Using",
+        "NET : Using interface",
+        "Using internal Network",
+        "NET/Socket : Using",
+        "NET/IB : Using",
+        "NET/IB : No device found",
+        "# Avg bus bandwidth",
+        " - Init START",
+        " - Init COMPLETE",
+        " set by environment to ",
+    )
+)
 
 
 @dataclass
@@ -103,9 +139,12 @@ class NcclLogReader:
         self._processes: dict[tuple[str, int | None], _Process] = {}
         self._begun_ones: dict[str, _Begun] = {}
         self._sizes: set[int] = set()
+        self._tested: set[str] = set()
         self._slots: set[int] = set()
         self._networks: dict[str, None] = {}
         self._asked: dict[str, str] = {}
+        self._devices: dict[str, None] = {}
+        self._active = False
         self._nodes = 0
         self._connected = self._complete = self._begun = self._gdr = self._is_nccl = False
         self._place = Place()
@@ -118,6 +157,11 @@ class NcclLogReader:
         held, text = passage.held, line.text[:2000]
         if held & {"NCCL_", "FI_PROVIDER", "GLOO_SOCKET_IFNAME"} and " set by environment to " not in held:
             self._assignments(line.raw[:4000])
+        if not held.isdisjoint(("CA '", "hca_id:", "Infiniband device '", " ==> ", "tate:")):
+            self._of_adapters(line.raw[:300])
+        if " Pid " in held and (tested := TESTED.search(line.raw[:500])):
+            self._size(int(tested[1]) + 1)
+            self._tested.add(tested[2])
         if not self._of_nccl(text, held):
             return
         if not self._place.line:
@@ -125,34 +169,43 @@ class NcclLogReader:
         self._of_the_job(text, held)
         if told := INIT.search(text):
             self._of_a_communicator(passage, int(told[1]), int(told[2]), told[3], told[4] == "START")
-        if "NCCL INFO" in text or "NCCL version" in text:
+        if "NCCL" in text or " INFO " in f" {text}":
             self._of_a_process(line, text)
 
     @staticmethod
     def _of_nccl(text: str, held: frozenset[str]) -> bool:
-        return "NCCL INFO" in text or not held.isdisjoint(
-            ("NCCL version ", "Bootstrap : Using", "NET/Socket : Using", "NET/IB : Using", "NET/IB : No device found",
-             "# Avg bus bandwidth", " - Init START", " - Init COMPLETE", " set by environment to ")
-        )  # fmt: skip
+        return "NCCL INFO" in text or not held.isdisjoint(OF_NCCL)
+
+    def _of_adapters(self, text: str) -> None:
+        if (device := DEVICE.search(text)) and len(self._devices) < 256:
+            self._devices.setdefault(device[1] or device[2], None)
+        self._active |= ACTIVE.search(text) is not None
 
     def _assignments(self, text: str) -> None:
         for name, value in ASSIGNED.findall(text):
             if len(self._asked) < MOST_SETTINGS:
-                self._asked.setdefault(name, value)
+                self._asked.setdefault(name, value.rstrip(","))
 
     def _of_the_job(self, text: str, held: frozenset[str]) -> None:
         self._connected |= "Connected all " in held or "# Avg bus bandwidth" in held
         self._gdr |= "/GDRDMA" in held or "GPU Direct RDMA Enabled" in held
         self._complete |= " - Init COMPLETE" in held
-        self._begun |= not held.isdisjoint((" - Init START", " nranks ", "NCCL INFO Setting affinity", " nNodes "))
+        self._begun |= not held.isdisjoint(
+            (" - Init START", " nranks ", "NCCL INFO Setting affinity", " nNodes ", "NCCL INFO Trees [")
+        )
         if nodes := NODES.search(text):
             self._nodes = max(self._nodes, int(nodes[1]))
         if (channel := PLUGIN_CHANNEL.search(text)) and len(self._slots) < 256:
             self._networks.setdefault(channel[1], None)
             self._slots.add(int(channel[2]))
         for _, size, old in SIZE.findall(text):
-            if len(self._sizes) < 64:
-                self._sizes.add(int(size or old))
+            self._size(int(size or old))
+        if ring := RING.search(text):
+            self._size(len(ring[1].split()))
+
+    def _size(self, ranks: int) -> None:
+        if len(self._sizes) < 64:
+            self._sizes.add(ranks)
 
     def _process(self, line: Line) -> _Process | None:
         key = (line.node, line.pid)
@@ -201,12 +254,12 @@ class NcclLogReader:
             self._begun_ones.setdefault(name, _Begun(size, first)).ranks.add(rank)
 
     def facts(self) -> Mapping[str, object]:
-        if not self._place.line and not self._asked:
+        if not self._place.line and not self._asked and not self._devices:
             return {}
         return {
             "nccl-log": NcclLog(
                 processes=tuple(one.fact for one in self._processes.values()),
-                nodes=self._nodes,
+                nodes=max(self._nodes, len(self._tested)),
                 sizes=tuple(sorted(self._sizes)),
                 connected=self._connected,
                 complete=self._complete,
@@ -215,6 +268,8 @@ class NcclLogReader:
                 slots=tuple(sorted(self._slots)),
                 gdr=self._gdr,
                 asked=dict(self._asked),
+                devices=tuple(self._devices),
+                active=self._active,
             )
         }
 

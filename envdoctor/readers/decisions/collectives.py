@@ -21,6 +21,7 @@ def out_of_memory(seen: Sighting, context: Context) -> Sighting:
     return replace(seen, code="rank-out-of-memory") if others and len(full) <= 1 else seen
 
 
-def cuda_in_nccl(seen: Sighting, context: Context) -> Sighting:
-    """The text of the CUDA error tells; a full GPU is the usual one."""
-    return out_of_memory(seen, context)
+def echo(seen: Sighting, context: Context) -> Sighting:
+    """torch repeats NCCL's result code, which names a class of causes: a line that names the cause goes before it."""
+    named = (one for one in context.sightings if one.kind == "root" and one.code and one.severity != "note")
+    return replace(seen, severity="note") if any(one.code != seen.code for one in named) else seen

@@ -59,7 +59,8 @@ def connect(seen: Sighting, context: Context) -> Sighting:
     behind a firewall; one that refuses belongs to a process that has ended, or to another host of that address."""
     told, address = of(context), value(seen, "addr")
     own = [interface for process in told.processes for interface in process.interfaces]
-    if _in_docker(address) and any(one.name.startswith("eth") and _in_docker(one.address) for one in own):
+    # The bridge itself, docker0, is the first address of its network; the others are those of containers.
+    if _in_docker(address) and not address.startswith("172.17.0.1<") and address != "172.17.0.1":
         return replace(seen, code="container-bridge-network")
     at_home = any(one.between_hosts and not one.link_local and _near(address, one.address) for one in own)
     if (_only_here(address) and not at_home) or context.saw(*BAD_INTERFACES) or NO_ROUTE in seen.quote:
@@ -172,7 +173,7 @@ def stopped(seen: Sighting, context: Context) -> Sighting | None:
         return None
     first = context.saw(seen.signature)
     others = [one for one in context.sightings if one.kind != "noise" and one.severity != "note"]
-    alone = len(told.hosts) == 1 and max(told.sizes, default=0) > 1
+    alone = len(told.hosts) <= 1 and max(told.sizes, default=0) > 1
     return replace(seen, kind="root") if first is seen and not others and alone else None
 
 
@@ -196,6 +197,15 @@ def kernel_image(seen: Sighting, context: Context) -> Sighting:
     """NCCL brings kernels of its own: torch may know a GPU that they do not."""
     del context
     return replace(seen, code="nccl-too-old-for-gpu") if re.search(r"NCCL WARN|Cuda failure", seen.quote) else seen
+
+
+def reverse_path(seen: Sighting, context: Context) -> Sighting:
+    """Releases before 2.18 do not know how Hopper's links are laid; later ones see a link that is down on one side."""
+    releases = [one.version for one in of(context).processes if one.version] + re.findall(
+        r"NCCL version (\d+\.\d+\.\d+)", " ".join(one.quote for one in context.sightings)
+    )
+    old = any(tuple(map(int, release.split("."))) < (2, 18) for release in releases)
+    return replace(seen, code="nccl-too-old-for-gpu") if old else seen
 
 
 def gloo(seen: Sighting, context: Context) -> Sighting:

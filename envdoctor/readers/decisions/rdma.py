@@ -81,6 +81,12 @@ def completion(seen: Sighting, context: Context) -> Sighting | None:
     return replace(seen, severity="error" if sure else "warning")
 
 
+def port(seen: Sighting, context: Context) -> Sighting:
+    """Unused ports are normally down: beside one that is active this is worth a word only."""
+    failing = context.saw("ib-completion", "ib-modify-qp", "ib-async", "watchdog")
+    return replace(seen, severity="note") if of(context).active and not failing else seen
+
+
 def _status(seen: Sighting) -> int:
     return int(value(seen, "s1") or value(seen, "s2") or 0)
 
