@@ -49,11 +49,12 @@ KINDS = {
     "uv-effective": "uv:UvEffective",
     "allreduce": "allreduce:AllreduceResult",
     "nccl-log": "nccl_log:NcclLog",
+    "network-listing": "network_listing:NetworkListing",
     "log": "log:Log",
 }
 
 # Sections that no machine gives: what only a text tells.
-OF_TEXTS = ("log", "nccl-log")
+OF_TEXTS = ("log", "nccl-log", "network-listing")
 
 
 def kind(name: str) -> type:

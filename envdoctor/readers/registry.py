@@ -14,6 +14,7 @@ READERS = (
     "nvidia_smi:NvidiaSmi",
     "package_lists:PackageLists",
     "nccl_log:NcclLogReader",
+    "network_listing:NetworkListingReader",
     "surroundings:Surroundings",
 )
 # Asked in this order which of them a file belongs to; a file that none accepts is a log.

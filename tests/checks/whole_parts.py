@@ -56,7 +56,7 @@ USES = (
 
 
 # Observed for a fix, or read from a log that the user names: no examination of a machine has them.
-NOT_OF_A_MACHINE = ("asked-places", "new-shells", "nccl-log", "log")
+NOT_OF_A_MACHINE = ("asked-places", "new-shells", "nccl-log", "network-listing", "log")
 
 
 def kinds(machine: Machine) -> list[str]:

@@ -21,7 +21,12 @@ def out_of_memory(seen: Sighting, context: Context) -> Sighting:
     return replace(seen, code="rank-out-of-memory") if others and len(full) <= 1 else seen
 
 
+# What torch says of every failure of its class.
+CLASSES = ("nccl-system-error", "nccl-internal", "nccl-cuda-error", "nccl-invalid-usage")
+
+
 def echo(seen: Sighting, context: Context) -> Sighting:
     """torch repeats NCCL's result code, which names a class of causes: a line that names the cause goes before it."""
-    named = (one for one in context.sightings if one.kind == "root" and one.code and one.severity != "note")
-    return replace(seen, severity="note") if any(one.code != seen.code for one in named) else seen
+    named = (one for one in context.sightings if one.kind != "noise" and one.code and one.severity != "note")
+    others = any(one.code != seen.code and one.signature not in CLASSES for one in named)
+    return replace(seen, severity="note") if others else seen

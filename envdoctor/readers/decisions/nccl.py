@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from envdoctor.facts.log import Sighting
 from envdoctor.facts.nccl_log import Interface, NcclLog
+from envdoctor.facts.network_listing import NetworkListing
+from envdoctor.facts.socket_choice import listing
 from envdoctor.readers.decisions import Context, value
 
 # Bridges of docker (172.17.0.0/16 and the pools after it, moby daemon/libnetwork/ipamutils), of libvirt, and addresses
@@ -191,6 +193,20 @@ def shared_memory(seen: Sighting, context: Context) -> Sighting:
     full = any(re.search(r"No space|creating|failed to extend|posix_fallocate|ftruncate", line) for line in lines)
     lost = any("attaching" in line or "No such file" in line for line in lines)
     return replace(seen, code="duplicate-host-id", severity="warning") if lost and not full else seen
+
+
+def named(seen: Sighting, context: Context) -> Sighting | None:
+    """An interface that a variable asks for and that the listing in the same text does not have."""
+    listed = context.sections.get("network-listing")
+    names = listed.interfaces if isinstance(listed, NetworkListing) else ()
+    asked = value(seen, "value").rstrip(",.")
+    if not [name for name in names if name != "lo"] or asked.startswith("^"):
+        return None
+    if value(seen, "variable") == "GLOO_SOCKET_IFNAME":
+        absent = any(one not in names for one in asked.split(","))
+    else:
+        absent = not any(listing(asked).takes(name) for name in names)
+    return replace(seen, kind="root") if absent else None
 
 
 def kernel_image(seen: Sighting, context: Context) -> Sighting:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from envdoctor.facts.log import Sighting
 from envdoctor.facts.nccl_log import NcclLog
+from envdoctor.facts.network_listing import NetworkListing
 from envdoctor.readers.decisions import Context, value
 from envdoctor.readers.decisions.nccl import of
 
@@ -85,6 +86,14 @@ def port(seen: Sighting, context: Context) -> Sighting:
     """Unused ports are normally down: beside one that is active this is worth a word only."""
     failing = context.saw("ib-completion", "ib-modify-qp", "ib-async", "watchdog")
     return replace(seen, severity="note") if of(context).active and not failing else seen
+
+
+def rate(seen: Sighting, context: Context) -> Sighting | None:
+    """A port that runs slower than its siblings, where the text lists at least three alike."""
+    listed = context.sections.get("network-listing")
+    slower = listed.slower if isinstance(listed, NetworkListing) else ()
+    told = float(value(seen, "rate"))
+    return replace(seen, kind="root") if any(one.rate_gbps == told for one in slower) else None
 
 
 def _status(seen: Sighting) -> int:
