@@ -25,11 +25,26 @@ class ListedAdapter:
 
 
 @dataclass(frozen=True)
+class ListedGid:
+    """A row of show_gids: adapter, slot, GID."""
+
+    adapter: str = ""
+    index: int = 0
+    gid: str = ""
+
+    @property
+    def link_local(self) -> bool:
+        """fe80::/10: not routed, and on Ethernet not reachable from behind another switch."""
+        return self.gid.lower().startswith("fe80")
+
+
+@dataclass(frozen=True)
 class NetworkListing:
-    """The interfaces' names in the order of the list, of all listings in the text together, and the adapters."""
+    """What is listed, of all listings in the text together: names of interfaces, adapters, and their GIDs."""
 
     interfaces: tuple[str, ...] = ()
     adapters: tuple[ListedAdapter, ...] = ()
+    gids: tuple[ListedGid, ...] = ()
 
     @property
     def slower(self) -> tuple[ListedAdapter, ...]:

@@ -146,6 +146,7 @@ class NcclLogReader:
         self._devices: dict[str, None] = {}
         self._active = False
         self._nodes = 0
+        self._last: tuple[str, int | None] = ("", None)
         self._connected = self._complete = self._begun = self._gdr = self._is_nccl = False
         self._place = Place()
 
@@ -209,6 +210,10 @@ class NcclLogReader:
 
     def _process(self, line: Line) -> _Process | None:
         key = (line.node, line.pid)
+        if not line.node and line.text.startswith("NCCL version "):
+            # Printed without a prefix, right after a line of the process that prints it.
+            key = self._last
+        self._last = key
         if key not in self._processes and len(self._processes) >= MOST_PROCESSES:
             return None
         return self._processes.setdefault(key, _Process(*key))

@@ -1,4 +1,4 @@
-"""Reads what `ip address`, `ifconfig`, `ibstat` and `ibstatus` list."""
+"""Reads what `ip address`, `ifconfig`, `ibstat`, `ibstatus` and `show_gids` list."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from envdoctor.facts.log import Place, Sighting
-from envdoctor.facts.network_listing import ListedAdapter, NetworkListing
+from envdoctor.facts.network_listing import ListedAdapter, ListedGid, NetworkListing
 from envdoctor.readers.passage import Passage
 
 MOST = 1024
@@ -23,6 +23,10 @@ MODEL = re.compile(r"^\s{1,20}CA type: (\S{2,40})")
 STATE = re.compile(r"^\s{1,20}[Ss]tate:\s{1,20}(?:\d: )?(\w{2,20})")
 RATE = re.compile(r"^\s{1,20}[Rr]ate:\s{1,20}(\d{1,4}(?:\.\d)?)(?: Gb/sec|\s*$)")
 LAYER = re.compile(r"^\s{1,20}[Ll]ink[_ ]layer:\s{1,20}(\w{2,20})")
+# show_gids of MLNX_OFED: adapter, port, index, GID, IPv4 address where there is one, version, interface.
+GID = re.compile(
+    r"^\s{0,8}([a-z][\w-]{2,40})\s{1,16}\d{1,2}\s{1,16}(\d{1,3})\s{1,16}((?:[0-9a-f]{4}:){7}[0-9a-f]{4})\s[^\n]{0,80}\bv[12]\b"
+)
 
 
 class NetworkListingReader:
@@ -31,12 +35,23 @@ class NetworkListingReader:
     def __init__(self) -> None:
         self._interfaces: dict[str, None] = {}
         self._adapters: dict[str, ListedAdapter] = {}
+        self._gids: dict[ListedGid, None] = {}
         self._now = ""
         self._place = Place()
 
     def needles(self) -> Mapping[str, int]:
         words = (": <", "flags=", "Link encap:", " UP ", " DOWN ", " UNKNOWN ")
-        words += ("CA '", "Infiniband device '", "CA type: ", "tate:", "ate:", "ink layer:", "ink_layer:")
+        words += (
+            "ffff:",
+            "fe80:",
+            "CA '",
+            "Infiniband device '",
+            "CA type: ",
+            "tate:",
+            "ate:",
+            "ink layer:",
+            "ink_layer:",
+        )
         return dict.fromkeys(words, MOST)
 
     def read(self, passage: Passage) -> None:
@@ -48,9 +63,12 @@ class NetworkListingReader:
             self._now = found[1]
             if len(self._adapters) < MOST:
                 self._adapters.setdefault(self._now, ListedAdapter(self._now))
+        elif found := GID.search(text):
+            if len(self._gids) < MOST:
+                self._gids.setdefault(ListedGid(found[1], int(found[2]), found[3]), None)
         elif self._now in self._adapters:
             self._detail(text)
-        if not self._place.line and (self._interfaces or self._adapters):
+        if not self._place.line and (self._interfaces or self._adapters or self._gids):
             self._place = passage.place
 
     def _detail(self, text: str) -> None:
@@ -66,9 +84,10 @@ class NetworkListingReader:
         self._adapters[self._now] = one
 
     def facts(self) -> Mapping[str, object]:
-        if not self._interfaces and not self._adapters:
+        if not self._interfaces and not self._adapters and not self._gids:
             return {}
-        return {"network-listing": NetworkListing(tuple(self._interfaces), tuple(self._adapters.values()))}
+        fact = NetworkListing(tuple(self._interfaces), tuple(self._adapters.values()), tuple(self._gids))
+        return {"network-listing": fact}
 
     def places(self) -> Mapping[str, Place]:
         return {"network-listing": self._place} if self._place.line else {}

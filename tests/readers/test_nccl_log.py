@@ -90,6 +90,19 @@ def test_hosts_that_differ() -> None:
     assert told(unset).differing("NCCL_PROTO") == {"Simple": ("gpu-a",), "": ("gpu-b",)}
 
 
+def test_a_version_without_a_prefix_is_that_of_the_line_before() -> None:
+    text = HEAD.format("a", 1) + "cudaDriverVersion 12040\n" + HEAD.format("a", 1) + "Using network IB\n"
+    text += "NCCL version 2.19.3+cuda12.3\n" + HEAD.format("b", 2) + "Using network IB\nNCCL version 2.14.3+cuda11.7\n"
+    assert [one.version for one in told(text).processes] == ["2.19.3", "2.14.3"]
+    assert codes(text) == {"nccl-version-mismatch": "warning"}
+
+
+def test_one_id_for_two_hosts() -> None:
+    line = "NCCL_HOSTID set by environment to node0\n"
+    assert codes(HEAD.format("a", 1) + line + HEAD.format("b", 2) + line) == {"duplicate-host-id": "warning"}
+    assert codes(HEAD.format("a", 1) + line + HEAD.format("b", 2) + line.replace("node0", "node1")) == {}
+
+
 START = "gpu-a:{0}:{0} [{1}] NCCL INFO ncclCommInitRank comm 0x{0} rank {1} nranks 2 busId 1 commId {2} - Init {3}\n"
 
 

@@ -32,6 +32,14 @@ STATUS = """Infiniband device 'mlx5_bond_0' port 1 status:
 """
 
 
+GIDS = """DEV     PORT    INDEX   GID                                     IPv4            VER     DEV
+mlx5_0  1       0       fe80:0000:0000:0000:0212:34ff:fe56:789a                 v1      ens1
+mlx5_0  1       1       fe80:0000:0000:0000:0212:34ff:fe56:789a                 v2      ens1
+mlx5_0  1       2       0000:0000:0000:0000:0000:ffff:0a00:0048 10.0.0.72       v1      ens1
+mlx5_0  1       3       0000:0000:0000:0000:0000:ffff:0a00:0048 10.0.0.72       v2      ens1
+"""
+
+
 def told(text: str) -> NetworkListing:
     fact = read(text).sections["network-listing"]
     assert isinstance(fact, NetworkListing)
@@ -70,3 +78,11 @@ def test_a_port_that_is_slower_than_its_siblings() -> None:
     assert codes(text.replace("Rate: 200", "Rate: 400")) == {}
     two = "".join(PORT.format(f"mlx5_{number}", "Active", rate) for number, rate in enumerate((400, 200)))
     assert codes(two) == {}
+
+
+def test_the_slot_that_is_named_must_hold_a_routed_gid() -> None:
+    assert [(gid.index, gid.link_local) for gid in told(GIDS).gids] == [(0, True), (1, True), (2, False), (3, False)]
+    for index in (0, 1, 7):
+        assert codes(f"export NCCL_IB_GID_INDEX={index}\n" + GIDS) == {"ib-gid-wrong": "warning"}, index
+    assert codes("export NCCL_IB_GID_INDEX=3\n" + GIDS) == {}
+    assert codes("export NCCL_IB_GID_INDEX=1\n") == {}

@@ -209,6 +209,13 @@ def named(seen: Sighting, context: Context) -> Sighting | None:
     return replace(seen, kind="root") if absent else None
 
 
+def host_id(seen: Sighting, context: Context) -> Sighting | None:
+    """One value on several hosts makes them one to NCCL."""
+    ids = of(context).of_each_host(lambda process: process.settings.get("NCCL_HOSTID", "") if process.node else "")
+    twice = [host for host, told in ids.items() if told == value(seen, "id")]
+    return replace(seen, kind="root") if len(twice) > 1 else None
+
+
 def kernel_image(seen: Sighting, context: Context) -> Sighting:
     """NCCL brings kernels of its own: torch may know a GPU that they do not."""
     del context

@@ -96,6 +96,15 @@ def rate(seen: Sighting, context: Context) -> Sighting | None:
     return replace(seen, kind="root") if any(one.rate_gbps == told for one in slower) else None
 
 
+def gid_index(seen: Sighting, context: Context) -> Sighting | None:
+    """The slot that the variable names, by show_gids in the same text: empty or link-local is not routed."""
+    listed = context.sections.get("network-listing")
+    gids = listed.gids if isinstance(listed, NetworkListing) else ()
+    slots = [gid for gid in gids if gid.index == int(value(seen, "index"))]
+    good = any(not gid.link_local for gid in gids)
+    return replace(seen, kind="root") if good and not any(not gid.link_local for gid in slots) else None
+
+
 def _status(seen: Sighting) -> int:
     return int(value(seen, "s1") or value(seen, "s2") or 0)
 
