@@ -40,19 +40,9 @@ class NetworkListingReader:
         self._place = Place()
 
     def needles(self) -> Mapping[str, int]:
-        words = (": <", "flags=", "Link encap:", " UP ", " DOWN ", " UNKNOWN ")
-        words += (
-            "ffff:",
-            "fe80:",
-            "CA '",
-            "Infiniband device '",
-            "CA type: ",
-            "tate:",
-            "ate:",
-            "ink layer:",
-            "ink_layer:",
-        )
-        return dict.fromkeys(words, MOST)
+        interfaces = (": <", "flags=", "Link encap:", " UP ", " DOWN ", " UNKNOWN ")
+        adapters = ("CA '", "Infiniband device '", "CA type: ", "tate:", "ate:", "ink layer:", "ink_layer:")
+        return dict.fromkeys((*interfaces, *adapters, "ffff:", "fe80:"), MOST)
 
     def read(self, passage: Passage) -> None:
         text = passage.line.raw[:300]
