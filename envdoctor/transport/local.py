@@ -9,11 +9,11 @@ import queue
 import secrets
 import signal
 import subprocess
-import tempfile
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -72,6 +72,18 @@ class Answer:
     failure: str = ""
     died: int | None = None
     last_words: str = ""
+
+    def take(self, record: Mapping[str, Any]) -> None:
+        """Add what a record of the patient tells."""
+        if "begin" in record:
+            self.begun.append(str(record["begin"]))
+        elif "fact" in record:
+            self.values[str(record["fact"])] = record.get("value")
+        elif "missing" in record:
+            name = str(record["missing"])
+            self.missing[name] = Missing(name, str(record.get("reason", "")), str(record.get("detail", "")))
+        elif "done" in record:
+            self.complete = True
 
 
 def _more(request: Request) -> IO[bytes] | int:
@@ -272,15 +284,7 @@ def _collect(
         if piece is None:
             return True
         for record in lines.feed(piece):
-            if "begin" in record:
-                answer.begun.append(str(record["begin"]))
-            elif "fact" in record:
-                answer.values[str(record["fact"])] = record.get("value")
-            elif "missing" in record:
-                name = str(record["missing"])
-                answer.missing[name] = Missing(name, str(record.get("reason", "")), str(record.get("detail", "")))
-            elif "done" in record:
-                answer.complete = True
+            answer.take(record)
             if on_record is not None:
                 on_record(record)
     return False
