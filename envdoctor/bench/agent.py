@@ -155,6 +155,7 @@ class Agent(object):
         return {
             "envdoctor": 1, "index": self.index, "agents": request["agents"], "per": request["per"],
             "name": platform.node(), "host": host_id(), "nproc": request["nproc"], "rank": request.get("rank"),
+            "kernel": boot_id(), "cpus": cpu_mask(),
             "port": self.listener.port, "address": "", "python": sys.executable,
             "python_version": platform.python_version(), "cores": len(os.sched_getaffinity(0))
             if hasattr(os, "sched_getaffinity") else os.cpu_count(), "mtus": ways.interface_mtus(), "pid": os.getpid(),
@@ -312,7 +313,7 @@ class Agent(object):
             elif "go" in event:
                 rung = str(event["go"])
                 self.begin(rung)
-                function = {"dial": peers.dial, "bulk": peers.bulk}.get(rung, self.crew.do)
+                function = {"dial": peers.dial, "bulk": peers.bulk, "stream": peers.bulk}.get(rung, self.crew.do)
                 threading.Thread(target=self.climb, args=(rung, function, event), daemon=True).start()
             elif "stop" in event:
                 if event["stop"].get("refused"):
@@ -348,15 +349,23 @@ def index_of(given: "Any") -> int:
     return next(int(os.environ[name]) for name in given["from"] if os.environ.get(name, "").isdigit())
 
 
+def cpu_mask() -> str:
+    """A bit for each processor this process may use, hexadecimal; empty where that cannot be told."""
+    return "%x" % sum(1 << cpu for cpu in os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else ""
+
+
+def boot_id() -> str:
+    """What tells kernels apart, empty where it does not say: containers of one kernel share its processors."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
 def host_id() -> str:
     """What tells machines apart, network namespaces included: containers may share a boot id and a name."""
-    parts = [platform.node()]
-    for path in ("/proc/sys/kernel/random/boot_id",):
-        try:
-            with open(path) as file:
-                parts.append(file.read().strip())
-        except OSError:
-            pass
+    parts = [platform.node(), boot_id()]
     try:
         parts.append(os.readlink("/proc/self/ns/net"))
     except OSError:

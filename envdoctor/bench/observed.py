@@ -20,6 +20,7 @@ class Observed:
     def __init__(self, part: Part, backend: str, dtype: str) -> None:
         self._part = part
         self._members: dict[int, Member] = {}
+        self._processors: dict[int, tuple[str, int]] = {}  # the kernel, and a bit for each processor it may use
         self._failures: list[Failure] = []
         self._ways: dict[tuple[int, int], Way] = {}
         self._result = AllreduceResult(
@@ -49,10 +50,6 @@ class Observed:
             for index in self._result.missing
             for rank in ([index] if self._part.per == "process" else range(index * each, (index + 1) * each))
         ]
-        machines: dict[str, list[Member]] = {}
-        for member in members:
-            machines.setdefault(member.host or member.node, []).append(member)
-        crowded = any(sum(len(member.ranks) for member in own) > (own[0].cores or 1 << 30) for own in machines.values())
         return replace(
             self._result,
             stage=stage,
@@ -60,8 +57,19 @@ class Observed:
             failures=failures,
             missing_ranks=tuple(ranks),
             ways=tuple(self._ways.values()),
-            oversubscribed=crowded,
+            oversubscribed=self._crowded(),
         )
+
+    def _crowded(self) -> bool:
+        """Whether some kernel runs more ranks than it has processors for them: containers share its processors."""
+        ranks: dict[str, int] = {}
+        cpus: dict[str, int] = {}
+        for index, member in self._members.items():
+            kernel, own = self._processors.get(index, ("", 0))
+            kernel = kernel or member.host or member.node
+            ranks[kernel] = ranks.get(kernel, 0) + len(member.ranks)
+            cpus[kernel] = cpus.get(kernel, 0) | own
+        return any(cpus[kernel] and count > bin(cpus[kernel]).count("1") for kernel, count in ranks.items())
 
     def take(self, record: Record) -> None:
         """A record of an agent; one that is not understood is left out."""
@@ -104,6 +112,7 @@ class Observed:
         first = hello.get("first_rank")
         first = int(first) if isinstance(first, int) else index * (nproc if self._part.per == "node" else 1)
         known = self._members.get(index, Member(index))
+        self._processors[index] = (str(hello.get("kernel") or "")[:64], _mask(hello.get("cpus")))
         self._members[index] = replace(
             known,
             node=str(hello.get("name") or "")[:256],
@@ -133,14 +142,14 @@ class Observed:
             )
         elif rung == "nccl":
             self._change(index, device=str(values.get("device") or ""))
-        elif rung == "bulk":
+        elif rung in ("bulk", "stream"):
             for other, told in (values.get("peers") or {}).items():
                 self._way(_way(index, other, told))
 
     def _way(self, way: Way) -> None:
         known = self._ways.get((way.a, way.b))
-        # The bulk comes first, the stream that shows the rate second; both are of one way.
-        self._ways[way.a, way.b] = way if known is None else replace(known, gb_s=way.gb_s)
+        # The bulk comes first, the stream that shows the rate later; both are of one way.
+        self._ways[way.a, way.b] = way if known is None else replace(known, gb_s=way.gb_s, busy=way.busy)
 
     def _fail(self, cause: Record) -> None:
         failure = failure_of(cause, self._members)
@@ -161,6 +170,14 @@ class Observed:
             missing=tuple(index for index in stop.get("missing") or () if isinstance(index, int)),
             lost=tuple(index for index in stop.get("lost") or () if isinstance(index, int)),
         )
+
+
+def _mask(told: object) -> int:
+    """The processors of a hello, a bit each; 0 where it does not tell."""
+    try:
+        return int(str(told)[:4096], 16)
+    except ValueError:
+        return 0
 
 
 def _without_echoes(failures: list[Failure]) -> tuple[Failure, ...]:
@@ -186,6 +203,8 @@ def _way(a: int, b: object, told: Record) -> Way:
         told.get("mss"),
         told.get("mtu"),
         told.get("gb_s"),
+        told.get("busy") if told.get("gb_s") is not None else None,
+        told.get("rtt_us"),
     )
 
 

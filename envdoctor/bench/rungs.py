@@ -17,6 +17,7 @@ LIMITS = {
     "gloo": 20.0,
     "nccl": 60.0,
     "first": 15.0,
+    "stream": 10.0,
     "large": 60.0,
     "sweep": 30.0,  # for one size
     "locate": 60.0,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from envdoctor import examination, facts
-from envdoctor.bench import rungs
+from envdoctor.bench import expectation, rungs
 from envdoctor.bench.conducting import Conduct
 from envdoctor.bench.observed import Observed
 from envdoctor.bench.places import Places
@@ -22,7 +22,8 @@ from envdoctor.snapshot import Snapshot
 
 # What explains a rung that failed: cheap, and read while the ranks import torch.
 BESIDE = (
-    "host", "environment", "python", "host-names", "nics", "nccl", "name-resolution", "cpu", "torch-install",
+    "host", "environment", "python", "host-names", "nics", "nccl", "name-resolution", "cpu", "torch-install", "rdma",
+    "gpu",
 )  # fmt: skip
 # Looked at once a rung has failed for which it may name the culprit.
 AFTERWARDS = {"bind": ("rendezvous-port",)}
@@ -122,6 +123,11 @@ def run(
     starts = places.starts(request_of(places, wanted))
     with Conduct(starts, secrets.token_hex(12)) as conduct:
 
+        def hurry() -> None:
+            left_s = places.left_s()
+            if left_s is not None:
+                conduct.hurry(left_s)
+
         def take(number: int, record: dict[str, Any]) -> None:
             observed.take(record)
             if "asks" in record:
@@ -141,6 +147,8 @@ def run(
         raise ExaminationError(f"the benchmark did not start: {said[-500:]}")
     own = {failure.rung for failure in result.failures if failure.member in (part.index, -1)}
     looked = places.looked([name for rung in own for name in AFTERWARDS.get(rung, ())])
+    if result.done:
+        result = expectation.filled(result, {one.member: one.sections for one in looked})
     unasked = {name: Missing(name, Why.NOT_ASKED.value, "a benchmark does not look at it") for name in facts.KINDS}
     asked = Asked(topics=(wanted.op,), port=part.master_port)
     snapshots = []

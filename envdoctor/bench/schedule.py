@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 # What is climbed above the first collective: "module:function" of this package, a generator over the coordinator.
 PROGRAMS = {"allreduce": ("schedule:sweep",)}
-RATE_LIMIT_S = 10.0
 SLOWEST_GB_S = 1e-4  # below this a sweep makes no sense: 64 MiB would take eleven minutes
 SIZE_S = 0.5  # seconds for the iterations of one size
 LONGEST_S = 6.0  # one size with its fewest iterations may take this long; larger sizes are left out then
@@ -60,30 +59,45 @@ def climb(all_: "Coordinator") -> "Iterator[str]":
         yield paths(all_, machines)
     yield processes(all_)
     yield collectives(all_)
+    if len(machines) > 1:
+        yield stream(all_, machines)
     for name in PROGRAMS[str(all_.request["op"])]:
         module, _, function = name.partition(":")
         yield from getattr(importlib.import_module("envdoctor.bench." + module), function)(all_)
 
 
-def paths(all_: "Coordinator", machines: "List[Record]") -> str:
-    """TCP between the machines: every pair both ways, a bulk, and what a socket carries while all send at once."""
+def to(
+    machines: "List[Record]", chosen: "Callable[[int], List[int]]", **told: "Any"
+) -> "Callable[[Record], Optional[Record]]":
+    """What each machine is told of those it is to dial or send to: `chosen(place) -> places`. None without any."""
     places = {int(hello["index"]): place for place, hello in enumerate(machines)}
 
-    def targets(hello: "Record", distances: "Optional[int]" = None) -> "Optional[Record]":
+    def arguments(hello: "Record") -> "Optional[Record]":
         place = places.get(int(hello["index"]))
-        if place is None:
+        others = [] if place is None else [machines[other] for other in chosen(place)]
+        if not others:
             return None
-        others = [(place + 1) % len(machines)] if distances else peers_of(place, len(machines))
-        chosen = [machines[other] for other in others]
-        return {"peers": {str(one["index"]): [one["address"], one["port"]] for one in chosen}}
+        return dict(told, peers={str(one["index"]): [one["address"], one["port"]] for one in others})
 
-    all_.together("dial", targets)
-    all_.together("bulk", lambda hello: dict(targets(hello) or {}, size=ways.BULK) if targets(hello) else None)
-    all_.together(
-        "bulk", lambda hello: dict(targets(hello, 1) or {}, seconds=ways.RATE_S) if targets(hello, 1) else None,
-        RATE_LIMIT_S,
-    )  # fmt: skip
+    return arguments
+
+
+def paths(all_: "Coordinator", machines: "List[Record]") -> str:
+    """TCP between the machines: every pair both ways, and a bulk."""
+    count = len(machines)
+    all_.together("dial", to(machines, lambda place: peers_of(place, count)))
+    all_.together("bulk", to(machines, lambda place: peers_of(place, count), size=ways.BULK))
     return "bulk"
+
+
+def stream(all_: "Coordinator", machines: "List[Record]") -> str:
+    """What a socket carries from each machine to the next while all send at once, as in a ring.
+
+    Now that torch is imported the machines are at rest: before, the stream would wait for processors.
+    """
+    count = len(machines)
+    all_.together("stream", to(machines, lambda place: [(place + 1) % count], seconds=ways.RATE_S))
+    return "stream"
 
 
 def processes(all_: "Coordinator") -> str:

@@ -21,6 +21,8 @@ IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE = 11, 25, 0x2000
 # Host and net unreachable do not: a router says them of an address that nobody has.
 FILTERED = frozenset([(2, 3, code) for code in (2, 3, 9, 10, 13)] + [(3, 1, code) for code in (1, 4, 5, 6)])
 IP_MTU, TCP_MAXSEG = 14, 2
+TCP_INFO = 11
+MIN_RTT_AT = 148  # bytes into struct tcp_info
 DIAL_S = 3.0  # one attempt to connect: SYN goes out at 0, 1 and 3 s
 MOST_PEERS = 31  # a node dials all others of up to 32, beyond that a spread of them
 BULK = 1 << 20  # bytes; far above any MTU, and above what socket buffers take without an answer
@@ -189,6 +191,16 @@ def path_mtu(connection: socket.socket) -> "Optional[int]":
         return None
 
 
+def round_trip_us(connection: socket.socket) -> "Optional[int]":
+    """The shortest round trip the kernel has seen on a connection, microseconds: tcpi_min_rtt of struct tcp_info
+    (linux/tcp.h, since Linux 4.6)."""
+    try:
+        told = connection.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 256)
+    except OSError:
+        return None
+    return int(struct.unpack_from("I", told, MIN_RTT_AT)[0]) if len(told) >= MIN_RTT_AT + 4 else None
+
+
 def unacknowledged(connection: socket.socket) -> "Optional[int]":
     """Bytes sent that the other end has not acknowledged: ioctl SIOCOUTQ, tcp(7)."""
     try:
@@ -290,7 +302,8 @@ def push(address: str, port: int, size: int, seconds: float) -> "Dict[str, Any]"
     """Send `size` bytes, or for `seconds` where that is more than 0, and wait until all has arrived.
 
     Returns: "outcome" ("ok", "stalled", or as of `meet`), "sent" and "unacknowledged" bytes, "gb_s" (1e9 bytes a
-    second, from the first byte to the receiver's word that all have come), "mss" and "mtu" as the kernel sees them.
+    second, from the first byte to the receiver's word that all have come; not of a bulk), "mss", "mtu" and "rtt_us" as
+    the kernel sees them.
     """
     outcome, connection = meet(address, port, "rate" if seconds else "bulk")
     if connection is None:
@@ -332,7 +345,8 @@ def push(address: str, port: int, size: int, seconds: float) -> "Dict[str, Any]"
         told["outcome"] = name_of(error)
     seconds_taken = time.monotonic() - began
     told.update(sent=sent, unacknowledged=unacknowledged(connection), mtu=path_mtu(connection))
-    if told["outcome"] == "ok":
+    told["rtt_us"] = round_trip_us(connection)
+    if told["outcome"] == "ok" and seconds:  # a bulk is over before TCP has found its pace
         told["gb_s"] = sent / seconds_taken / 1e9
     connection.close()
     return told

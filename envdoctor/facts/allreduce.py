@@ -6,13 +6,13 @@ A measurement is a fact like any other: ordinary checks judge it, now or later f
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 # The rungs in their order, and what is below torch: envdoctor/bench/rungs.py holds their deadlines.
 RUNGS = (
-    "resolve", "route", "bind", "connect", "join", "dial", "bulk", "torch", "store", "gloo", "nccl", "first", "large",
-    "sweep", "locate",
+    "resolve", "route", "bind", "connect", "join", "dial", "bulk", "torch", "store", "gloo", "nccl", "first", "stream",
+    "large", "sweep", "locate",
 )  # fmt: skip
 DONE = "done"
 
@@ -54,7 +54,9 @@ class Way:
         outcome: "connected" or "ok"; "refused", "filtered" (refused by an ICMP message, the word of a firewall),
             "timeout", "mute" (connects and says nothing), "stalled", or the name of an error.
         sent, unacknowledged: bytes, of a bulk. mss: bytes of data in a segment. mtu: of the path, as the kernel knows.
-        gb_s: 1e9 bytes a second, of a stream while every member sends to the next.
+        gb_s: 1e9 bytes a second, of a stream while every member sends to the next; None for other ways.
+        busy: processors that sending and receiving kept busy during that stream, 1.0 for one.
+        rtt_us: the shortest round trip the kernel saw.
     """
 
     a: int = 0
@@ -65,6 +67,8 @@ class Way:
     mss: int | None = None
     mtu: int | None = None
     gb_s: float | None = None
+    busy: float | None = None
+    rtt_us: int | None = None
 
 
 @dataclass(frozen=True)
@@ -141,9 +145,11 @@ class AllreduceResult:
         left_out: sizes, in bytes, that would have taken too long.
         baseline: the sizes of an earlier run to compare with.
         suspects: ranks whose data is bad, as far as it could be located.
-        expected_busbw_gb_s: what the topology allows, None if nothing tells; expected_from: why, in one sentence.
+        expected_busbw_gb_s: what the topology allows, None if nothing tells. expected_by, expected_values:
+            why, as a sentence of `envdoctor.knowledge.fabric` and what it holds.
         concluded: whether the coordinator, who hears all, has told how it ended.
-        oversubscribed: more ranks on a machine than cores: speed says nothing then.
+        oversubscribed: more ranks than cores on a machine, or on several that share one kernel: speed says nothing
+            then.
     """
 
     op: str = "allreduce"
@@ -168,7 +174,8 @@ class AllreduceResult:
     left_out: tuple[int, ...] = ()
     suspects: tuple[int, ...] = ()
     expected_busbw_gb_s: float | None = None
-    expected_from: str = ""
+    expected_by: str = ""
+    expected_values: dict[str, str | float | int | None] = field(default_factory=dict)
     oversubscribed: bool = False
     concluded: bool = False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from envdoctor.bench import expectation
 from envdoctor.facts.allreduce import AllreduceResult, Size
 from envdoctor.model import Report, Scalar, Text
 from envdoctor.redact import Redactor
@@ -133,19 +134,25 @@ def verdict(result: AllreduceResult, report: Report, style: Style, redactor: Red
         "size": size_of(best.bytes),
         "expected": result.expected_busbw_gb_s,
         "share": best.busbw_gb_s / result.expected_busbw_gb_s * 100 if result.expected_busbw_gb_s else None,
-        "why": result.expected_from,
+        "why": expectation.said(result, style.language),
     }
     if result.expected_busbw_gb_s is None:
         said = Text(
-            "busbw {busbw:.3f} GB/s at {size}; nothing tells what to expect",
-            "busbw {busbw:.3f} GB/s（{size}）；没有可供比较的预期值",
+            "busbw {busbw:.3f} GB/s at {size}; nothing to compare it with" + (": {why}" if values["why"] else ""),
+            "busbw {busbw:.3f} GB/s（{size}）；没有可供比较的预期值" + ("：{why}" if values["why"] else ""),
         )
     else:
         said = Text(
             "busbw {busbw:.3f} GB/s at {size}, {share:.0f}% of the {expected:.3f} expected: {why}",
             "busbw {busbw:.3f} GB/s（{size}），为预期 {expected:.3f} 的 {share:.0f}%：{why}",
         )
-    return line(redactor.text(said.say(style.language, values)))
+    told = said.say(style.language, values)
+    if result.oversubscribed:
+        crowded = Text(
+            "; more ranks than cores here, so that speed is not judged", "；这里的 rank 数多于 CPU 核数，因此不评判速度"
+        )
+        told += crowded.say(style.language)
+    return line(redactor.text(told))
 
 
 def ending(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from envdoctor import snapshot
+from envdoctor.bench import expectation
 from envdoctor.bench.demands import Held
 from envdoctor.facts.allreduce import AllreduceResult, Size
 from envdoctor.model import Report
@@ -52,7 +53,7 @@ def document(
         "missing_ranks": list(result.missing_ranks),
         "sizes": [_size(size) for size in result.sizes],
         "expected_busbw_gb_s": result.expected_busbw_gb_s,
-        "expected_from": result.expected_from or None,
+        "expected_from": redactor.text(expectation.said(result, style.language)) or None,
         "links": [
             {
                 "a": redactor.text(result.named(way.a)),

@@ -1,0 +1,170 @@
+"""Is an all-reduce as fast as what the nodes are connected with, and are all ways between them alike?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from statistics import median
+
+from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
+from envdoctor.facts.allreduce import AllreduceResult
+from envdoctor.facts.nics import Nics
+from envdoctor.knowledge import fabric
+
+TOPIC = Topic("allreduce", 907, Text("speed, against what the nodes could do", "速度与硬件上限之比"), bench=True)
+
+# Below this the time is that of the messages and not of the data: gloo over TCP is at its pace from 1 MiB on, NCCL over
+# several nodes from 512 MiB (2 x p5: 289 GB/s at 128 MiB, 487 at 16 GiB).
+LARGE = {"gloo": 1 << 20, "nccl": 512 << 20}
+# A single TCP connection carries less than fast links do; far below even that is a fault.
+HALF = 0.5
+FARTHER = 5.0  # times the usual round trip
+FARTHER_US = 500.0  # and by so much: across a room it is 50 us, and a busy processor adds some
+
+WIRE = Text(
+    "the best of {sizes} sizes is {busbw:.3f} GB/s at {size} bytes, {share:.0%} of {expected:.3f} GB/s: ",
+    "{sizes} 个大小中最好的是 {busbw:.3f} GB/s（{size} 字节），为 {expected:.3f} GB/s 的 {share:.0%}：",
+)
+
+
+def _seen(by: str) -> Text:
+    why = fabric.SENTENCES[by]
+    return Text(WIRE.en + why.en, WIRE.zh + why.zh)
+
+
+MEASURE_MORE = Text(
+    "small sums do not show what a fabric carries: measure with --sizes 8:4G before looking further",
+    "小数据量反映不出网络的真实带宽：请先用 --sizes 8:4G 再测一次",
+)
+
+BUSBW_LOW = Problem(
+    code="busbw-low",
+    severity=Severity.WARNING,
+    title=Text(
+        "all-reduce reaches {share:.0%} of what the nodes could do",
+        "all-reduce 只达到硬件上限的 {share:.0%}",
+    ),
+    why=Text(
+        "each step waits for its gradients longer than it would have to",
+        "每一步都要为梯度多等一段不必要的时间",
+    ),
+    seen=_seen("link"),
+    help=Text(
+        "`envdoctor bench links` tells whether one node or one path holds all back; if none does, look for other "
+        "traffic on these links and at what NCCL chose (NCCL_DEBUG=INFO)",
+        "`envdoctor bench links` 可以查出是否有某个节点或某条路径拖慢了全体；若没有，请检查这些链路上的其他流量，"
+        "以及 NCCL 的选择（NCCL_DEBUG=INFO）",
+    ),
+    confirm="envdoctor bench allreduce --sizes 1M:1G",
+    caused_by=("network-slow", "slow-tcp-fallback", "ib-rate-degraded"),
+    refs=("https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md",),
+    hardware="unconfirmed",
+    situations={
+        **{by: Situation(seen=_seen(by)) for by in ("stream", "connection", "ports", "nvlink")},
+        **{
+            f"{by}-small": Situation(seen=_seen(by), severity=Severity.NOTE, help=MEASURE_MORE)
+            for by in ("link", "stream", "connection", "ports", "nvlink")
+        },
+    },
+)
+
+NETWORK_SLOW = Problem(
+    code="network-slow",
+    severity=Severity.WARNING,
+    title=Text(
+        "TCP from {node} to {other} carries {gbit:.3g} Gbit/s on a link of {link:.4g} Gbit/s",
+        "{node} 到 {other} 的 TCP 速率为 {gbit:.3g} Gbit/s，而链路为 {link:.4g} Gbit/s",
+    ),
+    why=Text(
+        "everything that crosses this link is as slow: gradients, checkpoints, data",
+        "经过这条链路的一切都会同样慢：梯度、检查点、数据",
+    ),
+    seen=Text(
+        "a stream of 0.4 s with all nodes at rest: {gbit:.3g} Gbit/s; {interface} has {link:.4g} Gbit/s",
+        "所有节点空闲时 0.4 秒的数据流：{gbit:.3g} Gbit/s；{interface} 为 {link:.4g} Gbit/s",
+    ),
+    help=Text(
+        "loss is the usual cause: look for errors and drops of the interface on both ends, a cable or port that fell "
+        "back to a lower rate, and other traffic",
+        "最常见的原因是丢包：请检查两端接口的错误与丢弃计数、网线或端口是否降速，以及是否有其他流量",
+    ),
+    look="ip -s link show {interface}; nstat -az TcpRetransSegs; ethtool {interface}",
+    confirm="iperf3 -c NODE -P 4   # with iperf3 -s there",
+    caused_by=("mtu-mismatch",),
+)
+
+LATENCY_HIGH = Problem(
+    code="latency-high",
+    severity=Severity.WARNING,
+    title=Text(
+        "a message to {node} takes {times:.0f} times as long as between the other nodes",
+        "发往 {node} 的消息耗时是其他节点之间的 {times:.0f} 倍",
+    ),
+    why=Text(
+        "every small collective waits for the slowest way: barriers, the last gradients of a step",
+        "每个小的集合通信都要等最慢的那条路径：barrier、每一步最后的梯度",
+    ),
+    seen=Text(
+        "shortest round trips over TCP: {slow:.0f} us to and from {node}, {usual:.0f} us otherwise",
+        "TCP 最短往返时间：往返 {node} 为 {slow:.0f} us，其他为 {usual:.0f} us",
+    ),
+    help=Text(
+        "it is farther away (another room, a VPN, a routed subnet) or its packets go a detour; place the job on nodes "
+        "that are near each other",
+        "该节点距离更远（其他机房、VPN、跨网段），或者数据包绕了路；请将作业放在彼此邻近的节点上",
+    ),
+    look="ping -c 5 {node}; traceroute {node}",
+    confirm="ping -c 5 NODE",
+)
+
+
+@check(BUSBW_LOW)
+def busbw_low(result: AllreduceResult) -> Iterable[Finding]:
+    """The best size against the expectation; not where the processors decide."""
+    expected, best = result.expected_busbw_gb_s, result.best
+    judged = result.done and not result.oversubscribed and result.expected_by not in fabric.NOT_OF_THE_NETWORK
+    if not judged or not expected or best is None or result.expected_by not in fabric.SENTENCES:
+        return
+    share = best.busbw_gb_s / expected
+    small = max(size.bytes for size in result.sizes) < LARGE.get(result.backend, 1 << 20)
+    if share >= (fabric.BROKEN if small else fabric.GOOD):
+        return
+    by = result.expected_by
+    values = {**result.expected_values, "share": share, "busbw": best.busbw_gb_s, "expected": expected}
+    situation = f"{by}-small" if small else by if by != "link" else None
+    yield BUSBW_LOW.found(situation, **values, size=best.bytes, sizes=len(result.sizes))
+
+
+@check(NETWORK_SLOW)
+def network_slow(result: AllreduceResult, nics: Nics) -> Iterable[Finding]:
+    """The stream that this node sent, on an interface whose rate is real."""
+    own = result.member(result.own)
+    way = next((way for way in result.ways if way.a == result.own and way.gb_s is not None), None)
+    nic = nics.owner(own.address) if own else None
+    if way is None or way.gb_s is None or nic is None or result.oversubscribed:
+        return
+    if not nic.speed_is_real or not nic.speed_mbps or (way.busy or 0.0) >= HALF:
+        return
+    link = nic.speed_mbps / 1e3
+    if way.gb_s < HALF * min(link / 8, fabric.ONE_CONNECTION_GB_S):
+        node, other = result.named(way.a), result.named(way.b)
+        found = NETWORK_SLOW.found(node=node, other=other, gbit=way.gb_s * 8, link=link, interface=nic.name)
+        yield replace(found, nodes=(node,))
+
+
+@check(LATENCY_HIGH)
+def latency_high(result: AllreduceResult) -> Iterable[Finding]:
+    """One node all of whose ways are long, where there are others to compare with."""
+    trips = [(way.a, way.b, way.rtt_us) for way in result.ways if way.rtt_us]
+    if len({member.host for member in result.members}) < 3 or result.oversubscribed:
+        return
+    usual = median(trip for *_, trip in trips) if trips else 0.0
+    limit = max(FARTHER * usual, usual + FARTHER_US)
+    ends = Counter(end for a, b, trip in trips if trip > limit for end in (a, b))
+    for end, count in ends.items():
+        of_it = [trip for a, b, trip in trips if end in (a, b)]
+        if count == len(of_it) and count > 1:
+            node, slow = result.named(end), median(of_it)
+            found = LATENCY_HIGH.found(node=node, slow=slow, usual=usual, times=slow / max(usual, 1.0))
+            yield replace(found, nodes=(node,))

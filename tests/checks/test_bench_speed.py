@@ -1,0 +1,80 @@
+"""checks/bench_speed.py"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from envdoctor.facts.allreduce import AllreduceResult, Way
+from envdoctor.facts.nics import Address, Nic, Nics
+from envdoctor.testing import Case
+from tests import CHECKS
+from tests.checks.bench_results import FINE, SECOND, SIZES
+
+FILE = CHECKS / "bench_speed.py"
+THIRD = replace(SECOND, index=2, node="gpu03", host="gpu03|c|3", address="10.0.0.3", ranks=(2,))
+LINK = {"node": "gpu01", "interface": "eth0", "gbit": 1.0}
+STREAM = {"interface": "veth0", "gbit": 1.0}
+PORTS = {"node": "gpu01", "interface": "mlx5_0:1", "gbit": 400.0, "ranks": 8, "nodes": 2}
+NIC = Nic("eth0", 2, speed_mbps=1000)
+NICS = Nics((NIC,), (Address("eth0", "eth0", "10.0.0.1", 24),))
+VIRTUAL = replace(NICS, nics=(replace(NIC, kind="veth", speed_mbps=10000, speed_is_real=False),))
+
+
+def fast(share: float, by: str = "link", **changes: Any) -> AllreduceResult:
+    """A run that reaches this share of 0.125 GB/s."""
+    sizes = (SIZES[0], replace(SIZES[1], busbw_gb_s=0.125 * share))
+    values: dict[str, Any] = {"link": LINK, "stream": STREAM, "ports": PORTS, "processor": {"gbit": 1.0}}.get(by, {})
+    told = replace(FINE, sizes=sizes, expected_busbw_gb_s=0.125, expected_by=by, expected_values=values)
+    return replace(told, **changes)
+
+
+def ways(*told: tuple[int, int, int]) -> AllreduceResult:
+    """Three nodes, with the round trips of the ways between them."""
+    found = tuple(Way(a, b, "ok", rtt_us=trip) for a, b, trip in told)
+    return replace(FINE, members=(*FINE.members, THIRD), ways=found)
+
+
+def stream(gb_s: float, busy: float = 0.1) -> AllreduceResult:
+    return replace(FINE, ways=(Way(0, 1, "ok", gb_s=gb_s, busy=busy),))
+
+
+LOW = {"busbw-low": "warning"}
+CASES = [
+    Case("96% of the link", (fast(0.96), NICS)),
+    Case("just good", (fast(0.76), NICS)),
+    Case("60% of the link", (fast(0.6), NICS), LOW),
+    Case("20% of the measured stream", (fast(0.2, "stream"), VIRTUAL), LOW),
+    Case("more than what was expected", (fast(1.3, "stream"), VIRTUAL)),
+    Case("the processors decide", (fast(0.3, "processor"), VIRTUAL)),
+    Case("more ranks than cores", (fast(0.1, oversubscribed=True), NICS)),
+    Case("nothing to expect", (replace(fast(0.1), expected_busbw_gb_s=None), NICS)),
+    Case("stopped before", (fast(0.1, stage="sweep"), NICS)),
+    Case("small sizes at 60%", (replace(fast(0.6), sizes=(replace(fast(0.6).sizes[1], bytes=4096),)), NICS)),
+    Case("NCCL, 64 MiB only, at 60%", (fast(0.6, "ports", backend="nccl"), NICS)),
+    Case("NCCL, 64 MiB only, at 30%", (fast(0.3, "ports", backend="nccl"), NICS), {"busbw-low": "note"}),
+    Case("a gigabit link carries it", (stream(0.117), NICS)),
+    Case("a gigabit link that carries 10 Mbit/s", (stream(0.00125), NICS), {"network-slow": "warning"}),
+    Case("a virtual interface has no rate", (stream(0.00125), VIRTUAL)),
+    Case("the processor was busy", (stream(0.01, busy=0.9), NICS)),
+    Case("one connection on 100 Gbit/s", (stream(2.2), replace(NICS, nics=(replace(NIC, speed_mbps=100_000),)))),
+    Case("all ways alike", (ways((0, 1, 80), (1, 2, 90), (0, 2, 70), (2, 0, 75)), NICS)),
+    Case(
+        "one of three is far away",
+        (ways((0, 1, 80), (1, 0, 90), (1, 0, 85), (0, 2, 9000), (2, 1, 9000)), NICS),
+        {"latency-high": "warning"},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_cases(case: Case) -> None:
+    case.assert_holds(FILE)
+
+
+def test_who_is_far_away_is_named() -> None:
+    (found,) = CASES[-1].assert_holds(FILE)
+    assert found.nodes == ("gpu03",)
+    assert found.evidence["times"] == pytest.approx(100)
