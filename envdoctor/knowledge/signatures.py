@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from envdoctor import knowledge
 from envdoctor.model import Text
 
-TABLES = ("cuda", "imports", "host", "rendezvous", "nccl", "fabric", "packages", "general")
+TABLES = ("cuda", "container", "gpu_health", "imports", "host", "rendezvous", "nccl", "fabric", "packages", "general")
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ class Report:
         cards = self._gpus()
         # As on a live machine: what CUDA does in a torch without it is no question.
         available = self._value("available").lower()
-        if available and torch is not None and (torch.cuda or torch.hip):
+        if available and torch is not None and torch.cuda:
             found["torch-cuda"] = TorchCuda(
                 available in ("true", "yes"), len(cards) if available in ("true", "yes") else 0
             )

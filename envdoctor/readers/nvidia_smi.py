@@ -24,6 +24,9 @@ ROW = re.compile(
     r"\|\s{1,4}(?P<index>\d{1,2})\s{1,4}(?P<name>\S.{2,50}?)\s{1,30}(?:On|Off|N/A|TCC|WDDM|MCDM)\s{0,4}\|"
     r"\s{1,4}(?P<bus>[0-9A-Fa-f]{8}):(?P<slot>[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9])"
 )
+LISTED = re.compile(
+    r"\s{0,12}GPU (?P<index>\d{1,2}): (?P<name>[A-Z][^\n(]{2,60}?) \(UUID: (?P<uuid>GPU-[0-9a-fA-F-]{8,36})\)"
+)
 QUERY = re.compile(r"\s*(?P<key>Driver Version|CUDA Version|Product Name)\s{1,60}: (?P<value>\S.{0,60}?)\s*$")
 
 
@@ -35,17 +38,25 @@ class NvidiaSmi:
         self._windows = False
         self._gpus: dict[int, Gpu] = {}
         self._products: list[str] = []
+        self._listed: dict[int, Gpu] = {}
         self._places: dict[str, Place] = {}
         self._table = False
 
     def needles(self) -> Mapping[str, int]:
-        return {"NVIDIA-SMI ": 16, "Driver Version   ": 16, "CUDA Version   ": 16, "Product Name   ": 64}
+        fields = {"Driver Version   ": 16, "CUDA Version   ": 16, "Product Name   ": 64}
+        return {"NVIDIA-SMI ": 16, "(UUID: GPU-": 64, **fields}
 
     def read(self, passage: Passage) -> None:
         text = passage.line.text[:400]
         if head := HEAD.search(text):
             if not self._table:
                 self._read_table(head, passage)
+        elif match := LISTED.match(text):
+            index, name = int(match["index"]), match["name"]
+            if len(self._listed) < MOST_GPUS:
+                gpu = Gpu(index=index, name=name, compute_capability=gpus.capability_of(name))
+                self._listed.setdefault(index, gpu)
+            self._places.setdefault("gpu", passage.place)
         elif (match := QUERY.match(text)) and not self._table:
             self._read_query(match["key"], match["value"], passage)
 
@@ -77,7 +88,7 @@ class NvidiaSmi:
         found: dict[str, object] = {}
         if self._driver is not None:
             found["driver"] = self._driver
-        listed = tuple(self._gpus.values()) or tuple(
+        listed = tuple(self._gpus.values() or self._listed.values()) or tuple(
             Gpu(index=number, name=name, compute_capability=gpus.capability_of(name))
             for number, name in enumerate(self._products)
         )

@@ -13,6 +13,7 @@ READERS = (
     "collect_env:CollectEnv",
     "nvidia_smi:NvidiaSmi",
     "package_lists:PackageLists",
+    "traceback:Traceback",
     "nccl_log:NcclLogReader",
     "network_listing:NetworkListingReader",
     "surroundings:Surroundings",

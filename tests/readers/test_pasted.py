@@ -1,0 +1,31 @@
+"""What people paste, as texts in pasted/*.toml: the first finding names the cause, and sound machines draw no alarm.
+
+`severity` is the finding's; "loud" is error or warning where the text leaves it open, "any" where only the code counts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tomllib
+from _pytest.mark.structures import ParameterSet
+
+from tests.readers.texts import codes
+
+FOLDER = Path(__file__).parent / "pasted"
+
+
+def texts(name: str) -> list[ParameterSet]:
+    rows = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))["text"]
+    return [pytest.param(row["code"], row["severity"], row["pasted"], id=f"{name}: {row['name']}") for row in rows]
+
+
+@pytest.mark.parametrize(("code", "severity", "pasted"), [*texts("gpu"), *texts("torch")])
+def test_the_first_finding_names_the_cause(code: str, severity: str, pasted: str) -> None:
+    found = codes(pasted)
+    assert next(iter(found), "") == code
+    if severity == "loud":
+        assert found[code] in ("error", "warning")
+    elif severity != "any":
+        assert found[code] == severity
