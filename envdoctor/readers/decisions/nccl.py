@@ -86,13 +86,16 @@ def retry(seen: Sighting, context: Context) -> Sighting | None:
 def interface(seen: Sighting, context: Context) -> Sighting | None:
     """An interface that leads to no other host matters where there are other hosts, and most where something fails."""
     told = of(context)
+    others = (one for one in context.sightings if one.signature == "nccl-using-if" and one is not seen)
+    if seen.signature == "nccl-link-local" and any(value(one, "if") == value(seen, "if") for one in others):
+        return None
     first = context.saw("watchdog")
     failed = context.saw(*CONNECTING) or (first if first and FIRST.search(first.quote) else None)
     if told.several_nodes is False or (value(seen, "if") == "lo" and not told.several_nodes and not failed):
         return None
     if failed:
         return replace(seen, severity="error")
-    works = told.connected or (told.complete and told.several_nodes is None)
+    works = told.connected or (told.complete and (told.several_nodes is None or _connects_at_once(told)))
     return replace(seen, severity="note") if works else seen
 
 
@@ -243,6 +246,12 @@ def gloo(seen: Sighting, context: Context) -> Sighting:
     if FILTERED.search(seen.quote) and "refused" not in seen.quote:
         return replace(seen, code="firewall-blocks-ports", severity="error")
     return replace(seen, code="peer-died", kind="symptom")
+
+
+def _connects_at_once(told: NcclLog) -> bool:
+    """Before 2.22 an initialisation is complete when rings and trees are connected; later that waits for their use."""
+    releases = [tuple(map(int, one.version.split("."))) for one in told.processes if one.version]
+    return bool(releases) and max(releases) < (2, 22)
 
 
 def _of_another_interface(address: str, told: NcclLog) -> bool:
