@@ -59,7 +59,7 @@ def found(problem: Problem, log: Log) -> list[Finding]:
 def finding(problem: Problem, seen: list[Sighting]) -> Finding:
     """The finding that these sightings of one problem make, the one that decides first."""
     first = seen[0]
-    row = signatures.by_id().get(first.signature)
+    row = signatures.by_id().get(first.signature) or signatures.told().get(first.signature)
     evidence: dict[str, Scalar] = {
         "seen": "\n".join(_quoted(one) for one in seen[:MOST_QUOTED]),
         "file": first.place.file,

@@ -12,7 +12,19 @@ from dataclasses import dataclass, field
 from envdoctor import knowledge
 from envdoctor.model import Text
 
-TABLES = ("cuda", "container", "gpu_health", "imports", "host", "rendezvous", "nccl", "fabric", "packages", "general")
+TABLES = (
+    "cuda",
+    "container",
+    "gpu_health",
+    "imports",
+    "host",
+    "rendezvous",
+    "launch",
+    "nccl",
+    "fabric",
+    "packages",
+    "general",
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,27 @@ def rows() -> tuple[Signature, ...]:
 @functools.cache
 def by_id() -> dict[str, Signature]:
     return {row.id: row for row in rows()}
+
+
+@dataclass(frozen=True)
+class Told:
+    """Words for what a reader finds by a rule over more than a line; its sightings name the row in place of a signature.
+
+    Attributes:
+        id: code:situation. title, why, help, look: as of a signature, with holes for what the reader tells.
+    """
+
+    id: str
+    title: Words
+    why: Words = field(default_factory=Words)
+    help: Words = field(default_factory=Words)
+    look: str = ""
+
+
+@functools.cache
+def told() -> dict[str, Told]:
+    """The words of readers' rules by their id."""
+    return {row.id: row for row in knowledge.rows("signatures/told", "told", Told)}
 
 
 @dataclass(frozen=True)

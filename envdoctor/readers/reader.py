@@ -38,5 +38,6 @@ class FileReader(Protocol):
     def accepts(self, name: str, head: str) -> bool:
         """Whether the file is one of its kind, by name and first 4096 characters; it is then read by it alone."""
 
-    def read(self, name: str, text: str) -> tuple[Mapping[str, object], Iterable[Sighting]]:
-        """Facts and sightings of the whole file (at most `scan.LARGEST_FILE` bytes)."""
+    def read(self, name: str, text: str) -> tuple[Mapping[str, object], Iterable[Sighting]] | None:
+        """Facts and sightings of the whole file (at most `scan.LARGEST_FILE` bytes); None where it turns out to be none
+        of its kind, such as a script with a log below it: it is then read as a log."""

@@ -16,10 +16,12 @@ READERS = (
     "traceback:Traceback",
     "nccl_log:NcclLogReader",
     "network_listing:NetworkListingReader",
+    "launch_lines:LaunchLines",
+    "sbatch:Sbatch",
     "surroundings:Surroundings",
 )
 # Asked in this order which of them a file belongs to; a file that none accepts is a log.
-FILE_READERS: tuple[str, ...] = ()
+FILE_READERS: tuple[str, ...] = ("script:Scripts",)
 
 
 def readers() -> tuple[Reader, ...]:

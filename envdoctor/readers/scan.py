@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from envdoctor.facts.log import Log, Place, Sighting, Told
 from envdoctor.readers import registry, sources, verdict
 from envdoctor.readers.needles import Needles
 from envdoctor.readers.passage import PAST, Passage
-from envdoctor.readers.reader import FileReader, Reader
+from envdoctor.readers.reader import Reader
 
 HEAD = 4096
 LARGEST_FILE = 4 << 20  # bytes of a script; more is no script that anybody wrote
@@ -58,9 +58,14 @@ def read(names: Sequence[str], progress: Progress | None = None) -> Reading:
         if reader is None:
             scan.run(name, _joined(first, pieces))
             continue
-        facts, seen = _whole(reader, name, first, pieces, scan)
+        data = _whole(first, pieces)
+        read_whole = reader.read(name, data[:LARGEST_FILE].decode("utf-8", "replace"))
+        if read_whole is None:
+            scan.run(name, _joined(data, pieces))
+            continue
+        facts, seen = read_whole
         found.append(facts)
-        sightings += seen
+        sightings += scan.of_whole(data, seen)
     found += [reader.facts() for reader in readers]
     for one in readers:
         sightings += one.sightings()
@@ -73,20 +78,14 @@ def read(names: Sequence[str], progress: Progress | None = None) -> Reading:
     return Reading(log, sections, tuple(sightings), time.monotonic() - began)
 
 
-def _whole(
-    reader: FileReader, name: str, first: bytes, pieces: Iterator[bytes], scan: _Scan
-) -> tuple[Mapping[str, object], list[Sighting]]:
+def _whole(first: bytes, pieces: Iterator[bytes]) -> bytes:
+    """A file that is read at once; of one beyond `LARGEST_FILE` the beginning."""
     data = first
     for piece in pieces:
+        data += piece
         if len(data) >= LARGEST_FILE:
             break
-        data += piece
-    scan.lines += data.count(b"\n")
-    scan.size += len(data)
-    facts, seen = reader.read(name, data[:LARGEST_FILE].decode("utf-8", "replace"))
-    sightings = [dataclasses.replace(one, order=scan.shown + number) for number, one in enumerate(seen)]
-    scan.shown += len(sightings)
-    return facts, sightings
+    return data
 
 
 def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
@@ -109,6 +108,14 @@ class _Scan:
                 limits[needle] = max(limit, limits.get(needle, 0))
                 self._owners.setdefault(needle, []).append(reader)
         self._needles = Needles(limits)
+
+    def of_whole(self, data: bytes, seen: Iterable[Sighting]) -> list[Sighting]:
+        """The sightings of a file that was read at once, in their place among all."""
+        told = [dataclasses.replace(one, order=self.shown + number) for number, one in enumerate(seen)]
+        self.lines += data.count(b"\n")
+        self.size += len(data)
+        self.shown += len(told)
+        return told
 
     def run(self, file: str, pieces: Iterator[bytes]) -> None:
         """Show one text's lines to the readers. A line's surroundings are what came before it and the piece after."""

@@ -1,0 +1,155 @@
+"""Reads launch lines out of any text: torchrun, torch.distributed.launch, accelerate, deepspeed, as pasted or traced.
+
+The lines of several nodes are compared with each other, and with how the script next to them asks for its rank.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from envdoctor.facts.environment import Environment
+from envdoctor.facts.log import Place, Sighting, Value
+from envdoctor.readers import launch_rules
+from envdoctor.readers.launch_parse import LaunchLine, parse
+from envdoctor.readers.launch_rules import Judged
+from envdoctor.readers.passage import Passage
+
+NEEDLES = (
+    "torchrun",
+    "torch.distributed.launch",
+    "torch.distributed.run",
+    "accelerate launch",
+    "accelerate-launch",
+    "deepspeed ",
+)
+MOST = 200  # lines of each kind that are looked at
+MOST_KEPT = 64
+MOST_CONTINUED = 80
+BLANK_AFTER = re.compile(r"\\[ \t]+\r?$")
+OPTION = re.compile(r"\s{0,40}--?[A-Za-z][\w-]{1,60}(?:[= ]\S{0,200})?\s{0,4}\\?\s{0,4}$")
+# A rank that counts within the node, given where the one within the job belongs.
+LOCAL_AS_GLOBAL = re.compile(
+    r"\brank\s{0,3}=\s{0,3}(?:int\(\s{0,2})?(?:args\.|opt\.|self\.|cfg\.)?(?:local_rank|os\.environ\[['\"]LOCAL_RANK['\"]\])"
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A launch line and where it stands, as a sighting without a code."""
+
+    line: LaunchLine
+    seen: Sighting
+
+
+class LaunchLines:
+    """The distinct launch lines of all texts, at most 64."""
+
+    def __init__(self) -> None:
+        self._found: list[Found] = []
+        self._sightings: list[Sighting] = []
+        self._rank: Sighting | None = None
+        self._continued: tuple[str, int] = ("", 0)
+
+    def needles(self) -> Mapping[str, int]:
+        return {**dict.fromkeys(NEEDLES, MOST), "init_process_group(": MOST}
+
+    def read(self, passage: Passage) -> None:
+        if "init_process_group(" in passage.held:
+            self._read_code(passage)
+        line = passage.line
+        if not passage.held.intersection(NEEDLES) or len(self._found) >= MOST_KEPT:
+            return
+        file, last = self._continued
+        if file == line.file and line.number <= last:
+            return  # part of the line before
+        text, missing, blank = self._joined(passage)
+        parsed = parse(text)
+        if parsed is None or any(one.line == parsed for one in self._found):
+            return
+        seen = passage.sighting("", quote=parsed.text)
+        self._found.append(Found(parsed, seen))
+        for judged in launch_rules.judged(parsed):
+            self._sightings.append(_sighting(seen, judged))
+        if blank:
+            self._sightings.append(_sighting(seen, Judged("launch-command-malformed", "blank", "warning")))
+        elif missing:
+            values = (("option", missing),)
+            self._sightings.append(
+                _sighting(seen, Judged("launch-command-malformed", "continuation", "warning", values))
+            )
+
+    def _joined(self, passage: Passage) -> tuple[str, str, bool]:
+        """The command with its continuation lines, the option that stands on a line of its own although the line before
+        does not go on, and whether blanks follow a backslash."""
+        lines = [passage.line, *passage.after(MOST_CONTINUED)]
+        parts: list[str] = []
+        missing, blank, number = "", False, passage.line.number
+        for at, line in enumerate(lines):
+            text = line.text.rstrip("\r")
+            blank = blank or bool(BLANK_AFTER.search(text))
+            stripped = text.rstrip()
+            parts.append(stripped.rstrip("\\"))
+            number = line.number
+            if stripped.endswith("\\") and not stripped.endswith("\\\\"):
+                continue
+            following = lines[at + 1].text if at + 1 < len(lines) else ""
+            if (
+                OPTION.match(following)
+                and parse(" ".join([*parts, following]))
+                and not following.lstrip().startswith("-h")
+            ):
+                missing = missing or following.split()[0].partition("=")[0]
+                continue
+            break
+        self._continued = (passage.line.file, number)
+        return " ".join(parts), missing, blank
+
+    def _read_code(self, passage: Passage) -> None:
+        text = " ".join([passage.line.text, *(line.text for line in passage.after(10))])
+        call = text[text.find("init_process_group(") :]
+        if self._rank is None and (match := LOCAL_AS_GLOBAL.search(call[:600])):
+            self._rank = passage.sighting(
+                "script-rank-wrong", "warning", match.group(), "script-rank-wrong:passed-as-rank"
+            )
+
+    def facts(self) -> Mapping[str, object]:
+        """What the only line tells torchrun, as the variables that tell it the same."""
+        mine = [one.line for one in self._found if one.line.launcher.startswith("torch")]
+        count = (
+            mine[0].number("nproc-per-node")
+            if len({line.options.get("nproc-per-node") for line in mine}) == 1
+            else None
+        )
+        if count is None or any("CUDA_VISIBLE_DEVICES" in line.environment for line in mine):
+            return {}
+        return {"environment": Environment({"PET_NPROC_PER_NODE": str(count)})}
+
+    def places(self) -> Mapping[str, Place]:
+        return {"environment": self._found[0].seen.place} if self._found else {}
+
+    def sightings(self) -> Sequence[Sighting]:
+        told = list(self._sightings)
+        for number, judged in launch_rules.together([one.line for one in self._found]):
+            told.append(_sighting(self._found[number].seen, judged))
+        if self._rank is not None:
+            several = any((launch_rules.nodes(one.line) or 1) > 1 for one in self._found)
+            told.append(
+                replace(
+                    self._rank,
+                    code="world-size-mismatch",
+                    severity="error",
+                    signature="world-size-mismatch:rank-is-local",
+                )
+                if several
+                else self._rank
+            )
+        return told
+
+
+def _sighting(seen: Sighting, judged: Judged) -> Sighting:
+    values = tuple(Value(name, value[:200]) for name, value in judged.values)
+    return replace(
+        seen, code=judged.code, signature=f"{judged.code}:{judged.situation}", severity=judged.severity, values=values
+    )
