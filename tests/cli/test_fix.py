@@ -269,7 +269,7 @@ def test_an_error_is_a_document_of_the_same_schema(home: Path, arguments: list[s
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 def test_an_interrupt_is_a_document_too(home: Path) -> None:
-    command = [*PROGRAM, "fix", "tea", "--json", "--yes", "--run", "echo running >&2; sleep 60", "--checks"]
+    command = [*PROGRAM, "fix", "tea", "--json", "--yes", "--run", "echo running >&2; exec sleep 60", "--checks"]
     process = subprocess.Popen(
         [*command, str(home / "own")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -127,7 +127,7 @@ def test_what_goes_into_a_file_is_shown_before_it_is_asked_for(home: Path) -> No
 
 
 def test_ctrl_c_during_a_command_takes_everything_back(home: Path) -> None:
-    terminal = Terminal(home, "tea", "--yes", "--run", "echo running; sleep 60")
+    terminal = Terminal(home, "tea", "--yes", "--run", "echo running; exec sleep 60")
     terminal.until("running\n")
     assert conf(home).exists()
     terminal.type("\x03")
