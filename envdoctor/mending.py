@@ -91,6 +91,8 @@ class Mender:
         known = decode.by_type({"asked": Asked(offline=self.offline), **seen})
         for name, option in fix.options.items():
             if option.measures and options.get(name):
+                if self.offline:
+                    raise UsageError(f"--{name} measures over the network, which --offline forbids")
                 found = self.measure(option.measures, known)
                 known[type(found)] = found
         if fix.asks is not None:

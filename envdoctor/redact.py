@@ -155,12 +155,18 @@ class Redactor:
         text = PATH.sub(self._path, text)
         if not names:
             return text
-        if self._home:
-            text = re.sub(rf"{re.escape(self._home)}(?=[/\s\"':,;)]|$)", "~", text)
+        text = self._shortened(text)
         for user in self._users:
             if user in text:
                 text = re.sub(rf"(?<![\w-]){re.escape(user)}(?![\w-])", self.token(user), text)
         return text
+
+    def own(self, text: str) -> str:
+        """`text` for this user's own eyes: without its secrets, the home folder as `~`, and names as they are."""
+        return self._shortened(self.text(text, names=False))
+
+    def _shortened(self, text: str) -> str:
+        return re.sub(rf"{re.escape(self._home)}(?=[/\s\"':,;)]|$)", "~", text) if self._home else text
 
     def _hidden(self, match: re.Match[str]) -> str:
         return match["name"] + (match["value"] if "***" in match["value"] else self.token(match["value"]))

@@ -183,6 +183,9 @@ def test_an_option_has_its_fact_measured() -> None:
     assert told.plan.remarks[0].said.say("en") == "measured True"
     mender(Machine((DOCKER,)), measure=measure).prepare(warm, OPTIONS)
     assert len(asked) == 1
+    with pytest.raises(UsageError, match="--strong measures over the network, which --offline forbids"):
+        mender(Machine((DOCKER,)), measure=measure, offline=True).prepare(warm, {**OPTIONS, "strong": True})
+    assert len(asked) == 1
 
 
 def test_the_verdict_compares_before_and_after() -> None:

@@ -280,7 +280,8 @@ class Session:
 
     def _hint(self, text: Text, **values: str) -> None:
         if not self.quiet:
-            print(text.say(self.style.language, {k: self.redactor.text(v) for k, v in values.items()}), file=sys.stderr)
+            exact = {name: self.redactor.text(value, names=False) for name, value in values.items()}
+            print(text.say(self.style.language, exact), file=sys.stderr)
 
     def _show(self, text: str) -> None:
         """Print a part of the report; a file takes it with the rest, in the end."""

@@ -58,8 +58,8 @@ def history(entries: tuple[Entry, ...], as_json: bool, style: Style, redactor: R
     if as_json:
         told = [
             {"id": entry.id, "fix": entry.fix, "state": entry.state, "when": entry.when, "undoable": entry.undoable,
-             "title": redactor.text(entry.title.get(style.language, "")),
-             "files": [redactor.text(edit.path) for edit in entry.edits],
+             "title": redactor.own(entry.title.get(style.language, "")),
+             "files": [redactor.own(edit.path) for edit in entry.edits],
              "commands": [quoted(command.argv, redactor) for command in entry.commands]}
             for entry in entries
         ]  # fmt: skip
@@ -69,10 +69,10 @@ def history(entries: tuple[Entry, ...], as_json: bool, style: Style, redactor: R
         page.line((_word("no-history", style), ""))
     for entry in entries:
         state = STATES[entry.state].say(style.language)
-        heading = clean(redactor.text(entry.title.get(style.language) or entry.fix))
+        heading = clean(redactor.own(entry.title.get(style.language) or entry.fix))
         page.line((f"{entry.id}  ", "bold"), (pad(state, 12), "dim"), (heading, ""), indent=4)
         for path in (edit.path for edit in entry.edits):
-            page.line((f"    {clean(redactor.text(path))}", "dim"), indent=4)
+            page.line((f"    {clean(redactor.own(path))}", "dim"), indent=4)
         for command in entry.commands:
             page.line((f"    {quoted(command.argv, redactor)}", "dim"), indent=6)
     return page.text()

@@ -1,4 +1,8 @@
-"""What a fix is going to do, and what came of it: for people and as JSON (`envdoctor/fix/1`)."""
+"""What a fix is going to do, and what came of it: for people and as JSON (`envdoctor/fix/1`).
+
+It is for the user whose files they are: secrets are hidden, but lines of files and commands are shown as they are,
+names and paths included, since nobody can agree to what is shown otherwise.
+"""
 
 from __future__ import annotations
 
@@ -92,13 +96,13 @@ def diff(path: str, before: bytes | None, after: bytes | None, redactor: Redacto
         text = (data or b"").decode("utf-8", "backslashreplace")
         if crlf:
             text = text.replace("\r\n", "\n")
-        return [clean(redactor.text(line)) for line in LINE.findall(text)]
+        return [_exact(line, redactor) for line in LINE.findall(text)]
 
     # Where all lines end alike, their ends are no news.
     crlf = all((data or b"").count(b"\r\n") == (data or b"").count(b"\n") for data in (before, after))
     told: list[str] = []
     names = ("/dev/null" if before is None else path, "/dev/null" if after is None else path)
-    for line in difflib.unified_diff(lines(before), lines(after), redactor.text(names[0]), redactor.text(names[1])):
+    for line in difflib.unified_diff(lines(before), lines(after), redactor.own(names[0]), redactor.own(names[1])):
         told.append(line.rstrip("\n"))
         if not line.endswith("\n"):
             told.append("\\ No newline at end of file")
@@ -120,12 +124,12 @@ def proposal(plan: Plan, style: Style, redactor: Redactor) -> str:
 
 
 def _propose(page: Page, plan: Plan, style: Style, redactor: Redactor) -> None:
-    page.line((clean(redactor.text(plan.title.say(style.language))), "bold"))
+    page.line((_own(plan.title.say(style.language), redactor), "bold"))
     for edit in plan.edits:
         _show_diff(page, edit.path, edit.before, edit.after, redactor)
     page.line(("", ""))
     for command in plan.commands:
-        page.line((clean(redactor.text(command.why.say(style.language))), ""))
+        page.line((_own(command.why.say(style.language), redactor), ""))
         page.line(("  ", ""), (quoted(command.argv, redactor), "cyan"), indent=4)
         back = _word("undo-by", style, command=quoted(command.undo, redactor)) if command.undo else ""
         page.line(("  " + (back or _word("no-undo", style)), "dim"), indent=4)
@@ -135,13 +139,13 @@ def _propose(page: Page, plan: Plan, style: Style, redactor: Redactor) -> None:
         page.line((_word("and", style).join(counts), "dim"))
     for remark in plan.remarks:
         look = "yellow" if remark.level == "warning" else "dim"
-        said = clean(redactor.text(remark.said.say(style.language)))
+        said = _exact(remark.said.say(style.language), redactor)  # there may be a command in it
         page.line((_word(remark.level, style), look), (said, ""), indent=6)
 
 
 def _by_hand(page: Page, plan: Plan, style: Style, redactor: Redactor) -> None:
     for step in plan.by_hand:
-        page.line((_word("by-hand", style, why=clean(redactor.text(step.why.say(style.language)))), "yellow"))
+        page.line((_word("by-hand", style, why=_own(step.why.say(style.language), redactor)), "yellow"))
         shown = _exact(step.command, redactor)
         # What a shell reads to its last line is pasted as it stands: an indent would be part of it.
         indent = "" if "\n" in shown else "  "
@@ -151,14 +155,19 @@ def _by_hand(page: Page, plan: Plan, style: Style, redactor: Redactor) -> None:
             page.line((_word("hidden", style), "yellow"))
 
 
-def _exact(command: str, redactor: Redactor) -> str:
-    """A command to paste: with the user's own names, which belong to it, and without secrets."""
-    return clean(redactor.text(command, names=False))
+def _exact(text: str, redactor: Redactor) -> str:
+    """A command or a line of a file: with the user's own names, which belong to it, and without secrets."""
+    return clean(redactor.text(text, names=False))
+
+
+def _own(text: str, redactor: Redactor) -> str:
+    """A sentence or a path for the user's own eyes."""
+    return clean(redactor.own(text))
 
 
 def quoted(argv: tuple[str, ...], redactor: Redactor) -> str:
     """A command as a shell takes it, without secrets."""
-    return clean(redactor.text(shlex.join(argv)))
+    return _exact(shlex.join(argv), redactor)
 
 
 def result(
@@ -169,7 +178,7 @@ def result(
     page = Page(style)
 
     def line(mark: str, text: str) -> None:
-        page.line(_mark(mark, style), (clean(redactor.text(text)), ""), indent=2)
+        page.line(_mark(mark, style), (_own(text, redactor), ""), indent=2)
 
     if entry is None:
         _propose(page, plan, style, redactor)
@@ -199,7 +208,7 @@ def result(
         page.line((_word("undo", style, id=entry.id), "dim"))
     told = _plan(fix.name, plan, state, style, redactor)
     told |= {
-        "not_in_effect": [clean(redactor.text(reason.say(style.language))) for reason in verdict.against],
+        "not_in_effect": [_own(reason.say(style.language), redactor) for reason in verdict.against],
         "gone": list(verdict.gone),
         "unmended": list(verdict.unmended),
         "findings": [_told(finding, style, redactor) for finding in verdict.left],
@@ -217,29 +226,29 @@ def planned(fix: Fix | None, plan: Plan, state: str, style: Style, redactor: Red
 
 
 def _plan(name: str | None, plan: Plan, state: str, style: Style, redactor: Redactor) -> dict[str, Any]:
-    def text(value: str) -> str:
-        return clean(redactor.text(value))
-
     return {
         "fix": name,
         "state": state,
-        "title": text(plan.title.say(style.language)),
+        "title": _own(plan.title.say(style.language), redactor),
         "edits": [_edit(edit, redactor) for edit in plan.edits],
         "commands": [
-            {"command": quoted(one.argv, redactor), "why": text(one.why.say(style.language)),
+            {"command": quoted(one.argv, redactor), "why": _own(one.why.say(style.language), redactor),
              "undo": quoted(one.undo, redactor) if one.undo else None}
             for one in plan.commands
         ],
         "by_hand": [
-            {"command": _exact(one.command, redactor), "why": text(one.why.say(style.language))} for one in plan.by_hand
+            {"command": _exact(one.command, redactor), "why": _own(one.why.say(style.language), redactor)}
+            for one in plan.by_hand
         ],
-        "remarks": [{"level": one.level, "text": text(one.said.say(style.language))} for one in plan.remarks],
+        "remarks": [
+            {"level": one.level, "text": _exact(one.said.say(style.language), redactor)} for one in plan.remarks
+        ],
     }  # fmt: skip
 
 
 def _edit(edit: EditFile | Edited, redactor: Redactor) -> dict[str, Any]:
     return {
-        "path": clean(redactor.text(edit.path)),
+        "path": _own(edit.path, redactor),
         "made": edit.before is None,
         "removed": edit.after is None,
         "diff": diff(edit.path, edit.before, edit.after, redactor),
@@ -253,7 +262,7 @@ def _finding(page: Page, finding: Finding, style: Style, redactor: Redactor) -> 
     for one in seen(finding, style.language, redactor):
         page.line((f"  {clean(one)}", "dim"), indent=4)
     if finding.command:
-        page.line(("  ", ""), (clean(redactor.text(finding.command)), "cyan"), indent=4)
+        page.line(("  ", ""), (_exact(finding.command, redactor), "cyan"), indent=4)
 
 
 def _told(finding: Finding, style: Style, redactor: Redactor) -> dict[str, Any]:
@@ -263,7 +272,7 @@ def _told(finding: Finding, style: Style, redactor: Redactor) -> dict[str, Any]:
         "title": title(finding, style.language, redactor),
         "why": sentence(finding.words.why, finding, style.language, redactor),
         "evidence": redactor.value(dict(finding.evidence)),
-        "command": redactor.text(finding.command) if finding.command else None,
+        "command": _exact(finding.command, redactor) if finding.command else None,
     }
 
 
@@ -283,7 +292,7 @@ def undoing(entry: Entry, edits: tuple[Edited, ...], style: Style, redactor: Red
     """What taking an entry back is going to change."""
     page = Page(style)
     heading = f"{entry.id}  {entry.title.get(style.language) or entry.fix}"
-    page.line((clean(redactor.text(heading)), "bold"))
+    page.line((_own(heading, redactor), "bold"))
     for edit in edits:
         _show_diff(page, edit.path, edit.after, edit.before, redactor)
     for command in reversed(entry.commands):
@@ -300,7 +309,7 @@ def undone(entry: Entry, edits: tuple[Edited, ...], state: str, style: Style, re
     if state == "undone":
         for edit in edits:
             word = _word("removed" if edit.before is None else "restored", style, path=edit.path)
-            page.line(_mark("done", style), (clean(redactor.text(word)), ""), indent=2)
+            page.line(_mark("done", style), (_own(word, redactor), ""), indent=2)
         page.line(_mark("done", style), (_word("undone", style, id=entry.id), ""), indent=2)
     back = [replace(edit, before=edit.after, after=edit.before) for edit in edits]
     told = {"fix": entry.fix, "state": state, "id": entry.id, "edits": [_edit(edit, redactor) for edit in back]}

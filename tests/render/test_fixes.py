@@ -41,11 +41,11 @@ PROBLEM = Problem("no-tea", Severity.ERROR, Text("no tea", "没有茶"), Text("s
 
 def test_a_plan_in_both_languages() -> None:
     assert fixes.proposal(PLAN, PLAIN, REDACTOR) == (
-        "tea for ***75e47b13***\n\n--- ~/.rc\n+++ ~/.rc\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n\n"
+        "tea for ann\n\n--- ~/.rc\n+++ ~/.rc\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n\n"
         "gets it\n  pip install 'a b'\n  undone by: pip uninstall 'a b'\nnothing\n  true\n  which nothing takes back\n"
         "not automatic: it needs root\ncat <<'END'\nx\nEND\n1 file changes; 2 commands run\n"
         "note: it stays\nwarning: beware\n"
-    ).replace("***75e47b13***", REDACTOR.token("ann"))
+    )
     told = fixes.proposal(PLAN, CHINESE, REDACTOR)
     for word in (
         "撤销命令：",
@@ -138,6 +138,24 @@ def test_a_command_to_paste_is_exact_but_for_secrets() -> None:
     assert fixes.planned(None, plan, "by-hand", PLAIN, REDACTOR).told["by_hand"][0]["command"] == step.command
     secret = replace(PLAN, by_hand=(ByHand("curl https://bob:hunter22@mirror", said("w", "w")),))
     assert "a secret in it is shown as ***: put it back" in fixes.proposal(secret, PLAIN, REDACTOR)
+
+
+def test_what_is_agreed_to_is_shown_as_it_is() -> None:
+    """Names of people and folders belong to lines of files and commands: with a hash, it would be another line."""
+    plan = Plan(
+        said("x", "x"), (EditFile("/data/ann/.rc", None, b"export A=/data/ann/x\nexport B=/home/ann/y\n"),),
+        (RunCommand(("pip", "install", "/home/ann/ann"), said("w", "w")),),
+        remarks=(Remark(said("here: export A='/home/ann/a b'", "x")),),
+    )  # fmt: skip
+    told = fixes.proposal(plan, PLAIN, REDACTOR)
+    assert "--- /dev/null\n+++ /data/ann/.rc\n" in told
+    assert "+export A=/data/ann/x\n+export B=/home/ann/y\n" in told
+    assert "  pip install /home/ann/ann\n" in told and "here: export A='/home/ann/a b'\n" in told
+    document = fixes.planned(FIX, plan, "would-change", PLAIN, REDACTOR).told
+    assert document["commands"][0]["command"] == "pip install /home/ann/ann"
+    assert document["edits"][0]["path"] == "/data/ann/.rc" and "+export B=/home/ann/y" in document["edits"][0]["diff"]
+    of_a_device = Redactor(b"k" * 16, "/home/dev", "dev")
+    assert fixes.diff("/home/dev/.rc", None, b"x\n", of_a_device)[:2] == ["--- /dev/null", "+++ ~/.rc"]
 
 
 def test_results_of_every_kind() -> None:
