@@ -136,7 +136,7 @@ def pip_mirror(
     if not config.pip_version:
         return _without_pip(next(name for name, given in options.items() if given), url)
     if fastest and speeds and speeds.keep and speeds.in_effect:
-        return _as_fast(speeds.in_effect.url, speeds.asked)
+        return _as_fast(speeds.in_effect.url, speeds)
     levels = Levels(config, files)
     if hopeless := [sheet for sheet in levels.sheets if sheet.hopeless]:
         return _unreadable(hopeless, wanted)
@@ -182,12 +182,15 @@ def _without_pip(option: str, url: str) -> Plan:
     return Plan(title, by_hand=(ByHand(f"envdoctor fix uv-mirror {given}", why),))
 
 
-def _as_fast(url: str, asked: int) -> Plan:
-    title = said(
-        "{host} stays: the fastest of {asked} indexes is hardly faster",
-        "保留 {host}：所测 {asked} 个索引中最快的也快不了多少", host=host_of(url), asked=asked,
-    )  # fmt: skip
-    return Plan(title, wants={"url": url})
+def _as_fast(url: str, speeds: MirrorSpeeds) -> Plan:
+    if speeds.best and speeds.best.url == url:
+        words = "{host} stays: none of {asked} indexes is faster", "保留 {host}：所测 {asked} 个索引中没有更快的"
+    else:
+        words = (
+            "{host} stays: the fastest of {asked} indexes is hardly faster",
+            "保留 {host}：所测 {asked} 个索引中最快的也快不了多少",
+        )
+    return Plan(said(*words, host=host_of(url), asked=speeds.asked), wants={"url": url})
 
 
 def _unreadable(sheets: list[Sheet], wanted: Chosen) -> Plan:

@@ -39,10 +39,10 @@ def _chosen(options: dict[str, Any]) -> WheelMirror | None:
     """The mirror that is asked for, None for none any more. Raises UsageError."""
     given = [name for name in (*NAMES, "official", "url") if options.get(name)]
     if len(given) != 1:
-        told = f"{' and '.join(f'--{name}' for name in given)} exclude each other" if given else "which mirror?"
+        told = f"{' and '.join(f'--{name}' for name in given)} exclude each other; " if given else ""
         known = " ".join(f"--{name}" for name in NAMES)
         raise UsageError(
-            f"{told}; give one of {known} --official --url URL (TUNA and BFSU mirror no wheels of PyTorch)"
+            f"{told}say which mirror: one of {known} --official --url URL (TUNA and BFSU mirror no wheels of PyTorch)"
         )
     if given == ["official"]:
         return None

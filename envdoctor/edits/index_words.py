@@ -45,7 +45,7 @@ def reached(probe: IndexProbe | None) -> tuple[Text, dict[str, Scalar]]:
 
 
 def catches(probe: IndexProbe | None) -> Iterator[Remark]:
-    """What stands against an index that is written all the same."""
+    """What stands against an index that was asked for; said as well where nothing is to be written."""
     if probe is None:
         return
     host = host_of(probe.url)
@@ -60,25 +60,25 @@ def catches(probe: IndexProbe | None) -> Iterator[Remark]:
     elif not probe.reached:
         why = OUTCOMES.get(probe.outcome, Text("it failed", "访问失败"))
         yield Remark(said(
-            f"{{host}} cannot be reached now: {why.en} ({{detail}}); it is written all the same",
-            f"目前无法访问 {{host}}：{why.zh}（{{detail}}）；仍会写入", **values,
+            f"{{host}} cannot be reached now: {why.en} ({{detail}}); nothing is installed from it until it can",
+            f"目前无法访问 {{host}}：{why.zh}（{{detail}}）；恢复之前无法从该处安装", **values,
         ), "warning")  # fmt: skip
     elif probe.status_plain == 200 and probe.status != 200:
         yield Remark(said(
-            "{host} refuses pip by its User-Agent (HTTP {status}) and answers others; it is written all the same",
-            "{host} 按 User-Agent 拒绝 pip（HTTP {status}），却应答其他客户端；仍会写入", **values,
+            "{host} refuses pip by its User-Agent (HTTP {status}) and answers others: pip installs nothing from it",
+            "{host} 按 User-Agent 拒绝 pip（HTTP {status}），却应答其他客户端：pip 无法从该处安装", **values,
         ), "warning")  # fmt: skip
     elif probe.status == 404:
         yield Remark(said("{host} has no torch (HTTP 404)", "{host} 没有 torch（HTTP 404）", **values))
     elif probe.status != 200:
         yield Remark(said(
-            "{host} answers with HTTP {status}; it is written all the same",
-            "{host} 返回 HTTP {status}；仍会写入", **values,
+            "{host} answers with HTTP {status}; nothing is installed from it until that ends",
+            "{host} 返回 HTTP {status}；恢复之前无法从该处安装", **values,
         ), "warning")  # fmt: skip
     elif probe.page != "index":
         yield Remark(said(
-            "{host} answers with a page that is no package index; it is written all the same",
-            "{host} 返回的页面不是软件包索引；仍会写入", **values,
+            "{host} answers with a page that is no package index; nothing is installed from it until that ends",
+            "{host} 返回的页面不是软件包索引；恢复之前无法从该处安装", **values,
         ), "warning")  # fmt: skip
     else:
         yield from _of_the_page(probe, host)

@@ -132,8 +132,8 @@ def conclusion(survey: Survey, language: Language) -> tuple[str, str]:
             return said.say(language, {"name": limited.site.name}), ""
         common = _common_reason(survey)
         said = Text(
-            "no package index can be reached from here: {why}",
-            "此处无法访问任何软件包索引：{why}",
+            "none of these indexes is usable from here: {why}",
+            "从此处无法使用以上任何索引：{why}",
         )
         return said.say(language, {"why": common.say(language) if common else "-"}), ""
     if best.site.in_effect:

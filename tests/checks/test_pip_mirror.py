@@ -287,7 +287,10 @@ def test_the_fastest_is_written_and_a_fast_one_is_kept() -> None:
     assert "redirect" not in plan.title.say("en") and "TUNA" in remarks(plan)
     now = MirrorSpeed("aliyun", ALIYUN, 42.0)
     kept = planned({"user": index(ALIYUN)}, fastest=True, speeds=MirrorSpeeds(best, now, True, 12))
-    assert not kept.edits and kept.title.say("en").startswith("mirrors.aliyun.com stays")
+    assert not kept.edits
+    assert kept.title.say("en") == "mirrors.aliyun.com stays: the fastest of 12 indexes is hardly faster"
+    alone = planned({"user": index(ALIYUN)}, fastest=True, speeds=MirrorSpeeds(now, now, True, 12))
+    assert alone.title.say("en") == "mirrors.aliyun.com stays: none of 12 indexes is faster"
     official = MirrorSpeed("official", OFFICIAL, 5.0)
     back = planned({"user": index(ALIYUN)}, fastest=True, speeds=MirrorSpeeds(official, None, False, 12))
     assert after(back) == {USER: "[global]"}

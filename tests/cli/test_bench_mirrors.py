@@ -93,7 +93,7 @@ def test_exit_1_and_one_sentence_where_nothing_can_be_used(environ: dict[str, st
     with lab.refusing() as dead:
         done, document = bench(environ, dead), told(bench(environ, dead, "--json"))
     assert done.returncode == 1
-    assert done.stdout.splitlines()[-1].startswith("no package index can be reached from here: connections are refused")
+    assert done.stdout.splitlines()[-1].startswith("none of these indexes is usable from here: connections are refused")
     assert document["fastest"] is None and "refused" in document["conclusion"]
 
 

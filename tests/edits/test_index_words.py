@@ -32,6 +32,7 @@ def test_what_stands_against_it(probe: IndexProbe, told: str) -> None:
     (remark,) = index_words.catches(replace(probe, url=TUNA))
     assert told in remark.said.say("en")
     assert remark.said.say("zh")
+    assert "written" not in remark.said.say("en"), "it is said of an index that is set already, too"
     assert not index_words.usable(probe) or probe.page == "index"
 
 

@@ -118,7 +118,7 @@ def test_sizes() -> None:
         ((result("tuna", 9.0, "limited"),), "no index here is fully usable; the best with a catch is tuna", ""),
         (
             (result("a", None, "unusable", reasons=("no-name",)), result("b", None, "unusable", reasons=("no-name",))),
-            "no package index can be reached from here: names do not resolve (is there a network?)",
+            "none of these indexes is usable from here: names do not resolve (is there a network?)",
             "",
         ),
     ],
