@@ -40,11 +40,15 @@ class ListedGid:
 
 @dataclass(frozen=True)
 class NetworkListing:
-    """What is listed, of all listings in the text together: names of interfaces, adapters, and their GIDs."""
+    """What is listed, of all listings in the text together: names of interfaces, adapters, and their GIDs.
+
+    `speed_mbps` is that of the fastest interface that ethtool tells of, 0 without one.
+    """
 
     interfaces: tuple[str, ...] = ()
     adapters: tuple[ListedAdapter, ...] = ()
     gids: tuple[ListedGid, ...] = ()
+    speed_mbps: int = 0
 
     @property
     def slower(self) -> tuple[ListedAdapter, ...]:

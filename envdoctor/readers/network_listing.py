@@ -1,4 +1,4 @@
-"""Reads what `ip address`, `ifconfig`, `ibstat`, `ibstatus` and `show_gids` list."""
+"""Reads what `ip address`, `ifconfig`, `ibstat`, `ibstatus`, `show_gids` and `ethtool` list."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ LAYER = re.compile(r"^\s{1,20}[Ll]ink[_ ]layer:\s{1,20}(\w{2,20})")
 GID = re.compile(
     r"^\s{0,8}([a-z][\w-]{2,40})\s{1,16}\d{1,2}\s{1,16}(\d{1,3})\s{1,16}((?:[0-9a-f]{4}:){7}[0-9a-f]{4})\s[^\n]{0,80}\bv[12]\b"
 )
+SPEED = re.compile(r"^\s{1,16}Speed: (\d{2,7})Mb/s")
 
 
 class NetworkListingReader:
@@ -36,13 +37,14 @@ class NetworkListingReader:
         self._interfaces: dict[str, None] = {}
         self._adapters: dict[str, ListedAdapter] = {}
         self._gids: dict[ListedGid, None] = {}
+        self._speed = 0
         self._now = ""
         self._place = Place()
 
     def needles(self) -> Mapping[str, int]:
         interfaces = (": <", "flags=", "Link encap:", " UP ", " DOWN ", " UNKNOWN ")
         adapters = ("CA '", "Infiniband device '", "CA type: ", "tate:", "ate:", "ink layer:", "ink_layer:")
-        return dict.fromkeys((*interfaces, *adapters, "ffff:", "fe80:"), MOST)
+        return dict.fromkeys((*interfaces, *adapters, "ffff:", "fe80:", "Speed: "), MOST)
 
     def read(self, passage: Passage) -> None:
         text = passage.line.raw[:300]
@@ -56,9 +58,11 @@ class NetworkListingReader:
         elif found := GID.search(text):
             if len(self._gids) < MOST:
                 self._gids.setdefault(ListedGid(found[1], int(found[2]), found[3]), None)
+        elif found := SPEED.search(text):
+            self._speed = max(self._speed, int(found[1]))
         elif self._now in self._adapters:
             self._detail(text)
-        if not self._place.line and (self._interfaces or self._adapters or self._gids):
+        if not self._place.line and (self._interfaces or self._adapters or self._gids or self._speed):
             self._place = passage.place
 
     def _detail(self, text: str) -> None:
@@ -74,9 +78,9 @@ class NetworkListingReader:
         self._adapters[self._now] = one
 
     def facts(self) -> Mapping[str, object]:
-        if not self._interfaces and not self._adapters and not self._gids:
+        if not self._interfaces and not self._adapters and not self._gids and not self._speed:
             return {}
-        fact = NetworkListing(tuple(self._interfaces), tuple(self._adapters.values()), tuple(self._gids))
+        fact = NetworkListing(tuple(self._interfaces), tuple(self._adapters.values()), tuple(self._gids), self._speed)
         return {"network-listing": fact}
 
     def places(self) -> Mapping[str, Place]:

@@ -219,12 +219,6 @@ def host_id(seen: Sighting, context: Context) -> Sighting | None:
     return replace(seen, kind="root") if len(twice) > 1 else None
 
 
-def kernel_image(seen: Sighting, context: Context) -> Sighting:
-    """NCCL brings kernels of its own: torch may know a GPU that they do not."""
-    del context
-    return replace(seen, code="nccl-too-old-for-gpu") if re.search(r"NCCL WARN|Cuda failure", seen.quote) else seen
-
-
 def reverse_path(seen: Sighting, context: Context) -> Sighting:
     """Releases before 2.18 do not know how Hopper's links are laid; later ones see a link that is down on one side."""
     releases = [one.version for one in of(context).processes if one.version] + re.findall(

@@ -36,6 +36,8 @@ ROUTINE = (
     "queue drain",
 )
 
+FAST_MBPS = 100_000
+
 
 def mixed_ports(seen: Sighting, context: Context) -> Sighting | None:
     """Ports of two fabrics in one process are worth a note until a queue pair between them fails."""
@@ -83,9 +85,17 @@ def completion(seen: Sighting, context: Context) -> Sighting | None:
 
 
 def port(seen: Sighting, context: Context) -> Sighting:
-    """Unused ports are normally down: beside one that is active this is worth a word only."""
+    """Unused ports are normally down: beside one that is active, or in a log of the kernel, it is worth a word only."""
     failing = context.saw("ib-completion", "ib-modify-qp", "ib-async", "watchdog")
-    return replace(seen, severity="note") if of(context).active and not failing else seen
+    usual = of(context).active or seen.signature == "ib-kernel-link"
+    return replace(seen, severity="note") if usual and not failing else seen
+
+
+def single_socket(seen: Sighting, context: Context) -> Sighting | None:
+    """One stream fills 20 to 40 Gb/s: it matters on an Ethernet of 100 Gb/s and more, as the live check has it."""
+    listed = context.sections.get("network-listing")
+    fast = isinstance(listed, NetworkListing) and listed.speed_mbps >= FAST_MBPS
+    return replace(seen, kind="root") if fast else None
 
 
 def rate(seen: Sighting, context: Context) -> Sighting | None:
