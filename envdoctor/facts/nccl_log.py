@@ -96,6 +96,7 @@ class NcclLog:
         asked: NCCL's variables that are set anywhere else in the text (launch line, export, manifest).
         devices: RDMA devices that the output of ibstat, ibstatus, ibv_devinfo or ibdev2netdev names.
         active: one of their ports is active.
+        wheel: version of the nvidia-nccl wheel that is installed, "2.27.5"; loaded: what torch says that it loaded.
     """
 
     processes: tuple[Process, ...] = ()
@@ -110,6 +111,8 @@ class NcclLog:
     asked: dict[str, str] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
     active: bool = False
+    wheel: str = ""
+    loaded: str = ""
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -46,6 +46,10 @@ DEVICE = re.compile(
     r"^\s{0,8}(?:CA '|hca_id:\s{1,8}|Infiniband device ')([\w-]{2,40})|^\s{0,8}([\w-]{2,40}) port \d{1,3} ==> "
 )
 ACTIVE = re.compile(r"[Ss]tate:\s{1,30}(?:Active\b|PORT_ACTIVE|4: ACTIVE)|==> \S{1,40} \(Up\)")
+# pip list, pip freeze, collect_env; pip show tells the version one line below the name; torch answers with a tuple.
+WHEEL = re.compile(r"\bnvidia-nccl-cu\d{2}(?:==|\s{1,40})(2\.\d{1,3}\.\d{1,3})\b")
+SHOWN = re.compile(r"^\s{0,8}Version: (2\.\d{1,3}\.\d{1,3})\s*$")
+ANSWER = re.compile(r"^\s{0,8}\((2), (\d{1,3}), (\d{1,3})\)\s*$")
 NODES = re.compile(r"\bnNodes (\d{1,5})\b")
 
 NEEDLES = {
@@ -78,6 +82,8 @@ NEEDLES = {
     "Failed to open libibverbs": 1000,
     "NCCL INFO Setting affinity": 100,
     "NCCL_": 2000,
+    "nvidia-nccl-cu": 50,
+    "torch.cuda.nccl.version()": 50,
     "FI_PROVIDER": 200,
     "GLOO_SOCKET_IFNAME": 200,
 }
@@ -145,6 +151,7 @@ class NcclLogReader:
         self._asked: dict[str, str] = {}
         self._devices: dict[str, None] = {}
         self._active = False
+        self._wheel = self._loaded = ""
         self._nodes = 0
         self._last: tuple[str, int | None] = ("", None)
         self._connected = self._complete = self._begun = self._gdr = self._is_nccl = False
@@ -160,6 +167,8 @@ class NcclLogReader:
             self._assignments(line.raw[:4000])
         if not held.isdisjoint(("CA '", "hca_id:", "Infiniband device '", " ==> ", "tate:")):
             self._of_adapters(line.raw[:300])
+        if not held.isdisjoint(("nvidia-nccl-cu", "torch.cuda.nccl.version()")):
+            self._libraries(passage)
         if " Pid " in held and (tested := TESTED.search(line.raw[:500])):
             self._size(int(tested[1]) + 1)
             self._tested.add(tested[2])
@@ -176,6 +185,15 @@ class NcclLogReader:
     @staticmethod
     def _of_nccl(text: str, held: frozenset[str]) -> bool:
         return "NCCL INFO" in text or not held.isdisjoint(OF_NCCL)
+
+    def _libraries(self, passage: Passage) -> None:
+        text, below = passage.line.text[:300], passage.after(1)
+        if wheel := WHEEL.search(text):
+            self._wheel = self._wheel or wheel[1]
+        elif "Name: nvidia-nccl-cu" in text and below and (shown := SHOWN.search(below[0].text[:100])):
+            self._wheel = self._wheel or shown[1]
+        if "torch.cuda.nccl.version()" in text and below and (answer := ANSWER.search(below[0].text[:100])):
+            self._loaded = ".".join(answer.groups())
 
     def _of_adapters(self, text: str) -> None:
         if (device := DEVICE.search(text)) and len(self._devices) < 256:
@@ -259,7 +277,7 @@ class NcclLogReader:
             self._begun_ones.setdefault(name, _Begun(size, first)).ranks.add(rank)
 
     def facts(self) -> Mapping[str, object]:
-        if not self._place.line and not self._asked and not self._devices:
+        if not self._place.line and not self._asked and not self._devices and not self._wheel:
             return {}
         return {
             "nccl-log": NcclLog(
@@ -275,6 +293,8 @@ class NcclLogReader:
                 asked=dict(self._asked),
                 devices=tuple(self._devices),
                 active=self._active,
+                wheel=self._wheel,
+                loaded=self._loaded,
             )
         }
 

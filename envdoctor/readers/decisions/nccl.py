@@ -219,6 +219,12 @@ def host_id(seen: Sighting, context: Context) -> Sighting | None:
     return replace(seen, kind="root") if len(twice) > 1 else None
 
 
+def library(seen: Sighting, context: Context) -> Sighting | None:
+    """torch answers with the NCCL that it loaded: where that is not the wheel's, another copy was found before it."""
+    told = of(context)
+    return replace(seen, kind="root") if told.wheel and told.loaded and told.wheel != told.loaded else None
+
+
 def reverse_path(seen: Sighting, context: Context) -> Sighting:
     """Releases before 2.18 do not know how Hopper's links are laid; later ones see a link that is down on one side."""
     releases = [one.version for one in of(context).processes if one.version] + re.findall(
