@@ -169,9 +169,9 @@ class Journal:
                 broken.append(str(error))
         return sorted(found, key=lambda entry: (entry.when, len(entry.id), entry.id)), broken
 
-    def last(self) -> Entry | None:
-        """The newest that can be undone."""
-        return next((entry for entry in reversed(self.entries()) if entry.undoable), None)
+    def last(self, fix: str = "") -> Entry | None:
+        """The newest that can be undone, of this fix or of all."""
+        return next((one for one in reversed(self.entries()) if one.undoable and fix in ("", one.fix)), None)
 
     def get(self, name: str) -> Entry:
         """The entry with this id. Raises UsageError where there is none or it cannot be read."""

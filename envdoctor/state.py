@@ -25,8 +25,9 @@ def state_folder(environ: Mapping[str, str] | None = None) -> Path:
     place = os.path.expanduser(base.get(sys.platform, "~/.local/state"))
     # An empty HOME would make `~/x` the path /x, and root would make a home folder that is only named somewhere.
     if not os.path.isabs(home) or not os.path.isabs(place) or not os.path.isdir(home):
+        absent = "the home folder does not exist" if os.path.isabs(home) else "HOME is no absolute path"
         raise CannotMend(
-            f"there is no home folder ({home or 'HOME is empty'}) to keep the undo record in; "
+            f"{absent if home else 'HOME is empty'}, so there is no place for the undo record; "
             "set XDG_STATE_HOME to a folder of yours"
         )
     return Path(place) / "envdoctor"

@@ -41,7 +41,7 @@ def fix(
     diff: Annotated[bool, typer.Option("--diff", help="Only show; exit code 1 if something would change.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")] = False,
     undo: Annotated[
-        bool, typer.Option("--undo", help="Take a fix back, the last one or the one named by its id.")
+        bool, typer.Option("--undo", help="Take a fix back: the last one, the last of NAME, or the one with an id.")
     ] = False,
     history: Annotated[bool, typer.Option("--history", help="What was applied and taken back.")] = False,
     python: PythonOption = "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 import threading
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from envdoctor import examination, load, mending
 from envdoctor.cli import options
-from envdoctor.errors import Changed, Interrupted, UsageError
+from envdoctor.errors import CannotMend, Changed, Interrupted, UsageError
 from envdoctor.facts.asked import Asked
 from envdoctor.journal import Journal
 from envdoctor.model import Finding, Text
@@ -94,9 +95,10 @@ class Session:
 
         remembered = last_check.read()
         self._write(fix_lists.found_last(remembered, self.json, self.style, self.redactor))
-        for entry in Journal().entries():
-            if entry.state == "begun":
-                self._hint(INTERRUPTED, id=entry.id)
+        with contextlib.suppress(CannotMend):  # without a home folder nothing can have been applied
+            for entry in Journal().entries():
+                if entry.state == "begun":
+                    self._hint(INTERRUPTED, id=entry.id)
         return DID_NOT if remembered is not None and remembered.mendable else DONE
 
     def undo(self) -> int:
@@ -105,7 +107,8 @@ class Session:
         from envdoctor.render import fixes
 
         journal = Journal()
-        entry = journal.get(self.name) if self.name else journal.last()
+        # `fix pip-mirror --undo` is what people type: the last one of that fix.
+        entry = journal.last(self.name) or (journal.get(self.name) if self.name else None)
         if entry is None:
             raise UsageError("no applied fix is left to undo; `envdoctor fix --history` shows all")
         if not entry.undoable:
@@ -224,10 +227,8 @@ class Session:
         return loaded.fixes.get(self.name) or self._refuse(loaded)
 
     def _refuse(self, loaded: load.Loaded) -> NoReturn:
-        from difflib import get_close_matches
-
-        near = get_close_matches(self.name, [*loaded.fixes, *loaded.problems], n=1, cutoff=0.6)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        near = _near(self.name, self.extra, loaded)
+        hint = f" (did you mean {near!r}?)" if near else ""
         broken = "".join(f"; {path} did not load: {error}" for path, error in loaded.broken.items())
         raise UsageError(
             f"{self.name!r} is neither a fix nor a code{hint}; `envdoctor fix --list` shows them all{broken}"
@@ -296,6 +297,17 @@ class Session:
 
     def _write(self, document: str) -> None:
         options.write(document, self.output)
+
+
+def _near(name: str, extra: tuple[str, ...], loaded: load.Loaded) -> str:
+    """The fix or code that was meant: written otherwise, in two words, by its beginning or with a slip; "" for none."""
+    from difflib import get_close_matches
+
+    known = [*loaded.fixes, *loaded.problems]
+    asked = name.lower().replace("_", "-")
+    likely = [asked, f"{asked}-{extra[0].lower()}" if extra else ""]
+    likely += [fix for fix in loaded.fixes if fix.startswith(f"{asked}-")]
+    return next(iter([one for one in likely if one in known] or get_close_matches(asked, known, n=1, cutoff=0.6)), "")
 
 
 def _way_back(entry: Entry) -> str:

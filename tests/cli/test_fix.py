@@ -189,11 +189,31 @@ def test_wrong_options_are_wrong_usage(fix: Any, capsys: pytest.CaptureFixture[s
 
 
 def test_unknown_names_have_a_hint(home: Path, fix: Any) -> None:
-    with pytest.raises(UsageError, match=r"'te' is neither a fix nor a code \(did you mean 'tea'\?\)"):
-        fix("te")
+    for words, meant in (
+        (("te",), "tea"), (("TEA", "--cups", "3"), "tea"), (("pip_mirror", "--tuna"), "pip-mirror"),
+        (("pip", "mirror"), "pip-mirror"), (("pip",), "pip-mirror"), (("no", "kettle"), "no-kettle"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=rf"is neither a fix nor a code \(did you mean '{meant}'\?\)"):
+            fix(*words)
     (home / "own" / "broken.py").write_text("import no_such_module")
     with pytest.raises(UsageError, match=r"'zzz' is neither.*--list` shows them all; .*broken.py did not load"):
         fix("zzz", "--help")
+
+
+def test_the_last_of_a_fix_is_taken_back_by_its_name(home: Path, fix: Any) -> None:
+    fix("tea", "--yes")
+    fix("stubborn", "x", "--yes")
+    code, _, _ = fix("tea", "--undo", "--yes")
+    assert (code, conf(home).exists()) == (0, False)
+    assert [entry.fix for entry in Journal().entries() if entry.undoable] == ["stubborn"]
+    with pytest.raises(UsageError, match="no applied fix has the id 'tea'"):
+        fix("tea", "--undo")
+
+
+def test_a_list_needs_no_home(home: Path, fix: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "")
+    code, out, err = fix("--json")
+    assert (code, json.loads(out)["mendable"], err) == (0, [], "")
 
 
 def test_help_is_the_fixs_own(fix: Any) -> None:
@@ -444,7 +464,7 @@ def test_a_code_is_looked_for_with_what_its_checks_need_alone(fix: Any, monkeypa
 
 def test_no_home_is_a_sentence(fix: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "absent"))
-    with pytest.raises(CannotMend, match="there is no home folder"):
+    with pytest.raises(CannotMend, match="the home folder does not exist"):
         fix("--history", own=False)
     assert not (tmp_path / "absent").exists()
 
