@@ -1,8 +1,8 @@
 """Variables of a conda environment: scripts that `conda activate` and `conda deactivate` read.
 
 conda sources every script of etc/conda/activate.d and deactivate.d whose ending belongs to the shell (.sh for bash, zsh
-and sh, .fish, .csh). PATH is no matter for them: `conda deactivate` works out the new PATH before it reads the scripts
-and sets it afterwards (conda/activate.py, `_finalize` and `build_deactivate`), so what a script took out comes back.
+and sh, .fish, .csh). PATH is left alone: of it `conda deactivate` takes out the environment's own folders only
+(conda/activate.py, `_replace_prefix_in_path`), so that what a script put there would stay.
 """
 
 from __future__ import annotations
