@@ -152,9 +152,11 @@ def message(seen: Sighting, context: Context) -> Sighting:
 
 def truncated(seen: Sighting, context: Context) -> Sighting:
     """NCCL itself names the two causes: sizes that differ, and variables such as NCCL_PROTO that differ."""
+    if "Mismatched collective" in seen.quote:
+        return seen
     other = context.saw("nccl-env-differs")
     differing = of(context).differing(value(other, "variable")) if other is not None else {}
-    return replace(seen, code="nccl-env-mismatch") if differing else seen
+    return replace(seen, code="nccl-env-mismatch") if differing else replace(seen, severity="warning")
 
 
 def leftover(seen: Sighting, context: Context) -> Sighting | None:
