@@ -82,6 +82,11 @@ def _worth_a_word(name: str, value: str, torch: TorchInstall | None) -> Iterable
             )
     if name == "LD_LIBRARY_PATH":
         yield _warning("it takes the place of what modules and images put there", "它会取代 module 与镜像设置的内容")
+    if re.search(r"://[^/?#\s@]*:[^/?#\s]+@", value):
+        yield _warning(
+            "the value holds a password: everybody who may read the start-up file reads it",
+            "该值含有密码：凡能读取启动文件的人都能看到",
+        )
     if "$" in value:
         text = "the value is taken as it stands: $ in it is not expanded", "值按原样写入：其中的 $ 不会展开"
         yield Remark(said(*text))
