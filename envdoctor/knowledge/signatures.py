@@ -92,10 +92,10 @@ def by_id() -> dict[str, Signature]:
 
 @dataclass(frozen=True)
 class Told:
-    """Words for what a reader finds by a rule over more than a line; its sightings name the row in place of a signature.
+    """Words for what a reader finds by a rule over several lines; its sightings name the row in place of a signature.
 
     Attributes:
-        id: code:situation. title, why, help, look: as of a signature, with holes for what the reader tells.
+        id: code:situation. title, why, help, look, decide: as of a signature, with holes for what the reader tells.
     """
 
     id: str
@@ -103,6 +103,7 @@ class Told:
     why: Words = field(default_factory=Words)
     help: Words = field(default_factory=Words)
     look: str = ""
+    decide: str = ""
 
 
 @functools.cache

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from envdoctor.facts.environment import Environment
 from envdoctor.facts.log import Place, Sighting, Value
 from envdoctor.readers import launch_rules
 from envdoctor.readers.launch_parse import LaunchLine, parse
@@ -115,22 +114,21 @@ class LaunchLines:
             )
 
     def facts(self) -> Mapping[str, object]:
-        """What the only line tells torchrun, as the variables that tell it the same."""
-        mine = [one.line for one in self._found if one.line.launcher.startswith("torch")]
-        count = (
-            mine[0].number("nproc-per-node")
-            if len({line.options.get("nproc-per-node") for line in mine}) == 1
-            else None
-        )
-        if count is None or any("CUDA_VISIBLE_DEVICES" in line.environment for line in mine):
-            return {}
-        return {"environment": Environment({"PET_NPROC_PER_NODE": str(count)})}
+        return {}
 
     def places(self) -> Mapping[str, Place]:
-        return {"environment": self._found[0].seen.place} if self._found else {}
+        return {}
 
     def sightings(self) -> Sequence[Sighting]:
         told = list(self._sightings)
+        mine = [one for one in self._found if one.line.launcher.startswith("torch")]
+        counts = {one.line.number("nproc-per-node") for one in mine}
+        if len(counts) == 1 and None not in counts and "CUDA_VISIBLE_DEVICES" not in mine[0].line.environment:
+            # Whether that is too many is decided by what else the text tells.
+            values = (("processes", str(next(iter(counts)))),)
+            told.append(
+                replace(_sighting(mine[0].seen, Judged("nproc-exceeds-gpus", "counted", "note", values)), kind="noise")
+            )
         for number, judged in launch_rules.together([one.line for one in self._found]):
             told.append(_sighting(self._found[number].seen, judged))
         if self._rank is not None:

@@ -18,6 +18,9 @@ READERS = (
     "network_listing:NetworkListingReader",
     "launch_lines:LaunchLines",
     "sbatch:Sbatch",
+    "elastic:Elastic",
+    "ulimit:Ulimit",
+    "environment_dump:EnvironmentDump",
     "surroundings:Surroundings",
 )
 # Asked in this order which of them a file belongs to; a file that none accepts is a log.

@@ -32,7 +32,7 @@ def _in_time(sightings: Sequence[Sighting]) -> tuple[Sighting, ...]:
 
 
 def _decided(seen: Sighting, context: Context) -> Sighting | None:
-    row = signatures.by_id().get(seen.signature)
+    row = signatures.by_id().get(seen.signature) or signatures.told().get(seen.signature)
     if row is None or not row.decide:
         return seen
     module, _, function = row.decide.rpartition(".")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from envdoctor.facts.environment import Environment
 from envdoctor.readers.launch_parse import parse
-from tests.readers.texts import codes, findings, read
+from tests.readers.texts import codes, findings
 
 TWO = "torchrun --nnodes={} --node_rank={} --nproc_per_node=8 --master_addr={} --master_port=29500 train.py\n"
 
@@ -117,13 +116,6 @@ def test_the_local_rank_is_passed_as_the_global_one() -> None:
     several = call + "python3 -m torch.distributed.launch --nproc_per_node=2 --nnodes=2 --node_rank=0 "
     several += "--master_addr=10.0.0.1 train.py\n"
     assert codes(several) == {"world-size-mismatch": "error", "launch-deprecated": "note"}
-
-
-def test_processes_per_node_become_a_fact() -> None:
-    text = "torchrun --nproc_per_node=8 train.py\n"
-    assert read(text).sections["environment"] == Environment({"PET_NPROC_PER_NODE": "8"})
-    assert "environment" not in read("torchrun --nproc_per_node=gpu train.py\n").sections
-    assert "environment" not in read(text + text.replace("8", "4")).sections
 
 
 def test_where_the_line_stands_and_what_it_says_are_quoted() -> None:

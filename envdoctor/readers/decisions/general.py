@@ -8,7 +8,8 @@ from envdoctor.readers.decisions import Context
 
 def unrecognised(seen: Sighting, context: Context) -> Sighting | None:
     """The first error that no row knows is worth a word where nothing else was recognised."""
-    if any(other.signature != seen.signature and other.kind != "noise" for other in context.sightings):
+    telling = (other for other in context.sightings if other.kind != "noise" and other.severity != "note")
+    if any(other.signature != seen.signature for other in telling):
         return None
     first = context.saw(seen.signature)
     return seen if first is seen else None

@@ -1,10 +1,11 @@
-"""Launchers: what one of their lines means beside the others."""
+"""Launchers: what one of their lines means beside the rest of the text."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from envdoctor.facts.log import Sighting
+from envdoctor.facts.gpu import Gpus
+from envdoctor.facts.log import Sighting, Value
 from envdoctor.readers.decisions import Context, value
 
 
@@ -15,3 +16,16 @@ def restarted(seen: Sighting, context: Context) -> Sighting | None:
         return None
     again = len({value(other, "left") for other in rounds}) > 1
     return replace(seen, severity="error" if again else "warning", times=sum(other.times for other in rounds))
+
+
+def counted(seen: Sighting, context: Context) -> Sighting | None:
+    """A line's processes per node against the GPUs that nvidia-smi lists in the same text, if it does."""
+    gpus = context.sections.get("gpu")
+    count = gpus.count if isinstance(gpus, Gpus) else 0
+    processes = int(value(seen, "processes") or 0)
+    if not count or processes <= count:
+        return None
+    told = (*seen.values, Value("gpus", str(count)))
+    # The list may be another node's: an error only where a rank has missed its GPU as well.
+    missed = any(other.code == "nproc-exceeds-gpus" and other is not seen for other in context.sightings)
+    return replace(seen, kind="root", severity="error" if missed else "warning", values=told)
