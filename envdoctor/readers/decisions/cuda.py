@@ -52,7 +52,8 @@ def _judged(seen: Sighting, device: int, built: list[int]) -> Sighting:
     runs = gpus.runs([f"sm_{code}" for code in built], _dotted(device))
     new = device > max(built) or (device >= BLACKWELL and runs == "no")
     # torch leaves Jetson's out of what it says it supports, and runs there by the code of its major version.
-    severity = "note" if runs == "yes" else seen.severity
+    same = any(code // 10 == device // 10 and code <= device for code in built)
+    severity = "note" if runs != "no" or same else seen.severity
     return replace(seen, code="gpu-arch-unsupported-new" if new else "gpu-arch-unsupported-old", severity=severity)
 
 
@@ -80,7 +81,9 @@ def compiler_architecture(seen: Sighting, context: Context) -> Sighting:
 def no_device(seen: Sighting, context: Context) -> Sighting:
     """A container or WSL in which a GPU is shown elsewhere, or a job, narrows down why CUDA sees none."""
     found = context.sections.get("gpu")
-    if "tensorflow" in seen.quote and context.saw("no-gpus-available", "needs-gpu", *NO_DRIVER) is None:
+    if ("tensorflow" in seen.quote or "cuda_driver.cc" in seen.quote) and context.saw(
+        "no-gpus-available", "needs-gpu", *NO_DRIVER
+    ) is None:
         # Said at every start on a machine without a GPU.
         return replace(seen, severity="note" if not isinstance(found, Gpus) else "warning")
     return seen

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from envdoctor.facts.host import Host
 from envdoctor.facts.log import Sighting
+from envdoctor.facts.python import Python
+from envdoctor.knowledge import torch_builds
+from envdoctor.knowledge.versions import numbers
 from envdoctor.readers.decisions import Context, value
 
 # Every index that serves these serves them for all Pythons of their time: none at all means none for this one.
@@ -22,6 +26,9 @@ EXTENSIONS = (
     "fairscale",
     "torchtext",
 )
+TORCH_INDEX = re.compile(r"/whl/(?:nightly/|test/)?(?:cu\d{2,3}|cpu|rocm[\d.]+|xpu)/?$|//download\.pytorch\.org/")
+DOUBLED = re.compile(r"/(?P<name>[a-z][\w-]{2,40})/(?P=name)(?=[/>\s]|$)")
+PYTHONS = tuple((3, minor) for minor in range(6, 16))
 NO_CONNECTION = (
     "pip-new-connection",
     "pip-ssl",
@@ -30,6 +37,7 @@ NO_CONNECTION = (
     "pip-wrong-version",
     "py-no-ssl",
     "pip-http",
+    "pip-location",
 )
 
 
@@ -37,9 +45,134 @@ def no_versions(seen: Sighting, context: Context) -> Sighting:
     """No version at all: of torch, no wheel has this Python's tag; of another package it may be the index."""
     if context.saw(*NO_CONNECTION):
         return replace(seen, kind="symptom")
+    indexes = _indexes(context)
     if TORCH.match(value(seen, "req")):
         return replace(seen, code="python-unsupported")
+    if indexes and all(TORCH_INDEX.search(url) for url in indexes):
+        # PyTorch's index holds torch and what it depends on, and nothing else.
+        return replace(seen, code="pip-config-broken")
     return replace(seen, severity="warning")
+
+
+def versions(seen: Sighting, context: Context) -> Sighting | None:
+    """pip lists what has wheels for its Python: what that list begins and ends with tells the Python, and whether it is
+    the Python or the index that lacks the wanted release."""
+    name, _, wanted = value(seen, "req").partition("==")
+    base, _, local = wanted.partition("+")
+    offered = sorted(
+        {numbers(one.partition("+")[0]) for one in re.split(r",\s*", value(seen, "have")) if one[:1].isdigit()}
+    )
+    if not base or not offered or not TORCH.match(name):
+        return seen
+    number = numbers(base)
+    if local and offered[0] <= number <= offered[-1]:
+        return None  # the row of the local version tells it
+    if name == "torch" and number > offered[-1] and len(offered) > 1:
+        fits = [python for python in PYTHONS if _begins(python) == offered[0]]
+        known = torch_builds.release(base)
+        if known and any(torch_builds.python_holds(known.python, python) for python in fits):
+            return replace(seen, code="pip-index-stale", severity="warning" if not _indexes(context) else "error")
+    return seen
+
+
+def _begins(python: tuple[int, int]) -> tuple[int, ...]:
+    """The oldest release of torch that has wheels for a Python."""
+    return next(
+        (
+            numbers(known.version)
+            for known in reversed(torch_builds.releases())
+            if torch_builds.python_holds(known.python, python)
+        ),
+        (),
+    )
+
+
+def _indexes(context: Context) -> list[str]:
+    told = context.saw("pip-indexes")
+    return [url.strip() for url in value(told, "indexes").split(",")] if told else []
+
+
+def python_range(seen: Sighting, context: Context) -> Sighting:
+    """Poetry says the same of a wheel that is missing for the platform."""
+    del context
+    return replace(seen, severity="warning") if "installation candidates" in seen.quote else seen
+
+
+def certificate(seen: Sighting, context: Context) -> Sighting | None:
+    """Behind a proxy that speaks no TLS the handshake fails as well, and says so."""
+    return None if context.saw("pip-proxy") and "WRONG_VERSION_NUMBER" in seen.quote else seen
+
+
+def connection(seen: Sighting, context: Context) -> Sighting | None:
+    """The retries name what broke the connection: of TLS and proxies other rows tell."""
+    del context
+    return None if value(seen, "what") in ("SSLError", "ProxyError") else seen
+
+
+def wheel_tag(seen: Sighting, context: Context) -> Sighting:
+    """A wheel's name holds Python, platform and processor: what the text shows of them says which does not fit."""
+    name = value(seen, "whl")
+    host, python = context.sections.get("host"), context.sections.get("python")
+    system = host.system if isinstance(host, Host) else ""
+    for mark, of in (("win_", "windows"), ("macosx", "macos"), ("linux", "linux")):
+        if mark in name and system and system != of:
+            return seen
+    tag = re.search(r"-cp3(\d{1,2})-", name)
+    told = python.version if isinstance(python, Python) else ""
+    printed = context.saw("python-version")
+    told = told or (value(printed, "version") if printed else "")
+    if tag and told:
+        return seen if numbers(told)[:2] == (3, int(tag[1])) else replace(seen, code="python-unsupported")
+    machine = context.saw("machine-arm")
+    if (machine and "x86_64" in name) or context.saw("windows-prompt"):
+        return seen
+    return replace(seen, code="python-unsupported") if tag else seen
+
+
+def http(seen: Sighting, context: Context) -> Sighting:
+    """404 is an address that is no index; the others are refusals of one that is."""
+    del context
+    code = value(seen, "code") or value(seen, "code2") or value(seen, "code3")
+    if code == "404":
+        return replace(seen, code="pip-config-broken")
+    return seen if "huggingface" not in seen.quote else replace(seen, severity="warning")
+
+
+def conda_http(seen: Sighting, context: Context) -> Sighting:
+    """A channel's name twice at the end of its address: the mirror's value already held it."""
+    del context
+    if DOUBLED.search(seen.quote):
+        return replace(seen, code="conda-channel-doubled")
+    return replace(seen, severity="warning") if "Terms of Service" in seen.quote else seen
+
+
+def unsatisfiable(seen: Sighting, context: Context) -> Sighting:
+    """The solver names what stands in the way: the driver's CUDA, the C library, or the Python that is pinned."""
+    del context
+    said, virtual = value(seen, "said"), value(seen, "virtual") or value(seen, "virtual2")
+    if "__cuda" in said or virtual == "__cuda":
+        return seen
+    if "__glibc" in said or virtual == "__glibc":
+        return replace(seen, code="glibc-too-old")
+    if re.search(r"python[ \[=]|python_abi|existing python installation", said):
+        return replace(seen, code="python-unsupported")
+    return replace(seen, code="error-unrecognised", severity="note")
+
+
+def conda_cpu(seen: Sighting, context: Context) -> Sighting:
+    """On purpose, or not: where CUDA was asked for, or a GPU is there, it was not."""
+    wanted = context.saw("conda-wants-cuda", "torch-cpu-build", "needs-gpu") is not None
+    shown = "gpu" in context.sections or "driver" in context.sections
+    return replace(seen, severity="error") if wanted or shown else seen
+
+
+def build_failed(seen: Sighting, context: Context) -> Sighting:
+    """That a build failed follows from what its output says; of a package without torch it tells nothing here."""
+    del context
+    package = value(seen, "pkg").lower().replace("_", "-")
+    if not package or package in EXTENSIONS:
+        return seen
+    return replace(seen, code="error-unrecognised", severity="note")
 
 
 def local_version(seen: Sighting, context: Context) -> Sighting | None:
@@ -54,10 +187,10 @@ def conflict(seen: Sighting, context: Context) -> Sighting | None:
     del context
     package = value(seen, "pkg").lower().replace("_", "-")
     need = re.split(r"[=<>!~]", value(seen, "need").lower().replace("_", "-"))[0]
-    pair = next((name for name in PAIRS if re.search(rf"(?<![\w-]){name}(?![\w-])", seen.quote)), "")
+    pair = value(seen, "pair") or next(
+        (name for name in PAIRS if re.search(rf"(?<![\w-]){name}(?![\w-])", seen.quote)), ""
+    )
     if not package:
-        if "ResolutionImpossible" in seen.quote or "currently take into account" in seen.quote:
-            return None
         if pair:
             return replace(seen, code=PAIRS[pair], severity="error")
         return seen if "nvidia-" in seen.quote else replace(seen, code="error-unrecognised", severity="note")
