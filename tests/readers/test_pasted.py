@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
-import tomllib
 from _pytest.mark.structures import ParameterSet
 
 from tests.readers.texts import codes
