@@ -163,8 +163,10 @@ def _plan(chosen: CudaToolkit, cuda: str, found: Toolkit, python: Python, shell:
             here=lambda kind: shell_words.first_here("PATH", f"{root}/bin", kind),
         )
         change = exports.exporting(shell, files, {"CUDA_HOME": root}, [first])
-    except (shell_words.CannotSay, OSError) as error:
+    except shell_words.CannotSay as error:
         raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"{error.filename} cannot be read ({error.strerror})") from error
     rivals = dict.fromkeys(f"{one.root}/bin" for one in found.toolkits if one.root != root and ":" not in one.root)
     wants: dict[str, Scalar] = {**change.wants, "first PATH": ":".join([f"{root}/bin", *rivals])}
     return Plan(title, change.edits, by_hand=change.by_hand, remarks=(*remarks, *change.remarks), wants=wants)

@@ -38,7 +38,7 @@ NETWORK = {
 }  # fmt: skip
 
 
-def speaks(text: Text) -> None:
+def assert_both_languages(text: Text) -> None:
     assert text.en.strip() and text.zh.strip()
     assert re.search("[\u4e00-\u9fff]", text.zh), f"no Chinese in {text.zh!r}"
     assert not re.search("[\u4e00-\u9fff]", text.en), f"Chinese in {text.en!r}"
@@ -47,9 +47,9 @@ def speaks(text: Text) -> None:
 
 @pytest.mark.parametrize("fix", FIXES)
 def test_speaks_both_languages(fix: Fix) -> None:
-    speaks(fix.about)
+    assert_both_languages(fix.about)
     for option in fix.options.values():
-        speaks(option.help)
+        assert_both_languages(option.help)
 
 
 @pytest.mark.parametrize("fix", FIXES)

@@ -22,6 +22,7 @@ from tests import ROOT
 from tests.bench.condarcs import OPTIONS, homes, switch_and_back, the_fix
 from tests.patient.conda_oracle import RealConda, real_conda
 from tests.patient.index_servers import serving
+from tests.unreadable import Unreadable
 
 TUNA = "https://mirrors.tuna.tsinghua.edu.cn/anaconda"
 RC = "/home/ada/.condarc"
@@ -151,13 +152,8 @@ def test_the_file_that_wins_is_named_with_its_line() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_left() -> None:
-    class Locked(Files):
-        def read(self, path: str) -> bytes | None:
-            if path == SEARCH[2]:
-                raise PermissionError(13, "Permission denied", path)
-            return None
-
-    made = the_fix().make(config(Condarc(SEARCH[2])), Host(), Locked(), answers(), tuna=True)
+    files = Unreadable({SEARCH[2]})
+    made = the_fix().make(config(Condarc(SEARCH[2])), Host(), files, answers(), tuna=True)
     assert "is left as it is: Permission denied" in said_by(made)
 
 

@@ -14,6 +14,7 @@ from envdoctor.facts.new_shells import NewShell, NewShells
 from envdoctor.facts.shell_files import ShellFiles, ShellLine, StartUpFile
 from envdoctor.patient import conda_config
 from tests.edits.real_shells import SHELLS, Home, home_of
+from tests.unreadable import Unreadable
 
 HOME = "/home/ada"
 NONE = Missing("conda-config", "not-here")
@@ -100,11 +101,19 @@ def test_what_conda_init_has_done_is_left() -> None:
         (("/opt/conda",), "", "not a whole installation"),
         ((), "/opt/none", "there is no /opt/none/etc/profile.d/conda.sh"),
         ((), "conda", "absolute path"),
+        ((), "/opt/a\nb", "sh has no notation for a line break"),
     ],
 )
 def test_without_an_installation_there_is_no_plan(roots: tuple[str, ...], root: str, why: str) -> None:
+    files = Files({"/opt/a\nb/etc/profile.d/conda.sh": b""})
     with pytest.raises(UsageError, match=why):
-        plan(ShellFiles("bash", HOME, (), roots), Files(), root=root)
+        plan(ShellFiles("ksh", HOME, (), roots), files, root=root)
+
+
+def test_a_start_up_file_that_cannot_be_read_gets_no_line() -> None:
+    files = Unreadable({f"{HOME}/.bashrc"}, {"/opt/conda/etc/profile.d/conda.sh": b""})
+    with pytest.raises(UsageError, match=r"/home/ada/.bashrc cannot be read \(Permission denied\), so no line"):
+        plan(ShellFiles("bash", HOME, (), ("/opt/conda",)), files)
 
 
 def test_other_shells_are_left_to_conda_itself() -> None:

@@ -17,6 +17,7 @@ from envdoctor.facts.toolkit import CudaToolkit, Toolkit
 from envdoctor.facts.torch import TorchInstall
 from tests import needs
 from tests.edits.real_shells import SHELLS, home_of
+from tests.unreadable import Unreadable
 
 HOME = "/home/ada"
 BASH = ShellFiles("bash", HOME)
@@ -100,6 +101,19 @@ def test_without_a_cuda_torch_the_newest_is_taken() -> None:
         plan(Toolkit(), torch=None)
     with pytest.raises(UsageError, match="ROCm"):
         plan(torch=replace(TORCH, cuda="", hip="6.3"))
+
+
+def test_a_toolkit_that_may_only_be_run_is_known_by_its_name() -> None:
+    root = "/opt/cuda-12.4"
+    closed = {f"{root}/bin/nvcc", f"{root}/version.json", f"{root}/version.txt"}
+    made = plan(named=root, files=Unreadable(closed, {f"{HOME}/.bashrc": b"", f"{HOME}/.profile": b". ~/.bashrc\n"}))
+    assert made.wants["env CUDA_HOME"] == root
+    assert "12.4" in told(made)
+
+
+def test_a_script_of_the_environment_that_cannot_be_read_is_named(conda: Path) -> None:
+    with pytest.raises(UsageError, match=r"envdoctor-cuda-path.sh cannot be read \(Permission denied\)"):
+        plan(python=Python("/c/bin/python", conda=str(conda)), files=Unreadable())
 
 
 def test_a_folder_that_no_list_can_hold() -> None:

@@ -11,6 +11,7 @@ from envdoctor import Files, Plan, UsageError, load
 from envdoctor.facts.host import Host
 from envdoctor.facts.names import HostNames, HostsLine
 from envdoctor.permission import settled
+from tests.unreadable import Unreadable
 
 DEBIAN = b"127.0.0.1 localhost\n127.0.1.1 gpu-a01\n"
 NAMES = HostNames("gpu-a01", (HostsLine(2, "127.0.1.1", ("gpu-a01",)),), ("files", "dns"), "10.0.0.11")
@@ -66,6 +67,11 @@ def test_a_name_that_is_right_is_left() -> None:
 def test_what_cannot_be_written_is_refused(names: HostNames, why: str) -> None:
     with pytest.raises(UsageError, match=why):
         plan(names)
+
+
+def test_a_table_that_cannot_be_read_is_not_written_anew() -> None:
+    with pytest.raises(UsageError, match=r"/etc/hosts cannot be read \(Permission denied\)"):
+        the_fix()(NAMES, None, Unreadable())
 
 
 def test_what_stands_against_it_is_said() -> None:

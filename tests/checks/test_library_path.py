@@ -15,6 +15,7 @@ from envdoctor.facts.python import Python
 from envdoctor.facts.shell_files import ShellFiles
 from envdoctor.facts.torch import Pin, TorchInstall
 from tests.edits.real_shells import home_of
+from tests.unreadable import Unreadable
 
 HOME = "/home/ada"
 BASH = ShellFiles("bash", HOME)
@@ -69,6 +70,16 @@ def test_a_line_that_spells_it_in_another_way_stays_and_is_outdone() -> None:
     made = plan(libraries("~/.bashrc:1"), files=Files({**THERE, f"{HOME}/.bashrc": content}))
     (edit,) = made.edits
     assert (edit.after or b"").startswith(content + b"# >>> envdoctor >>>\n")
+
+
+def test_a_line_in_a_file_that_cannot_be_read() -> None:
+    with pytest.raises(UsageError, match=r"/home/ada/.bashrc cannot be read \(Permission denied\)"):
+        plan(libraries("~/.bashrc:2"), files=Unreadable())
+
+
+def test_a_shell_that_has_no_words_for_it() -> None:
+    with pytest.raises(UsageError, match="tcsh cannot take a folder out of LD_LIBRARY_PATH in one line"):
+        plan(libraries(), shell=ShellFiles("tcsh", HOME))
 
 
 def test_two_folders_of_one_file_are_one_edit() -> None:

@@ -18,6 +18,7 @@ from envdoctor.facts.shell_files import ShellFiles
 from tests import ROOT
 from tests.checks.interfaces import COMPOSE, ETH0, LO, NOTHING, nics
 from tests.edits.real_shells import home_of
+from tests.unreadable import Unreadable
 
 HOME = "/home/ada"
 BASH = ShellFiles("bash", HOME)
@@ -87,6 +88,13 @@ def test_the_environment_wins_over_the_file_and_is_what_changes() -> None:
     assert [edit.path for edit in made.edits] == [f"{HOME}/.bashrc"]
     changed_meanwhile = plan(settings=CONF, files=Files({**THERE, f"{HOME}/.nccl.conf": b"x\n"}))
     assert [edit.path for edit in changed_meanwhile.edits] == [f"{HOME}/.bashrc"]
+
+
+def test_where_nccl_s_file_cannot_be_read_the_shells_outdo_it() -> None:
+    made = plan(settings=CONF, files=Unreadable({f"{HOME}/.nccl.conf"}, THERE))
+    (bashrc,) = made.edits
+    assert b"NCCL_SOCKET_IFNAME='=eth0'" in (bashrc.after or b"")
+    assert made.wants["env NCCL_SOCKET_IFNAME"] == "=eth0"
 
 
 @pytest.mark.parametrize(

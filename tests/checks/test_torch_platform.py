@@ -60,6 +60,9 @@ CASES = [
         python(machine="ARM64"), Host(system="windows", machine="ARM64"), NO_TORCH,
     )),
     Case("Apple silicon", (python(machine="arm64"), Host(system="macos", machine="arm64"), NO_TORCH)),
+    Case("a pasted report of a torch that runs where Python 3.8 is", (
+        replace(python("3.8.20"), executable=""), LINUX, torch("2.4.1+cu121"),
+    )),
     Case("an unknown Python", (replace(python(), version=""), LINUX, NO_TORCH)),
     Case("torch could not be looked at", (python("3.16.0"), LINUX, Missing("torch-install", "failed", "OSError"))),
     Case("POWER", (python(machine="ppc64le"), Host(system="linux", machine="ppc64le", glibc="2.35"), NO_TORCH), {

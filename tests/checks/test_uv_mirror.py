@@ -26,6 +26,7 @@ from envdoctor.remedy import Files, Plan
 from tests import needs
 from tests.edits.uv_configs import ALIYUN, CORP, FIX, OFFICIAL, PYTORCH, TUNA, Machine, assert_holds, machines
 from tests.patient.index_servers import serving
+from tests.unreadable import Unreadable
 
 USER, PROJECT = "/home/ada/.config/uv/uv.toml", "/home/ada/train/pyproject.toml"
 PIP = PipEffective(default_index=OFFICIAL)
@@ -199,11 +200,6 @@ def test_options_that_name_no_index(options: dict[str, Any]) -> None:
 def test_a_file_that_cannot_be_edited() -> None:
     with pytest.raises(UsageError, match="is not valid TOML"):
         plan({USER: "[[index"}, tuna=True)
-
-    class Unreadable(Files):
-        def read(self, path: str) -> bytes | None:
-            raise PermissionError(13, "Permission denied", path)
-
     with pytest.raises(UsageError, match="cannot be read"):
         FIX(UvConfig(user_file=USER), None, PIP, Unreadable(), None, None, tuna=True)
     twice = UvConfig("/usr/bin/uv", (UvFile(USER, "user"),), user_file=USER)

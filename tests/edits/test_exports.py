@@ -21,6 +21,7 @@ from envdoctor.model import Missing
 from tests import ROOT, needs
 from tests.edits.real_shells import SHELLS, Home, home_of
 from tests.edits.test_start_up import DEBIAN, SOURCES
+from tests.unreadable import Unreadable
 
 HOSTILE = 'it\'s $HOME `x` $(y) \\ "!" caf\u00e9 # ; & *'
 
@@ -170,11 +171,7 @@ def test_windows_has_no_start_up_file() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named() -> None:
-    class Locked(Files):
-        def read(self, path: str) -> bytes | None:
-            raise PermissionError(13, "Permission denied", path)
-
-    change = exports.exporting(ShellFiles("bash", "/home/ada"), Locked(), {"X": "1"})
+    change = exports.exporting(ShellFiles("bash", "/home/ada"), Unreadable(), {"X": "1"})
     assert change.by_hand[0].command == "export X=1"
     assert "/home/ada/.bashrc cannot be read (Permission denied)" in change.remarks[0].said.say("en")
 

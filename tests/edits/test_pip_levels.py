@@ -8,6 +8,7 @@ from envdoctor.edits.ini import Unfit
 from envdoctor.edits.pip_levels import Levels, Written
 from envdoctor.remedy import Files
 from tests.checks.pip_configs import PLACES, index, written
+from tests.unreadable import Unreadable
 
 A, B, NEW = (f"https://{name}.example/simple" for name in "abn")
 
@@ -58,10 +59,6 @@ def test_what_no_edit_can_make_so_is_refused() -> None:
 
 
 def test_a_file_that_may_not_be_read_is_left_out() -> None:
-    class Unreadable(Files):
-        def read(self, path: str) -> bytes | None:
-            raise PermissionError(13, "Permission denied", path)
-
     found = Levels(written(user=index(A)), Unreadable())
     assert found.winner("index-url") is None and found.bases() == []
 

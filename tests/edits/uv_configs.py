@@ -190,8 +190,8 @@ def laid_out(machine: Machine) -> Iterator[tuple[Path, dict[str, str]]]:
         places = {"home/.config/uv/uv.toml": machine.user, "xdg/uv/uv.toml": machine.system,
                   "chosen.toml": machine.chosen}  # fmt: skip
         if machine.project:
-            places[f"home/work/{machine.project[0]}"] = machine.project[1]
-        (top / "home/work/src").mkdir(parents=True)
+            places[f"home/code/{machine.project[0]}"] = machine.project[1]
+        (top / "home/code/src").mkdir(parents=True)
         for path, content in places.items():
             (top / path).parent.mkdir(parents=True, exist_ok=True)
             if content is not None:
@@ -203,7 +203,7 @@ def laid_out(machine: Machine) -> Iterator[tuple[Path, dict[str, str]]]:
         try:
             os.environ.clear()
             os.environ.update(environ)
-            os.chdir(top / "home/work/src")
+            os.chdir(top / "home/code/src")
             yield top, environ
         finally:
             os.chdir(folder)
