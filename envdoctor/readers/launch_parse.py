@@ -18,6 +18,10 @@ ASSIGNMENT = re.compile(r"([A-Za-z_]\w{0,80})=(.*)", re.DOTALL)
 SUBSTITUTION = re.compile(r"\$\([^()\n]{0,400}\)|`[^`\n]{0,400}`|\$\{[^{}\n]{0,200}\}|\$\(\([^()\n]{0,200}\)\)")
 PUNCTUATION = frozenset(";|&<>()")
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
+# LAUNCHER="torchrun ...": the script follows elsewhere.
+KEPT = re.compile(
+    r"\b[A-Za-z_]\w{0,80}=[\"'][^\"'\n]{0,400}\b(?:torchrun|torch\.distributed\.|accelerate launch|deepspeed)\b"
+)
 PYTHON = re.compile(r"(?:\S{0,300}/)?python[\d.]{0,5}(?:\.exe)?")
 # What may stand in front of a command without being part of a sentence.
 BEFORE = frozenset(
@@ -100,8 +104,7 @@ def parse(text: str) -> LaunchLine | None:
     rest, sketched = _command(rest)
     if not any(word.startswith(("-", *DASHES)) or word.endswith(".py") for word in rest):
         return None
-    # LAUNCHER="torchrun ...": the script follows elsewhere.
-    kept = any(ASSIGNMENT.fullmatch(word) and "torchrun" in word.partition("=")[2].split() for word in words(text))
+    kept = KEPT.search(text) is not None
     environment = {match[1]: match[2] for word in before if (match := ASSIGNMENT.fullmatch(word))}
     outer = "" if outer_at is None else OUTER[before[outer_at].rpartition("/")[2]]
     outer_options = () if outer_at is None else tuple(before[outer_at + 1 :])

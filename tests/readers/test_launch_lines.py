@@ -69,6 +69,7 @@ def test_what_a_launcher_does_not_understand(line: str, severity: str, said: str
         "torchrun --nproc_per_node=gpu --local-ranks-filter 0 --role r --tee 3 train.py # four GPUs\n",
         'docker run --gpus all -it img bash -c "torchrun --nproc_per_node=8 train.py"\n',
         'LAUNCHER="torchrun --nproc_per_node 8"\n$LAUNCHER train.py\n',
+        'export L="accelerate launch \\\n  --num_processes $((A * B)) \\\n  --main_process_port 1 \\\n "\nsrun $L\n',
         "python -m torch.distributed.run --nproc_per_node=2 --no_python ./run.sh 'an open quote\n",
     ],
 )
