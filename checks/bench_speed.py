@@ -57,7 +57,7 @@ BUSBW_LOW = Problem(
         "以及 NCCL 的选择（NCCL_DEBUG=INFO）",
     ),
     confirm="envdoctor bench allreduce --sizes 1M:1G",
-    caused_by=("network-slow", "slow-tcp-fallback", "ib-rate-degraded"),
+    caused_by=("link-slow", "network-slow", "slow-tcp-fallback", "ib-rate-degraded"),
     refs=("https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md",),
     hardware="unconfirmed",
     situations={

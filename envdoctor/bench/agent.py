@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 
-from envdoctor.bench import coordinator, crew, peers, ranks, rungs, ways
+from envdoctor.bench import coordinator, crew, peers, ranks, rungs, schedule, ways
 from envdoctor.patient import wire
 
 TYPE_CHECKING = False
@@ -180,7 +180,8 @@ class Agent(object):
         if self.index == 0:
             port = self.bind(host, port)
         # The ranks start early: importing torch takes longer than all rungs below it.
-        self.crew.start()
+        if request["op"] not in schedule.WITHOUT_TORCH:
+            self.crew.start()
         return port
 
     def join(self, port: int) -> socket.socket:

@@ -31,6 +31,7 @@ STREAMED = (
             "peers",
             "crew",
             "schedule",
+            "rounds",
             "coordinator",
             "patterns",
             "worker",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from statistics import median_low
 
+from envdoctor.bench import fit
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpu, Gpus
@@ -163,7 +163,7 @@ def _of_gloo(result: AllreduceResult, index: int, nics: Nics, nic: Nic | None, n
 
 
 def usual_stream(result: AllreduceResult) -> float | None:
-    """What a connection from a node to the next usually carries, GB/s: the median, so that one slow node does not
-    lower what is expected of all; of two the smaller."""
+    """What a connection from a node to the next usually carries, GB/s: the upper quartile, for a slow node takes two
+    of the ways of a ring, and must not lower what is expected of all."""
     rates = [way.gb_s for way in result.ways if way.gb_s is not None]
-    return median_low(rates) if rates else None
+    return fit.upper_quartile(rates) if rates else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from envdoctor.bench.conducting import Ended
 from envdoctor.bench.launching import Part
-from envdoctor.facts.allreduce import AllreduceResult, Failure, Member, Size, Way
+from envdoctor.facts.allreduce import AllreduceResult, Failure, Member, Pair, Size, Way
 
 Record = Mapping[str, Any]
 MOST_SAID = 2000  # letters of another program's words
@@ -17,13 +17,15 @@ MOST_SAID = 2000  # letters of another program's words
 class Observed:
     """Takes the records of all agents; `result` is what is known so far."""
 
-    def __init__(self, part: Part, backend: str, dtype: str) -> None:
+    def __init__(self, part: Part, backend: str, dtype: str, op: str = "allreduce") -> None:
         self._part = part
         self._members: dict[int, Member] = {}
         self._processors: dict[int, tuple[str, int]] = {}  # the kernel, and a bit for each processor it may use
         self._failures: list[Failure] = []
         self._ways: dict[tuple[int, int], Way] = {}
+        self._pairs: dict[tuple[int, int], Pair] = {}
         self._result = AllreduceResult(
+            op=op,
             backend=backend,
             dtype=dtype,
             own=part.index,
@@ -57,6 +59,7 @@ class Observed:
             failures=failures,
             missing_ranks=tuple(ranks),
             ways=tuple(self._ways.values()),
+            pairs=tuple(self._pairs.values()),
             oversubscribed=self._crowded(),
         )
 
@@ -91,6 +94,10 @@ class Observed:
             )
         elif isinstance(row := record.get("size"), dict):
             self._result = replace(self._result, sizes=(*self._result.sizes, _size(row)))
+        elif isinstance(pair := record.get("pair"), dict) and pair.keys() >= {"a", "b", "gb_s", "busy"}:
+            self._measured(pair)
+        elif "cut_short" in record:
+            self._result = replace(self._result, cut_short=True)
         elif "left_out" in record:
             self._result = replace(self._result, left_out=(*self._result.left_out, int(record["left_out"])))
         elif isinstance(suspects := record.get("suspects"), list):
@@ -150,6 +157,14 @@ class Observed:
         known = self._ways.get((way.a, way.b))
         # The bulk comes first, the stream that shows the rate later; both are of one way.
         self._ways[way.a, way.b] = way if known is None else replace(known, gb_s=way.gb_s, busy=way.busy)
+
+    def _measured(self, told: Record) -> None:
+        """A stream of a pair; of several the best counts, for what disturbs only slows down."""
+        new = Pair(int(told["a"]), int(told["b"]), float(told["gb_s"]), float(told["busy"]), told.get("rtt_us"))
+        known = self._pairs.get((new.a, new.b))
+        if known is not None:
+            new = replace(known if known.gb_s > new.gb_s else new, times=known.times + 1)
+        self._pairs[new.a, new.b] = new
 
     def _fail(self, cause: Record) -> None:
         failure = failure_of(cause, self._members)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from envdoctor import examination, facts
-from envdoctor.bench import expectation, rungs
+from envdoctor.bench import blame, expectation, rungs
 from envdoctor.bench.conducting import Conduct
 from envdoctor.bench.observed import Observed
 from envdoctor.bench.places import Places
@@ -40,6 +40,8 @@ class Wanted:
     Attributes:
         op: a program of `envdoctor.bench.schedule`. backend: "auto", "nccl" or "gloo".
         sizes: bytes of each rank's buffer. join_s: how long the others may take.
+        budget_s: how long the ways between the nodes may be measured, see `envdoctor.bench.rounds`.
+        blame: measure them after an all-reduce that they seem to have held back.
         baseline: of an earlier run, to compare with.
     """
 
@@ -49,6 +51,8 @@ class Wanted:
     dtype: str = "float32"
     sizes: tuple[int, ...] = ()
     join_s: float = 60.0
+    budget_s: float = 60.0
+    blame: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,20 +99,21 @@ def request_of(places: Places, wanted: Wanted) -> dict[str, Any]:
         "agents": part.members, "per": part.per, "op": wanted.op, "nproc": part.nproc,
         "master_addr": part.master_addr, "master_port": part.master_port, "store_is_there": False,
         "backend": wanted.backend, "dtype": wanted.dtype, "sizes": list(wanted.sizes), "join_s": wanted.join_s,
+        "budget_s": wanted.budget_s, "blame": wanted.blame,
     }  # fmt: skip
 
 
 def longest_s(wanted: Wanted) -> float:
     """No run takes longer, seconds: the deadlines of all rungs, one after the other."""
     fixed = sum(limit for rung, limit in rungs.LIMITS.items() if rung not in ("connect", "join", "sweep"))
-    return fixed + 2 * wanted.join_s + len(wanted.sizes) * rungs.LIMITS["sweep"] + 60.0
+    return fixed + 2 * wanted.join_s + wanted.budget_s + len(wanted.sizes) * rungs.LIMITS["sweep"] + 60.0
 
 
 def run(
     places: Places,
     wanted: Wanted,
     on_change: Callable[[AllreduceResult], None],
-    answer: Answer = lambda question, result: {},
+    answer: Answer = blame.answer,
 ) -> Ran:
     """Measure.
 
@@ -119,14 +124,9 @@ def run(
         ExaminationError: no agent could be started.
     """
     part = places.part
-    observed = Observed(part, wanted.backend, wanted.dtype)
+    observed = Observed(part, wanted.backend, wanted.dtype, wanted.op)
     starts = places.starts(request_of(places, wanted))
     with Conduct(starts, secrets.token_hex(12)) as conduct:
-
-        def hurry() -> None:
-            left_s = places.left_s()
-            if left_s is not None:
-                conduct.hurry(left_s)
 
         def take(number: int, record: dict[str, Any]) -> None:
             observed.take(record)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     Record = Dict[str, Any]
 
 # What is climbed above the first collective: "module:function" of this package, a generator over the coordinator.
-PROGRAMS = {"allreduce": ("schedule:sweep",)}
+PROGRAMS = {"allreduce": ("schedule:sweep", "rounds:blame"), "links": ("rounds:links",)}
+WITHOUT_TORCH = ("links",)
 SLOWEST_GB_S = 1e-4  # below this a sweep makes no sense: 64 MiB would take eleven minutes
 SIZE_S = 0.5  # seconds for the iterations of one size
 LONGEST_S = 6.0  # one size with its fewest iterations may take this long; larger sizes are left out then
@@ -57,11 +58,13 @@ def climb(all_: "Coordinator") -> "Iterator[str]":
     machines = heads(roll)
     if len(machines) > 1:
         yield paths(all_, machines)
-    yield processes(all_)
-    yield collectives(all_)
-    if len(machines) > 1:
-        yield stream(all_, machines)
-    for name in PROGRAMS[str(all_.request["op"])]:
+    op = str(all_.request["op"])
+    if op not in WITHOUT_TORCH:
+        yield processes(all_)
+        yield collectives(all_)
+        if len(machines) > 1:
+            yield stream(all_, machines)
+    for name in PROGRAMS[op]:
         module, _, function = name.partition(":")
         yield from getattr(importlib.import_module("envdoctor.bench." + module), function)(all_)
 

@@ -213,6 +213,20 @@ def unacknowledged(connection: socket.socket) -> "Optional[int]":
         return None
 
 
+WANTED: "List[float]" = []  # seconds each stream's thread has run or waited for a processor
+
+
+def wanted_s() -> float:
+    """Seconds this thread has run or waited for a processor (schedstat of the kernel), 0 where the kernel does
+    not tell."""
+    try:
+        with open("/proc/thread-self/schedstat") as file:
+            ran, waited = file.read().split()[:2]
+        return (int(ran) + int(waited)) / 1e9
+    except (OSError, ValueError):
+        return 0.0
+
+
 class Listener(object):
     """Takes what the other nodes dial and send, on a port of the kernel's choice. Every connection says one line who
     it is ("dial", "bulk" or "rate", node), is answered "ok", and then drained; the end of it is answered with the
@@ -259,7 +273,9 @@ class Listener(object):
                     taken += len(data)
                 connection.sendall(b"%d\n" % taken)
         except OSError:
-            return
+            pass
+        finally:
+            WANTED.append(wanted_s())
 
 
 def meet(address: str, port: int, what: str, limit_s: float = DIAL_S) -> "Tuple[str, Optional[socket.socket]]":
@@ -349,6 +365,7 @@ def push(address: str, port: int, size: int, seconds: float) -> "Dict[str, Any]"
     if told["outcome"] == "ok" and seconds:  # a bulk is over before TCP has found its pace
         told["gb_s"] = sent / seconds_taken / 1e9
     connection.close()
+    WANTED.append(wanted_s())
     return told
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from envdoctor.cli import bench_allreduce, options
+from envdoctor.cli import bench_allreduce, bench_links, options
 from envdoctor.cli.options import (
     Colour,
     ColourOption,
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from envdoctor.bench.sites import Patient
     from envdoctor.transport.target import Target
 
-app = typer.Typer(help="Measure all-reduce over GPUs and nodes, or package mirrors.", no_args_is_help=True)
+app = typer.Typer(
+    help="Measure all-reduce over GPUs and nodes, the links between nodes, or package mirrors.", no_args_is_help=True
+)
 app.command("allreduce")(bench_allreduce.allreduce)
+app.command("links")(bench_links.links)
 PIP_S = 10.0  # what the target's pip may take to say how it is set up; it is not part of the measurement
 
 

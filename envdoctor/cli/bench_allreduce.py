@@ -75,6 +75,11 @@ def allreduce(
         list[str] | None,
         typer.Option("--assert", metavar="EXPR", help="Exit 1 unless it holds: min-busbw=70%, max-latency=80 ..."),
     ] = None,
+    budget: Annotated[
+        float,
+        typer.Option("--budget", metavar="SECONDS", min=1.0, max=3600.0, help="To look for who is slow, if it is."),
+    ] = 60.0,
+    no_blame: Annotated[bool, typer.Option("--no-blame", help="Do not look for the node that is slow.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Measure although a GPU is in use.")] = False,
     python: PythonOption = "",
     json: JsonOption = False,
@@ -113,8 +118,9 @@ def allreduce(
     gpus = launching.visible_gpus(os.environ)
     part = launching.part(given, os.environ, gpus)
     wanted = running.Wanted(
-        backend=backend.value, dtype=dtype.value, sizes=sizes_of(sizes), join_s=timeout, baseline=before
-    )
+        backend=backend.value, dtype=dtype.value, sizes=sizes_of(sizes), join_s=timeout, baseline=before,
+        budget_s=budget, blame=not no_blame,
+    )  # fmt: skip
     target = choose(python)
     if gpus and not force and backend is not Backend.gloo:
         busy.refuse(target)
@@ -147,7 +153,7 @@ def allreduce(
                 sys.stderr.write(f"envdoctor: --assert {one.demand.text} does not hold: {said}\n")
     if _told_elsewhere(ran.result):
         return 0
-    code = _exit_code(ran.result, report)
+    code = exit_code(ran.result, report)
     return code or (1 if any(not one.held for one in held) else 0)
 
 
@@ -158,7 +164,8 @@ def _told_elsewhere(result: AllreduceResult) -> bool:
     return result.per == "process" and result.own != 0 and result.concluded and not own
 
 
-def _exit_code(result: AllreduceResult, report: Report) -> int:
+def exit_code(result: AllreduceResult, report: Report) -> int:
+    """3 where the doctor failed, 1 for an error or a run that stopped, else 0."""
     from envdoctor.model import Severity
 
     if report.with_status("crashed") or report.unloaded:

@@ -27,7 +27,10 @@ class Table:
         live: whether the table goes to standard output while it grows.
     """
 
-    def __init__(self, part: Part, style: Style, redactor: Redactor, live: bool, quiet: bool) -> None:
+    def __init__(
+        self, part: Part, style: Style, redactor: Redactor, live: bool, quiet: bool, verb: str = "allreduce"
+    ) -> None:
+        self._verb = verb
         self._part = part
         self._style = style
         self._redactor = redactor
@@ -63,7 +66,7 @@ class Table:
         )
         if part.per == "node" and not part.launcher:
             told += (
-                f"; envdoctor bench allreduce --nnodes {part.members} --node-rank I --master-addr {part.master_addr}"
+                f"; envdoctor bench {self._verb} --nnodes {part.members} --node-rank I --master-addr {part.master_addr}"
                 + (f" --master-port {part.master_port}" if part.master_port != 29500 else "")
             )
         sys.stderr.write(self._redactor.text(told) + "\n")

@@ -72,6 +72,23 @@ class Way:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """What a stream from a member to another carried while that one sent back, the best of `times` measurements.
+
+    Attributes:
+        gb_s: 1e9 bytes a second, 0 where it stalled.
+        busy: processors that it kept busy or waited for, on the busier end of that measurement.
+    """
+
+    a: int = 0
+    b: int = 0
+    gb_s: float = 0.0
+    busy: float = 0.0
+    rtt_us: int | None = None
+    times: int = 1
+
+
+@dataclass(frozen=True)
 class Failure:
     """Where a member stopped, and how. What it does not know stays empty.
 
@@ -142,6 +159,8 @@ class AllreduceResult:
         missing: indices of members that never came; missing_ranks: their ranks.
         lost: members that went away.
         ways: TCP between the members.
+        pairs: streams between two machines at a time, where the links were measured.
+        cut_short: the budget ended before all pairs were measured.
         left_out: sizes, in bytes, that would have taken too long.
         baseline: the sizes of an earlier run to compare with.
         suspects: ranks whose data is bad, as far as it could be located.
@@ -169,6 +188,8 @@ class AllreduceResult:
     missing_ranks: tuple[int, ...] = ()
     lost: tuple[int, ...] = ()
     ways: tuple[Way, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    cut_short: bool = False
     sizes: tuple[Size, ...] = ()
     baseline: tuple[Size, ...] = ()
     left_out: tuple[int, ...] = ()

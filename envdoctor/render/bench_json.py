@@ -59,9 +59,9 @@ def document(
                 "a": redactor.text(result.named(way.a)),
                 "b": redactor.text(result.named(way.b)),
                 "gb_s": way.gb_s,
-                "latency_us": None,
+                "latency_us": way.rtt_us,
             }
-            for way in result.ways
+            for way in result.pairs or result.ways
             if way.gb_s is not None
         ],
         "findings": whole["findings"],

@@ -26,8 +26,8 @@ VIRTUAL = replace(NICS, nics=(replace(NIC, kind="veth", speed_mbps=10000, speed_
 def fast(share: float, by: str = "link", **changes: Any) -> AllreduceResult:
     """A run that reaches this share of 0.125 GB/s."""
     sizes = (SIZES[0], replace(SIZES[1], busbw_gb_s=0.125 * share))
-    values: dict[str, Any] = {"link": LINK, "stream": STREAM, "ports": PORTS, "processor": {"gbit": 1.0}}.get(by, {})
-    told = replace(FINE, sizes=sizes, expected_busbw_gb_s=0.125, expected_by=by, expected_values=values)
+    known: dict[str, Any] = {"link": LINK, "stream": STREAM, "ports": PORTS, "processor": {"gbit": 1.0}}
+    told = replace(FINE, sizes=sizes, expected_busbw_gb_s=0.125, expected_by=by, expected_values=known.get(by, {}))
     return replace(told, **changes)
 
 

@@ -1,0 +1,85 @@
+"""Does one machine or one path between two of them hold back the others?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
+from envdoctor.bench import fit
+from envdoctor.facts.allreduce import AllreduceResult
+from envdoctor.model import Scalar
+
+TOPIC = Topic("links", 950, Text("the links between the machines", "机器之间的链路"), bench=True)
+
+FAILS = 0.1  # of what is usual: whoever waits for it does nothing else
+
+LINK_SLOW = Problem(
+    code="link-slow",
+    severity=Severity.WARNING,
+    title=Text(
+        "{node} is slow: it carries {gbit:.3g} Gbit/s where the others carry {usual:.3g}",
+        "{node} 较慢：只有 {gbit:.3g} Gbit/s，而其他机器为 {usual:.3g} Gbit/s",
+    ),
+    why=Text(
+        "an all-reduce goes at the pace of the slowest link, on all nodes",
+        "all-reduce 在所有节点上都以最慢链路的速度进行",
+    ),
+    seen=Text(
+        "{node} {direction} slowly with {partners} partners, measured again with good ones; the path is not to blame",
+        "{node} 与 {partners} 个对端之间均较慢（{direction}），与正常的对端复测结果相同；问题不在路径上",
+    ),
+    help=Text(
+        "its interface, cable, switch port or rate limit: compare them with those of {good}; leave it out until then",
+        "请将其网卡、线缆、交换机端口或限速设置与 {good} 比较；修复之前请勿使用该机器",
+    ),
+    look="ethtool -S INTERFACE | grep -E 'err|drop|discard'; tc qdisc show   # on {node}",
+    confirm="envdoctor bench links",
+    caused_by=("network-slow",),
+    situations={
+        "path": Situation(
+            title=Text(
+                "the path between {node} and {other} is slow: {gbit:.3g} Gbit/s where both carry {usual:.3g}",
+                "{node} 与 {other} 之间的路径较慢：只有 {gbit:.3g} Gbit/s，而两者各自可达 {usual:.3g} Gbit/s",
+            ),
+            seen=Text(
+                "{direction}; both reach {usual:.3g} Gbit/s with other machines, so neither of them is to blame",
+                "{direction}；两者与其他机器之间都能达到 {usual:.3g} Gbit/s，所以问题不在这两台机器上",
+            ),
+            help=Text(
+                "what lies between them: a switch, an uplink, a route or a firewall; place jobs so that neighbours in "
+                "the ring do not cross it",
+                "请检查两者之间的交换机、上行链路、路由或防火墙；排布作业时让环上的相邻节点避开它",
+            ),
+            look="traceroute -T -p 22 {other}   # on {node}",
+        ),
+    },
+)
+
+DIRECTIONS = {(True, True): "sends and receives", (True, False): "sends", (False, True): "receives"}
+
+
+@check(LINK_SLOW)
+def link_slow(result: AllreduceResult) -> Iterable[Finding]:
+    """Machines and paths that were slow twice, by no fault of the processors."""
+    told = fit.blamed(result.pairs)
+    bad = {end for one in told for end in (one.a, one.b)}
+    good = next((result.named(member.index) for member in result.members if member.index not in bad), "another")
+    for one in told:
+        nodes: tuple[str, ...] = (result.named(one.a),)
+        values: dict[str, Scalar] = {
+            "node": result.named(one.a),
+            "gbit": one.gb_s * 8,
+            "usual": one.usual * 8,
+            "good": good,
+        }
+        if one.b is None:
+            direction = DIRECTIONS[one.sends, one.receives]
+            partners = sum(pair.a == one.a for pair in result.pairs)
+            found = LINK_SLOW.found(**values, direction=direction, partners=partners)
+        else:
+            arrow = f"{result.named(one.a)} {'<->' if one.both_ways else '->'} {result.named(one.b)}"
+            found = LINK_SLOW.found("path", **values, other=result.named(one.b), direction=arrow)
+            nodes = (result.named(one.a), result.named(one.b))
+        found = found.at(Severity.ERROR) if one.gb_s < FAILS * one.usual else found
+        yield replace(found, nodes=nodes)

@@ -1,0 +1,40 @@
+"""The doctor's answers to the coordinator: whether to look for who is slow, and which pairs to measure again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from envdoctor.bench import expectation, fit
+from envdoctor.facts.allreduce import AllreduceResult
+from envdoctor.knowledge import fabric
+
+
+def answer(question: str, result: AllreduceResult) -> Mapping[str, Any]:
+    """What a run is to do next.
+
+    Args:
+        question: "blame" after the sweep, "suspects" after every pair was measured.
+    """
+    if question == "blame":
+        return {"go": worthwhile(result)}
+    return {"again": fit.again(result.pairs)} if question == "suspects" else {}
+
+
+def worthwhile(result: AllreduceResult) -> bool:
+    """Whether one machine or path may hold back the others: one stream is far below the usual one, or gloo below it.
+
+    What NCCL reaches over its own fabric says nothing about TCP, and nothing at all where processors are short.
+    """
+    usual = expectation.usual_stream(result)
+    if not usual:
+        return False
+    if any(
+        way.gb_s is not None and way.gb_s < fit.SLOW * usual and (way.busy or 0.0) < fit.BUSY for way in result.ways
+    ):
+        return True
+    best = result.best
+    if result.backend != "gloo" or result.oversubscribed or best is None:
+        return False
+    busy = max((way.busy or 0.0 for way in result.ways), default=0.0)
+    return busy < expectation.ALL_BUSY and best.busbw_gb_s < fabric.GOOD * usual

@@ -1,0 +1,140 @@
+"""Which machine or which path holds back the others, from what streams between pairs of them carried.
+
+A stream carries what the slowest of three allows: the sender, the receiver, the path between them (max-min). What a
+machine manages is the upper quartile over its partners, for a slow partner or path lowers some of its streams and
+nothing raises any. A machine far below the others is slow itself; a pair of which both manage more has a slow path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from envdoctor.facts.allreduce import Pair
+
+SLOW = 0.6  # of what is usual; streams between healthy machines differ by a third on a busy network
+BUSY = 0.5  # processors a stream kept busy or waited for: from here on they hold it back, and not the network
+MOST = 0.34  # a larger share of slow machines has no usual to be compared with
+CONFIRMED = 2  # measurements before anyone is blamed
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """Who is slow: a machine (`b` is None), or the path from `a` to `b` and back or one way.
+
+    Attributes:
+        gb_s: what it carries, 1e9 bytes a second; usual: what the others do.
+        both_ways: of a path, whether both directions are slow.
+        sends, receives: of a machine, which directions are slow.
+    """
+
+    a: int
+    b: int | None
+    gb_s: float
+    usual: float
+    both_ways: bool = True
+    sends: bool = True
+    receives: bool = True
+
+
+def upper_quartile(values: Iterable[float]) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(0.75 * len(ordered)))] if ordered else 0.0
+
+
+def capacities(pairs: Sequence[Pair]) -> tuple[dict[int, float], dict[int, float]]:
+    """What each machine sends and what it receives, GB/s."""
+    sent: dict[int, list[float]] = {}
+    received: dict[int, list[float]] = {}
+    for pair in pairs:
+        sent.setdefault(pair.a, []).append(pair.gb_s)
+        received.setdefault(pair.b, []).append(pair.gb_s)
+    return (
+        {end: upper_quartile(rates) for end, rates in sent.items()},
+        {end: upper_quartile(rates) for end, rates in received.items()},
+    )
+
+
+def usual(pairs: Sequence[Pair]) -> float:
+    """What a stream between two machines usually carries, GB/s."""
+    sends, _ = capacities(pairs)
+    return median(sends.values()) if sends else 0.0
+
+
+def suspects(pairs: Sequence[Pair]) -> tuple[Culprit, ...]:
+    """Those that look slow, confirmed or not: machines first. Nobody where there is nobody to compare with."""
+    sends, receives = capacities(pairs)
+    if len(sends) < 3:
+        return ()
+    out, back = median(sends.values()), median(receives.values())
+    found = []
+    slow = set()
+    for end in sorted(sends):
+        sending, receiving = sends[end] < SLOW * out, receives.get(end, back) < SLOW * back
+        if sending or receiving:
+            slow.add(end)
+            worst = min(sends[end], receives.get(end, back))
+            found.append(Culprit(end, None, worst, min(out, back), sends=sending, receives=receiving))
+    weak = {
+        (pair.a, pair.b): pair.gb_s
+        for pair in pairs
+        if not {pair.a, pair.b} & slow and pair.gb_s < SLOW * min(sends[pair.a], receives[pair.b])
+    }
+    for (a, b), rate in weak.items():
+        if a < b or (b, a) not in weak:
+            both = (b, a) in weak
+            found.append(Culprit(a, b, rate, min(sends[a], receives[b]), both_ways=both))
+    return tuple(found)
+
+
+def blamed(pairs: Sequence[Pair]) -> tuple[Culprit, ...]:
+    """Those that are slow beyond doubt: measured again, by no fault of the processors, and not too many of them."""
+    told = suspects(pairs)
+    ends = {end for pair in pairs for end in (pair.a, pair.b)}
+    nodes = [one for one in told if one.b is None]
+    paths = [one for one in told if one.b is not None]
+    if len(nodes) > MOST * len(ends) or len(paths) > max(1.0, MOST * len(ends)):
+        return ()
+    held = []
+    for one in told:
+        own = [pair for pair in pairs if _concerns(one, pair)]
+        free = [pair for pair in own if pair.busy < BUSY]
+        again = sum(pair.times >= CONFIRMED for pair in own)
+        if len(free) * 2 > len(own) and again:
+            held.append(one)
+    return tuple(held)
+
+
+def _concerns(one: Culprit, pair: Pair) -> bool:
+    if one.b is None:
+        return one.a in (pair.a, pair.b)
+    return {one.a, one.b} == {pair.a, pair.b}
+
+
+def again(pairs: Sequence[Pair]) -> list[list[list[int]]]:
+    """Rounds in which the suspects are measured again, twice each: slow machines with good partners that they have met,
+    slow paths as they are. Disjoint pairs within a round."""
+    told = suspects(pairs)
+    bad = {one.a for one in told if one.b is None}
+    bad_ends = bad | {end for one in told if one.b is not None for end in (one.a, one.b)}
+    met: dict[int, list[int]] = {end: [] for end in bad}
+    for pair in pairs:
+        if pair.a in bad and pair.b not in bad_ends:
+            met[pair.a].append(pair.b)
+    wanted: list[tuple[int, int]] = []
+    for place, one in enumerate(told):
+        if one.b is not None:
+            wanted += [(one.a, one.b)] * 2
+        elif good := met[one.a]:
+            wanted += [(one.a, good[(place + step) % len(good)]) for step in range(2)]
+    rounds: list[list[list[int]]] = []
+    taken: list[set[int]] = []
+    for a, b in wanted:
+        place = next((number for number, ends in enumerate(taken) if not ends & {a, b}), len(rounds))
+        if place == len(rounds):
+            rounds.append([])
+            taken.append(set())
+        rounds[place].append([a, b])
+        taken[place] |= {a, b}
+    return rounds

@@ -1,0 +1,89 @@
+"""`envdoctor bench links`: which machine or which path between two of them holds back the others."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from envdoctor.cli import options
+from envdoctor.cli.options import (
+    Colour,
+    ColourOption,
+    Format,
+    JsonOption,
+    KeyOption,
+    LangOption,
+    OutputOption,
+    PythonOption,
+    QuietOption,
+    TimeoutOption,
+    VerboseOption,
+)
+
+
+def links(
+    nnodes: Annotated[int | None, typer.Option("--nnodes", metavar="N", help="How many nodes take part.")] = None,
+    node_rank: Annotated[
+        int | None, typer.Option("--node-rank", metavar="I", help="Which of them this one is, from 0 on.")
+    ] = None,
+    master_addr: Annotated[
+        str, typer.Option("--master-addr", metavar="A", help="Address of the node with --node-rank 0.")
+    ] = "",
+    master_port: Annotated[
+        int | None, typer.Option("--master-port", metavar="P", help="Its port; else MASTER_PORT, else 29500.")
+    ] = None,
+    budget: Annotated[
+        float, typer.Option("--budget", metavar="SECONDS", min=1.0, max=3600.0, help="Measure no longer than this.")
+    ] = 60.0,
+    python: PythonOption = "",
+    json: JsonOption = False,
+    output: OutputOption = None,
+    lang: LangOption = None,
+    color: ColourOption = Colour.auto,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = 0,
+    timeout: TimeoutOption = 60.0,
+    redact_key: KeyOption = None,
+) -> int:
+    """Measure TCP between every pair of nodes, and say which node or which path is slower than the others.
+
+    Start it on each node (--nnodes, --node-rank, --master-addr). It needs no torch. Of more than 32 nodes each is
+    measured with 31 others. --timeout is how long the nodes wait for each other.
+
+    Exit code: 0 no problem, 1 problems found, 2 wrong usage, 3 the doctor could not do its job.
+    """
+    began = time.monotonic()
+    form = Format.json if json else Format.text
+    options.refuse(output)
+    style = options.style(form, lang, color, quiet, verbose, form is Format.json and output is not None)
+    redactor = options.redactor(redact_key)
+    import os
+
+    from envdoctor import judgement, load
+    from envdoctor.bench import launching, running, spoken
+    from envdoctor.bench.places import Here
+    from envdoctor.cli.bench_allreduce import exit_code
+    from envdoctor.cli.bench_table import Table
+    from envdoctor.render import bench_json, bench_links
+    from envdoctor.snapshot import to_json
+    from envdoctor.transport.target import choose
+
+    part = launching.part(launching.Given(nnodes, node_rank, master_addr, master_port, 1), os.environ, 0)
+    wanted = running.Wanted(op="links", backend="tcp", join_s=timeout, budget_s=budget)
+    with Table(part, style, redactor, live=False, quiet=quiet, verb="links") as table:
+        ran = running.run(Here(part, choose(python)), wanted, table.take)
+    for snapshot in ran.snapshots:
+        redactor.learn(to_json(snapshot))
+    loaded = spoken.of(load.everything(), ran.snapshots)
+    report = replace(judgement.judge(ran.snapshots, loaded), seconds=time.monotonic() - began)
+    document = bench_json.render(ran.result, report, ran.snapshots, style, redactor)
+    if form is Format.json:
+        options.write(document, output)
+    else:
+        options.write(bench_links.ending(ran.result, report, style, redactor), None)
+        if output is not None:
+            options.write(document, output)
+    return exit_code(ran.result, report)

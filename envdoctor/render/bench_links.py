@@ -1,0 +1,58 @@
+"""The links between machines for people: the map of all pairs, what was found, the verdict last."""
+
+from __future__ import annotations
+
+from envdoctor.bench import fit
+from envdoctor.facts.allreduce import AllreduceResult
+from envdoctor.model import Report, Scalar, Text
+from envdoctor.redact import Redactor
+from envdoctor.render import Style, bench, heat, line
+from envdoctor.render.text import Page, findings
+from envdoctor.render.words import tally
+
+
+def verdict(result: AllreduceResult, style: Style) -> str:
+    """What the links usually carry, and the slowest of them."""
+    slowest = min(result.pairs, key=lambda pair: pair.gb_s, default=None)
+    if slowest is None:
+        alone = Text("one machine: there is no link to measure", "只有一台机器：没有可测的链路")
+        return alone.say(style.language)
+    values: dict[str, Scalar] = {
+        "pairs": len(result.pairs),
+        "usual": fit.usual(result.pairs) * 8,
+        "slow": slowest.gb_s * 8,
+        "a": result.named(slowest.a),
+        "b": result.named(slowest.b),
+    }
+    said = Text(
+        "{pairs} streams over TCP: usually {usual:.3g} Gbit/s, the slowest {slow:.3g} from {a} to {b}",
+        "共 {pairs} 条 TCP 数据流：通常 {usual:.3g} Gbit/s，最慢 {slow:.3g} Gbit/s（{a} 到 {b}）",
+    )
+    told = said.say(style.language, values)
+    if result.cut_short:
+        short = Text("; the budget ended before all pairs were measured", "；时间预算用尽，未测完所有节点对")
+        told += short.say(style.language)
+    return told
+
+
+def ending(result: AllreduceResult, report: Report, style: Style, redactor: Redactor) -> str:
+    """The whole report."""
+    page = Page(style)
+    names = {end: result.named(end) for end in sorted({pair.a for pair in result.pairs})}
+    shown = {end: redactor.text(name) for end, name in names.items()}
+    drawn = list(heat.heat(result.pairs, shown, fit.usual(result.pairs), style.unicode))
+    if drawn and style.verbosity >= 0:
+        head = Text(
+            "who sends (rows) to whom (columns); the darker, the slower", "行为发送方，列为接收方；颜色越深越慢"
+        )
+        page.line((head.say(style.language), ""))
+        for row in drawn:
+            page.line((row, "cyan"), indent=2)
+    findings(page, report, style, redactor)
+    if style.verbosity >= 0:
+        page.line(("", ""))
+        alone = result.done and result.own == 0
+        last = line(redactor.text(verdict(result, style))) if alone else bench.verdict(result, report, style, redactor)
+        page.line((last, "bold"), indent=2)
+        page.line((tally(report, style), "bold"))
+    return page.text()
