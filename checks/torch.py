@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor import Finding, Missing, PerNode, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.asked import Asked
 from envdoctor.facts.driver import Driver
@@ -223,11 +223,15 @@ def torch_missing(
 
 
 @check(TORCH_MISSING)
-def torch_missing_elsewhere(result: AllreduceResult | None) -> Iterable[Finding]:
-    """On another node of a benchmark; what is missing here is told above."""
-    for failure in result.on("torch") if result is not None else ():
-        member = result.member(failure.member) if result is not None else None
-        if not failure.absent or member is None or result is None or failure.member == result.own:
+def torch_missing_elsewhere(results: PerNode[AllreduceResult], installs: PerNode[TorchInstall]) -> Iterable[Finding]:
+    """On another node of a benchmark; what is missing where this was looked at is told above."""
+    told = [one for one in results.values() if isinstance(one, AllreduceResult)]
+    for result, failure in [(one, failure) for one in told for failure in one.on("torch")]:
+        member = result.member(failure.member)
+        if not failure.absent or member is None or failure.member == result.own:
+            continue
+        install = installs.get(member.node)
+        if isinstance(install, Missing) and install.reason == "not-here":
             continue
         found = TORCH_MISSING.found(
             "elsewhere", python=member.python, version=member.python_version, node=member.node, error=failure.error

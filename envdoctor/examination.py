@@ -52,6 +52,6 @@ def node_of(node: Node, sections: Mapping[str, object]) -> Node:
     host, python = sections.get("host"), sections.get("python")
     return replace(
         node,
-        name=(host.name if isinstance(host, Host) else "") or platform.node(),
+        name=(host.name if isinstance(host, Host) else "") or node.name or platform.node(),
         python_version=python.version if isinstance(python, Python) else "",
     )

@@ -1,7 +1,8 @@
 """How our modules get into a Python that has none of them: their sources come in one line on standard input.
 
 `COMMAND` is all that stands on a command line. It reads the line, a JSON object {"boot": source of this module,
-"modules": {name: source}, "main": module, "request": {...}}, and `start` calls `main(request)` of that module. Standard
+"modules": {name: source}, "main": module, "request": {...}}, and `start` calls `main(request)` of that module. All
+modules are imported first, or those that "first" names. Standard
 input stays open and is the program's lifeline: when it ends, whoever started the program is gone.
 
 Streamed to every node; Python 3.6 syntax, standard library only.
@@ -54,7 +55,7 @@ def start(whole: "Dict[str, Any]") -> None:
     path = sys.path
     library = os.path.dirname(os.__file__)
     sys.path = [entry for entry in path if entry.startswith(library) and "-packages" not in entry]
-    for name in whole["modules"]:
+    for name in whole.get("first", whole["modules"]):
         importlib.import_module(name)
     sys.path = path
     sys.modules[whole["main"]].main(whole["request"], whole)

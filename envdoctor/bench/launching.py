@@ -5,16 +5,15 @@ A pure function of the options and the launchers' variables.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from envdoctor.bench import lifeline
 from envdoctor.errors import UsageError
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.launch import Launch, launches, process
 
 PORT = 29500  # torch's usual one, torch/distributed/run.py
-GPU_FOLDER = "/proc/driver/nvidia/gpus"
 
 
 @dataclass(frozen=True)
@@ -152,12 +151,17 @@ def _as_node(given: Given, own: Launch, gpus: int) -> Part:
     )
 
 
+def ranks_of(given: Given) -> int:
+    """--nproc-per-node, 0 where it is not given. Raises UsageError for a number that cannot be."""
+    if given.nproc_per_node is None:
+        return 0
+    if not 1 <= given.nproc_per_node <= 1024:
+        raise UsageError(f"--nproc-per-node {given.nproc_per_node}: a whole number from 1 to 1024")
+    return given.nproc_per_node
+
+
 def _nproc(given: Given, gpus: int, alone: bool) -> int:
-    if given.nproc_per_node is not None:
-        if not 1 <= given.nproc_per_node <= 1024:
-            raise UsageError(f"--nproc-per-node {given.nproc_per_node}: a whole number from 1 to 1024")
-        return given.nproc_per_node
-    return gpus or (2 if alone else 1)
+    return ranks_of(given) or gpus or (2 if alone else 1)
 
 
 def _port(given: int | None, usual: int) -> int:
@@ -168,13 +172,5 @@ def _port(given: int | None, usual: int) -> int:
 
 
 def visible_gpus(variables: Mapping[str, str]) -> int:
-    """GPUs that a process here may use, without asking CUDA: what the driver lists, less what the mask leaves out."""
-    try:
-        present = len(os.listdir(GPU_FOLDER))
-    except OSError:
-        return 0
-    mask = variables.get("CUDA_VISIBLE_DEVICES")
-    if mask is None:
-        return present
-    listed = [entry for entry in mask.split(",") if entry.strip()]
-    return min(present, len(listed)) if not any(entry.strip().startswith("MIG") for entry in listed) else len(listed)
+    """GPUs that a process with these variables may use, without asking CUDA."""
+    return lifeline.visible_gpus(variables)

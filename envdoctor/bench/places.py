@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from envdoctor import decode
-from envdoctor.bench.conducting import Start, python
+from envdoctor.bench.conducting import Ended, Start, python
 from envdoctor.bench.launching import Part
 from envdoctor.model import Missing, Node
 from envdoctor.transport import local
@@ -36,16 +36,33 @@ class Places(Protocol):
     Attributes:
         part: the part this process takes; where it only conducts, that of the member with rank 0.
         mine: number of the start beside which rank 0 runs, if it is among those started here; else None.
+        far: they are reached over a network, so one that does not start is a finding and not an error of ours.
     """
 
     part: Part
     mine: int | None
+    far: bool
 
     def starts(self, request: Mapping[str, Any]) -> Sequence[Start]:
         """The agents to start. `request` is what all have in common, see `envdoctor.bench.agent.Agent`."""
 
     def index_of(self, start: int) -> int:
         """Which member a start is, for one that says nothing."""
+
+    def hear(self, start: int, record: Mapping[str, Any]) -> Sequence[tuple[int, Mapping[str, Any]]]:
+        """What is to be said, and to which start, after this record of one."""
+
+    def over(self, start: int, ended: Ended) -> None:
+        """A start has ended."""
+
+    def left_s(self) -> float | None:
+        """For how long the starts are still heard, seconds; None for as long as they like."""
+
+    def met(self) -> bool:
+        """Whether all have said their first word."""
+
+    def told(self) -> Mapping[str, object]:
+        """Facts about how the places were reached, by section."""
 
     def look(self, names: Sequence[str]) -> None:
         """Begin to look at every place, in the background: sections of the patient."""
@@ -56,6 +73,8 @@ class Places(Protocol):
 
 class Here:
     """One agent on this machine, in the Python under examination."""
+
+    far = False
 
     def __init__(self, part: Part, target: Target) -> None:
         self.part = part
@@ -75,6 +94,21 @@ class Here:
 
     def index_of(self, start: int) -> int:
         return self.part.index
+
+    def hear(self, start: int, record: Mapping[str, Any]) -> Sequence[tuple[int, Mapping[str, Any]]]:
+        return ()
+
+    def over(self, start: int, ended: Ended) -> None:
+        pass
+
+    def left_s(self) -> float | None:
+        return None
+
+    def met(self) -> bool:
+        return True
+
+    def told(self) -> Mapping[str, object]:
+        return {}
 
     def look(self, names: Sequence[str]) -> None:
         self._thread = threading.Thread(target=self._look, args=(tuple(names),), daemon=True)

@@ -48,6 +48,7 @@ KINDS = {
     "uv-config": "uv:UvConfig",
     "uv-effective": "uv:UvEffective",
     "allreduce": "allreduce:AllreduceResult",
+    "reached": "reached:Reached",
     "nccl-log": "nccl_log:NcclLog",
     "network-listing": "network_listing:NetworkListing",
     "log": "log:Log",

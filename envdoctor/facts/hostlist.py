@@ -22,7 +22,7 @@ def expand(text: str) -> tuple[str, ...]:
     if text.startswith("[") and '"' in text:
         return _json_list(text)
     found: list[str] = []
-    for part in _parts(text):
+    for part in parts(text):
         if part.count("[") > DEEP:
             raise ValueError(f"more than {DEEP} ranges in {part!r}")
         for host in _expand_one(part):
@@ -42,7 +42,7 @@ def _json_list(text: str) -> tuple[str, ...]:
     return tuple(listed[:MOST])
 
 
-def _parts(text: str) -> Iterator[str]:
+def parts(text: str) -> Iterator[str]:
     """The parts between commas and white space outside of brackets."""
     part, depth = "", 0
     for letter in text:

@@ -121,6 +121,10 @@ def verdict(result: AllreduceResult, report: Report, style: Style, redactor: Red
     if result.done and result.own != 0:
         said = Text("done; {node} tells how fast it was", "完成；速度见 {node} 上的报告")
         return line(redactor.text(said.say(style.language, {"node": result.named(0)})))
+    if result.stage == "start":
+        return Text("not every host could be started; nothing was measured", "并非所有主机都能启动；未做测量").say(
+            style.language
+        )
     if not result.done:
         said = Text(
             "stopped at {stage}; the rungs before it held",

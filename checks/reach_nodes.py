@@ -1,0 +1,213 @@
+"""Could every host be logged in to, and did what was started there answer?"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import replace
+
+from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
+from envdoctor.facts.reached import Reach, Reached
+
+TOPIC = Topic("nodes", 890, Text("reaching the nodes", "连接各节点"), bench=True)
+
+NODE_UNREACHABLE = Problem(
+    code="node-unreachable",
+    severity=Severity.ERROR,
+    title=Text("{host} cannot be logged in to: {said}", "无法登录 {host}：{said}"),
+    why=Text(
+        "nothing can be started there, so no job that needs this node comes about",
+        "无法在其上启动任何程序，需要该节点的任务无法开始",
+    ),
+    seen=Text("ssh to {host} ended with status {status}: {said}", "连接 {host} 的 ssh 以状态 {status} 结束：{said}"),
+    help=Text(
+        "log in by hand from here first; what works there without a question works here too",
+        "请先从本机手动登录；无需任何交互即可登录后，这里也就可以了",
+    ),
+    look="ssh -v -o BatchMode=yes {target} true",
+    confirm="ssh -o BatchMode=yes HOST true; echo $?",
+    refs=("https://man.openbsd.org/ssh", "https://man.openbsd.org/ssh_config"),
+    situations={
+        "in-text": Situation(
+            title=Text("a node cannot be logged in to or executed on", "无法登录某个节点或在其上执行命令"),
+            why=Text("its ranks are never started", "该节点上的 rank 不会启动"),
+            help=Text(
+                "log in by hand from the node that launches, without a password; under Slurm look at sinfo -R",
+                "请在发起启动的节点上手动免密登录；Slurm 下请查看 sinfo -R",
+            ),
+            look="ssh -o BatchMode=yes -v HOST true",
+        ),
+        "unresolvable": Situation(
+            title=Text("{host} is a name that does not resolve here", "主机名 {host} 在本机无法解析"),
+            help=Text(
+                "check the spelling, or give it an entry in DNS, in /etc/hosts or in your configuration of ssh",
+                "请检查拼写，或在 DNS、/etc/hosts 或 ssh 的配置中添加该主机",
+            ),
+            look="getent hosts {target}",
+        ),
+        "refused": Situation(
+            title=Text("{host} is up, and no SSH server listens there", "{host} 可达，但没有 SSH 服务在监听"),
+            help=Text(
+                "start sshd on it, or name the port it listens on: {host}:PORT",
+                "请在其上启动 sshd，或指定其监听端口：{host}:端口",
+            ),
+        ),
+        "timeout": Situation(
+            title=Text("{host} does not answer on its SSH port", "{host} 的 SSH 端口没有应答"),
+            help=Text(
+                "it is down, has another address, or a firewall drops the packets",
+                "它可能已关机、地址不对，或防火墙丢弃了数据包",
+            ),
+            look="ping -c 3 {target}",
+        ),
+        "no-route": Situation(
+            title=Text(
+                "no route leads from here to {host}, or a firewall on the way rejects it",
+                "从本机到 {host} 没有路由，或途中的防火墙拒绝了连接",
+            ),
+            help=Text(
+                "it is down, or this machine is not on a network that leads there",
+                "它可能已关机，或本机不在能到达它的网络中",
+            ),
+            look="ip route get $(getent ahosts {target} | awk 'NR==1{{print $1}}')",
+        ),
+        "no-banner": Situation(
+            title=Text(
+                "{host} takes the connection and does not speak as an SSH server",
+                "{host} 接受连接，但没有以 SSH 服务的方式应答",
+            ),
+            help=Text(
+                "sshd there is overloaded (MaxStartups), refuses this address, or another program has the port",
+                "该机的 sshd 可能过载（MaxStartups）、拒绝本机地址，或端口被其他程序占用",
+            ),
+        ),
+        "denied": Situation(
+            title=Text("{host} does not let this user in without a password", "{host} 不允许该用户免密登录"),
+            help=Text(
+                "put your public key there, or name another user: user@{host}",
+                "请将公钥放到该机，或指定其他用户：user@{host}",
+            ),
+            command="ssh-copy-id {options}",
+        ),
+        "host-key-unknown": Situation(
+            title=Text("the host key of {host} is not known here", "本机不认识 {host} 的主机密钥"),
+            help=Text(
+                "log in once by hand, compare the fingerprint and say yes",
+                "请手动登录一次，核对指纹后输入 yes",
+            ),
+            command="ssh {options} true",
+        ),
+        "host-key-changed": Situation(
+            title=Text("{host} shows another host key than the one known here", "{host} 的主机密钥与本机记录的不同"),
+            help=Text(
+                "was it installed anew? then forget the old key; if nobody knows why, ask before you log in",
+                "若该机重装过，请删除旧密钥；若无人知道原因，请先确认再登录",
+            ),
+            look="ssh-keygen -F {target}",
+        ),
+        "closed": Situation(
+            title=Text("{host} closed the connection during the login", "{host} 在登录过程中关闭了连接"),
+            help=Text(
+                "its own log says why: MaxStartups, AllowUsers, a full disk, a crashed session",
+                "原因见该机的 sshd 日志：MaxStartups、AllowUsers、磁盘已满或会话崩溃",
+            ),
+        ),
+        "cut": Situation(
+            title=Text("{host} went silent after the login", "{host} 登录后失去响应"),
+            why=Text(
+                "the network to it broke, or the machine did: its ranks are gone for all others",
+                "到它的网络或该机本身已中断：其他进程已失去它的 rank",
+            ),
+            help=Text(
+                "see whether it still answers, and what its kernel says of the interface",
+                "请查看它是否仍有应答，以及其内核关于网络接口的消息",
+            ),
+            look="ping -c 3 {target}",
+        ),
+        "no-python": Situation(
+            title=Text("there is no Python on {host}", "{host} 上没有 Python"),
+            help=Text(
+                "give one that is there with --python PATH: a path that all hosts share, 3.6 or newer",
+                "请用 --python PATH 指定所有主机上都存在的 Python（3.6 或更新）",
+            ),
+            look="ssh {options} 'command -v python3; echo $PATH'",
+        ),
+        "not-executed": Situation(
+            title=Text(
+                "{host} lets this user in and does not run the program: {said}",
+                "{host} 允许登录，但没有运行程序：{said}",
+            ),
+            help=Text(
+                "a login shell or a start-up file there ends before the command, or its Python is broken",
+                "该机的登录 shell 或启动文件在命令之前就已结束，或其 Python 已损坏",
+            ),
+            look="ssh {options} 'python3 --version'",
+        ),
+    },
+)
+
+NODE_HUNG = Problem(
+    code="node-hung",
+    severity=Severity.ERROR,
+    title=Text("{host} took the program and said nothing", "{host} 接收了程序但没有任何应答"),
+    why=Text(
+        "its shell, its Python or a file system under them hangs, and so would a training process",
+        "其 shell、Python 或所在文件系统挂起，训练进程也会如此",
+    ),
+    seen=Text("no word from {host} over {way} in time", "在限定时间内没有通过 {way} 收到 {host} 的应答"),
+    help=Text(
+        "log in by hand: where that hangs as well, a start-up file or the home directory is the cause",
+        "请手动登录：若同样挂起，原因在启动文件或主目录",
+    ),
+    look="ssh {options} 'df -h .'",
+    confirm="ssh HOST 'python3 -c 0'",
+)
+
+NODE_ANSWER_INVALID = Problem(
+    code="node-answer-invalid",
+    severity=Severity.ERROR,
+    title=Text("{host} answered something else: {said}", "{host} 返回了别的内容：{said}"),
+    why=Text(
+        "another program than the one sent was run there, so nothing is known of this node",
+        "运行的不是发送过去的程序，因此对该节点一无所知",
+    ),
+    seen=Text("over {way} {host} said: {said}", "{host} 通过 {way} 返回：{said}"),
+    help=Text(
+        "a forced command, a menu or a start-up file with `exec` stands before the login shell there",
+        "该机的强制命令、菜单或含 `exec` 的启动文件取代了登录 shell",
+    ),
+    look="ssh {options} 'echo ok'",
+    confirm="ssh HOST 'echo ok'",
+)
+
+
+@check(NODE_UNREACHABLE, NODE_HUNG, NODE_ANSWER_INVALID)
+def hosts_reached(reached: Reached) -> Iterable[Finding]:
+    """Each host that was not reached is named, in OpenSSH's own terms."""
+    for host in reached.hosts:
+        if host.outcome == "ok":
+            continue
+        if host.outcome == "silent":
+            problem, situation = NODE_HUNG, None
+        elif host.outcome == "invalid":
+            problem, situation = NODE_ANSWER_INVALID, None
+        else:
+            problem = NODE_UNREACHABLE
+            situation = host.outcome if host.outcome in problem.situations else None
+        found = problem.found(
+            situation, host=host.host, target=shlex.quote(host.host), options=_options(host), way=host.way,
+            status=host.status, said=_one_line(host),
+        )  # fmt: skip
+        yield replace(found, nodes=(host.host,))
+
+
+def _options(host: Reach) -> str:
+    """What ssh is to be given to reach a host as the benchmark did."""
+    words = (["-p", str(host.port)] if host.port else []) + [f"{host.user}@{host.host}" if host.user else host.host]
+    return shlex.join(words)
+
+
+def _one_line(host: Reach) -> str:
+    """The last line: OpenSSH and Python both say last what happened. The status where there are no words."""
+    lines = [line.strip() for line in host.said.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else f"exit status {host.status}"

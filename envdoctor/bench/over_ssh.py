@@ -1,0 +1,205 @@
+"""Agents on hosts that are reached over OpenSSH, and nothing of ours installed there."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from envdoctor import decode
+from envdoctor.bench import boot, examining, spread
+from envdoctor.bench.conducting import Ended, Start
+from envdoctor.bench.launching import Part
+from envdoctor.bench.places import LIMIT_S, Looked
+from envdoctor.facts.reached import Reach, Reached
+from envdoctor.model import Node
+from envdoctor.patient import wire
+from envdoctor.transport import commands, local, ssh
+from envdoctor.transport.hosts import Host
+from envdoctor.transport.target import Target
+
+# Variables that a training script would be started with on every node; a login shell does not know them.
+CARRIED = ("NCCL_", "GLOO_", "TORCH_", "TP_", "OMP_NUM_THREADS")
+LAUNCHER = "OpenSSH"
+LOGIN_S = 12.0  # a second login, beside the benchmark, ends within this
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user says about all hosts: ranks on each (0: one per GPU), the port of rank 0 (0: any)."""
+
+    nproc: int = 0
+    port: int = 0
+
+
+class OverSsh:
+    """One agent on each host, started here; a `Places`."""
+
+    far = True
+
+    def __init__(self, hosts: Sequence[Host], wish: Wish, target: Target, environ: Mapping[str, str]) -> None:
+        self.part = Part(
+            index=0, members=len(hosts), nproc=wish.nproc or 1, master_addr="", master_port=wish.port,
+            launcher=LAUNCHER, given_by="--hosts",
+        )  # fmt: skip
+        self.mine: int | None = 0
+        self._hosts = tuple(hosts)
+        self._wish = wish
+        self._target = target
+        self._environ = carried(environ)
+        self._meeting = spread.Meeting(len(hosts), wish.port, hosts[0].name if len(hosts) > 1 else "127.0.0.1")
+        self._ended: dict[int, Ended] = {}
+        self._found: dict[int, dict[str, object]] = {number: {} for number in range(len(hosts))}
+        self._threads: list[threading.Thread] = []
+
+    # The agents
+
+    def starts(self, request: Mapping[str, Any]) -> Sequence[Start]:
+        line = commands.start(self._target.python, boot.COMMAND)
+        found = []
+        for index, host in enumerate(self._hosts):
+            own = {
+                **request, "index": index, "local_rank": None, "nproc": self._wish.nproc or host.slots,
+                "environ": self._environ, "meet": True, "pulse_s": float(ssh.CUT_S),
+            }  # fmt: skip
+            found.append(Start(ssh.argv(host, line), own, name=host.name, pulse=True))
+        return found
+
+    def index_of(self, start: int) -> int:
+        return start
+
+    def hear(self, start: int, record: Mapping[str, Any]) -> Sequence[tuple[int, Mapping[str, Any]]]:
+        """What is to be said, and to which start, after this record."""
+        return [(int(word["to"]), word) for word in self._meeting.take(record)]
+
+    def over(self, start: int, ended: Ended) -> None:
+        """An agent has ended."""
+        self._ended[start] = ended
+        self._meeting.over(start)
+
+    def left_s(self) -> float | None:
+        """For how long the agents are still heard, seconds; None for as long as they like."""
+        return self._meeting.left_s()
+
+    def met(self) -> bool:
+        """Whether all have said their first word."""
+        return len(self._meeting.heard) == len(self._hosts)
+
+    def told(self) -> Mapping[str, object]:
+        """How each host was reached."""
+        return {"reached": Reached(tuple(self._reach(number) for number in range(len(self._hosts))))}
+
+    def _reach(self, number: int) -> Reach:
+        host, ended = self._hosts[number], self._ended.get(number)
+        heard = number in self._meeting.heard
+        if ended is None:
+            return Reach(host.name, "ssh", "ok" if heard else "silent", user=host.user, port=host.port)
+        return ssh.reach(host, ended.status, ended.said, ended.noise, heard)
+
+    # What the machines look like
+
+    def look(self, names: Sequence[str]) -> None:
+        self._threads = [
+            threading.Thread(target=self._look, args=(number, tuple(names)), daemon=True)
+            for number in range(len(self._hosts))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _look(self, number: int, names: tuple[str, ...]) -> None:
+        host = self._hosts[number]
+        line = commands.start(self._target.python, boot.COMMAND)
+        answer = ask(ssh.argv(host, line), names, self._environ, self._wish.port)
+        missing = local.settle(answer)
+        own = self._found[number]
+        own.update({name: decode.fact(name, value) for name, value in answer.values.items() if name in names})
+        own.update({name: missing[name] for name in names if name in missing})
+
+    def looked(self, afterwards: Sequence[str]) -> Sequence[Looked]:
+        until = time.monotonic() + LIMIT_S / 2
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        if afterwards and 0 in self._meeting.heard:
+            self._look(0, tuple(afterwards))
+        return [
+            Looked(
+                Node(name=host.name, address=host.name, python=self._python(number), python_why=self._why(number)),
+                dict(self._found[number]),
+                number,
+            )
+            for number, host in enumerate(self._hosts)
+            if number == 0 or number in self._meeting.heard
+        ]
+
+    def _python(self, number: int) -> str:
+        return str(self._meeting.heard.get(number, {}).get("python") or self._target.python)
+
+    def _why(self, number: int) -> str:
+        return self._target.why if self._python(number) == self._target.python else "path"
+
+
+def carried(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that go to every node with the benchmark."""
+    return {name: value for name, value in environ.items() if name.startswith(CARRIED)}
+
+
+@cache
+def _patient() -> dict[str, Any]:
+    """The patient's sources; only what is asked for is imported there."""
+    sources = {f"{examining.PACKAGE}.{path.stem}": path.read_text("utf-8") for path in local.PATIENT.glob("*.py")}
+    first = (local.PATIENT.parent / "bench" / "examining.py").read_text("utf-8")
+    own = (local.PATIENT.parent / "bench" / "boot.py").read_text("utf-8")
+    return {"boot": own, "modules": {**sources, examining.__name__: first}, "first": [examining.__name__]}
+
+
+# Logins under way: a thread that waits for one ends with this process, and what it has started must not outlive that.
+_asking: set[subprocess.Popen[bytes]] = set()
+
+
+@atexit.register
+def _end_asking() -> None:
+    for process in tuple(_asking):
+        process.kill()
+
+
+def ask(argv: Sequence[str], names: Sequence[str], environ: Mapping[str, str], port: int) -> local.Answer:
+    """Have the patient look at a host: sections by name, which the program at the end of `argv` starts."""
+    cookie = secrets.token_hex(12)
+    request = {"cookie": cookie, "limit_s": LIMIT_S, "only": list(names), "port": port, "environ": dict(environ)}
+    answer = local.Answer()
+    process = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    _asking.add(process)
+    timer = threading.Timer(LIMIT_S + LOGIN_S, process.kill)
+    timer.daemon = True
+    timer.start()
+    lines = wire.Lines(cookie.encode("ascii"))
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        # Its input stays open: its end would mean that the doctor is gone.
+        process.stdin.write(boot.line(_patient(), examining.__name__, request))
+        process.stdin.flush()
+        while data := os.read(process.stdout.fileno(), 1 << 16):
+            for record in lines.feed(data):
+                answer.take(record)
+    except OSError:
+        pass  # it has ended, which its status tells
+    finally:
+        timer.cancel()
+        process.kill()
+        process.stdout.close()
+        try:
+            process.stdin.close()
+        except OSError:
+            pass
+        _asking.discard(process)
+        answer.died = process.wait() if not answer.complete else None
+    return answer

@@ -1,0 +1,52 @@
+"""The command line that starts one of our programs in a host's Python, whatever shell reads it there."""
+
+from __future__ import annotations
+
+import re
+
+from envdoctor.errors import UsageError
+
+# Read by /bin/sh: $1 is the Python meant, $2 the program, and what follows its arguments. A Python that is named by the
+# environment or by its path is taken as it is: where it is broken, that is to be found. `python` may be Python 2.
+# No single quote, backslash, exclamation mark or line break may stand here: a login shell, csh or fish too, reads it.
+CHOOSE = (
+    'c=$2; for p in "$1" ${VIRTUAL_ENV:+"$VIRTUAL_ENV/bin/python"} ${CONDA_PREFIX:+"$CONDA_PREFIX/bin/python"}; do '
+    'if test -x "$p" -a -f "$p"; then exec "$p" -I -c "$c"; fi; done; '
+    "for n in python python3; do p=$(command -v $n) || continue; "
+    '"$p" -c "import sys; sys.exit(sys.version_info < (3, 6))" </dev/null >/dev/null 2>&1 && exec "$p" -I -c "$c"; '
+    "done; "
+    'echo "envdoctor: no Python: neither $1 nor python or python3 (3.6 or newer) on PATH=$PATH" >&2; exit 127'
+)
+NO_PYTHON = 127  # the exit status of CHOOSE where there is none; a shell's own where a command is not found
+# csh reads "!" and line breaks even within quotes, fish reads "\" there.
+UNQUOTABLE = re.compile(r"[!\\\n\r\0]")
+
+
+def quoted(word: str) -> str:
+    """A word as sh, bash, zsh, csh, tcsh and fish read it, each for itself.
+
+    Raises:
+        ValueError: it holds what those shells read in different ways.
+    """
+    if UNQUOTABLE.search(word):
+        raise ValueError(word)
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+def start(python: str, program: str) -> str:
+    """The line that runs `program` under -I in `python`, or where that is not, in the host's own.
+
+    There the order is that of `envdoctor.transport.target`: the active venv, the active conda environment, `python` and
+    `python3` on PATH.
+
+    Raises:
+        UsageError: the path of the Python cannot be handed to every shell.
+    """
+    try:
+        path = quoted(python)
+    except ValueError:
+        raise UsageError(
+            f"--python {python!r}: a path with an exclamation mark, a backslash or a line break cannot be named on "
+            f"other hosts"
+        ) from None
+    return f"exec /bin/sh -c {quoted(CHOOSE)} sh {path} {quoted(program)}"

@@ -1,0 +1,109 @@
+"""Which hosts `--hosts` names: a list, ranges as schedulers write them, or a file of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from envdoctor.errors import UsageError
+from envdoctor.facts import hostlist
+
+LARGEST = 4 << 20  # bytes of a file of hosts
+# What may stand in a host name, an IPv4 address, an alias of ~/.ssh/config; and in a user's name. Nothing that a shell,
+# OpenSSH's own % tokens or its options could take for something else.
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
+USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
+V6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]{1,15})?")
+BRACKETED = re.compile(r"(?:(?P<user>[^@\s,]+)@)?\[(?P<address>[^\]]*:[^\]]*)\](?::(?P<port>[^,\s]*))?")
+SLOTS = re.compile(r"slots=(\d{1,4})")
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host to log in to.
+
+    Attributes:
+        name: as ssh takes it: a name, an alias of ~/.ssh/config, an address. user, port: where the list gives them.
+        slots: ranks it is to start; 0 where the list does not say.
+    """
+
+    name: str
+    user: str = ""
+    port: int | None = None
+    slots: int = 0
+
+
+def hosts(spec: str) -> tuple[Host, ...]:
+    """The hosts of "a,b,c", "node[01-16]", "user@host:port", "[::1]:22", or of a file "@file" with a host on each line.
+
+    Raises:
+        UsageError: the list cannot be read, is empty, names a host twice, or holds what is no host name.
+    """
+    if spec.startswith("@"):
+        found = tuple(_of_file(spec[1:]))
+    else:
+        found = tuple(_of_words(spec, 0, "--hosts"))
+    if not found:
+        raise UsageError(f"--hosts {spec}: it names no host; write --hosts a,b,c or node[01-16] or @FILE")
+    seen: set[tuple[str, int | None]] = set()
+    for host in found:
+        if (host.name, host.port) in seen:
+            raise UsageError(f"--hosts {spec}: {host.name} is named twice; each host takes part once")
+        seen.add((host.name, host.port))
+    return found
+
+
+def _of_file(name: str) -> Iterator[Host]:
+    try:
+        with Path(name).open("rb") as file:
+            text = file.read(LARGEST).decode("utf-8")
+    except OSError as error:
+        raise UsageError(f"--hosts @{name}: {error.strerror}; give a file with a host on each line") from error
+    except ValueError as error:
+        raise UsageError(f"--hosts @{name}: it is no text; give a file with a host on each line") from error
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.partition("#")[0].split()
+        counts = [int(told.group(1)) for word in words if (told := SLOTS.fullmatch(word))]
+        names = [word for word in words if "=" not in word]
+        yield from _of_words(" ".join(names), counts[0] if counts else 0, f"{name}, line {number}")
+
+
+def _of_words(text: str, slots: int, place: str) -> Iterator[Host]:
+    try:
+        for part in hostlist.parts(text):
+            if whole := BRACKETED.fullmatch(part):
+                user, address, port = whole["user"] or "", whole["address"], whole["port"]
+                if not V6.fullmatch(address):
+                    raise UsageError(f"{place}: {part!r} is no host; an IPv6 address is written [::1] or [::1]:22")
+                yield Host(address, _user(user, part, place), _port(port, part, place), slots)
+            else:
+                for one in hostlist.expand(part):
+                    yield _host(one, slots, place)
+    except ValueError as error:
+        raise UsageError(f"{place}: {error}; write a,b,c or node[01-16]") from error
+
+
+def _host(text: str, slots: int, place: str) -> Host:
+    user, at, rest = text.rpartition("@")
+    if V6.fullmatch(rest) and rest.count(":") > 1:
+        return Host(rest, _user(user, text, place), None, slots)
+    name, colon, port = rest.partition(":")
+    if not NAME.fullmatch(name) or (at and not user):
+        raise UsageError(f"{place}: {text!r} is no host; write name, user@name or user@name:port")
+    return Host(name, _user(user, text, place), _port(port if colon else None, text, place), slots)
+
+
+def _user(user: str, text: str, place: str) -> str:
+    if user and not USER.fullmatch(user):
+        raise UsageError(f"{place}: {text!r} names no user; write user@name")
+    return user
+
+
+def _port(port: str | None, text: str, place: str) -> int | None:
+    if port is None:
+        return None
+    if not re.fullmatch(r"\d{1,5}", port) or not 1 <= int(port) <= 65535:
+        raise UsageError(f"{place}: {text!r}: a port is a whole number from 1 to 65535")
+    return int(port)

@@ -1,0 +1,61 @@
+"""checks/reach_nodes.py"""
+
+from __future__ import annotations
+
+import pytest
+
+from envdoctor.facts.reached import Reach, Reached
+from envdoctor.testing import Case, topic_file
+from tests import CHECKS
+
+FILE = CHECKS / "reach_nodes.py"
+DENIED = "ada@gpu02: Permission denied (publickey,password)."
+
+
+def one(outcome: str, said: str = "", status: int | None = 255) -> tuple[Reached]:
+    return (Reached((Reach("gpu01", outcome="ok", status=0), Reach("gpu02", "ssh", outcome, said, status))),)
+
+
+CASES = [
+    Case("all were reached", (Reached((Reach("gpu01", outcome="ok"), Reach("gpu02", outcome="ok"))),)),
+    Case("no host at all", (Reached(),)),
+    *(
+        Case(f"not reached: {outcome}", one(outcome), {"node-unreachable": "error"})
+        for outcome in (
+            "unresolvable", "refused", "timeout", "no-route", "no-banner", "host-key-unknown", "host-key-changed",
+            "closed", "cut",
+        )
+    ),
+    Case("no key there", one("denied", DENIED), {"node-unreachable": "error"}),
+    Case("ssh fails for a reason of its own", one("failed", "Bad owner on config"), {"node-unreachable": "error"}),
+    Case("no Python there", one("no-python", "envdoctor: no Python", 127), {"node-unreachable": "error"}),
+    Case("an account without a shell", one("not-executed", "not available", 1), {"node-unreachable": "error"}),
+    Case("no word in time", one("silent", "", None), {"node-hung": "error"}),
+    Case("a forced command answers", one("invalid", "Welcome to the menu", 0), {"node-answer-invalid": "error"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_cases(case: Case) -> None:
+    case.assert_holds(FILE)
+
+
+def test_the_host_is_named_and_not_those_that_were_reached() -> None:
+    (found,) = Case("", one("denied", DENIED), {"node-unreachable": "error"}).assert_holds(FILE)
+    assert found.nodes == ("gpu02",)
+    assert found.evidence["said"] == DENIED
+    assert found.command == "ssh-copy-id gpu02"
+
+
+def test_commands_reach_the_host_as_the_benchmark_did() -> None:
+    there = Reach("gpu02", "ssh", "host-key-unknown", user="ada", port=2222)
+    (found,) = Case("", (Reached((there,)),), {"node-unreachable": "error"}).assert_holds(FILE)
+    assert found.command == "ssh -p 2222 ada@gpu02 true"
+
+
+def test_every_outcome_has_words() -> None:
+    """What ssh's words are sorted into is known to the check."""
+    from envdoctor.transport.ssh import OUTCOMES
+
+    (problem,) = (one for one in topic_file(FILE).problems if one.code == "node-unreachable")
+    assert {outcome for _, outcome in OUTCOMES} <= set(problem.situations)
