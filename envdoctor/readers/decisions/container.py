@@ -50,6 +50,13 @@ def lost(seen: Sighting, context: Context) -> Sighting:
     return seen
 
 
+def no_smi(seen: Sighting, context: Context) -> Sighting:
+    """A container without nvidia-smi beside a host that shows its GPUs was not given them."""
+    if container(context) and "gpu" in context.sections:
+        return replace(seen, code="gpu-not-in-container", severity="warning")
+    return seen
+
+
 def ngc_without_driver(seen: Sighting, context: Context) -> Sighting:
     """NVIDIA's images say so at every start without a GPU; it is a fault where something then asks for one."""
     wanted = context.saw("no-gpus-available", "torch-no-driver", "cuda-100", "needs-gpu", "cuda-35", "libcuda-missing")

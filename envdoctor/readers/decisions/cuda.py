@@ -81,7 +81,7 @@ def compiler_architecture(seen: Sighting, context: Context) -> Sighting:
 def no_device(seen: Sighting, context: Context) -> Sighting:
     """A container or WSL in which a GPU is shown elsewhere, or a job, narrows down why CUDA sees none."""
     found = context.sections.get("gpu")
-    if ("tensorflow" in seen.quote or "cuda_driver.cc" in seen.quote) and context.saw(
+    if ("tensorflow" in seen.quote or "call to cuInit" in seen.quote) and context.saw(
         "no-gpus-available", "needs-gpu", *NO_DRIVER
     ) is None:
         # Said at every start on a machine without a GPU.
@@ -140,11 +140,38 @@ def needs_gpu(seen: Sighting, context: Context) -> Sighting | None:
     return seen
 
 
+def not_available(seen: Sighting, context: Context) -> Sighting | None:
+    """No CUDA in torch where nvidia-smi lists GPUs: a CPU build if torch says so, else something hides them."""
+    torch = context.sections.get("torch-install")
+    if not isinstance(context.sections.get("gpu"), Gpus):
+        return None
+    if context.saw("asked-cuda-none", "torch-cpu-build", "torch-plus-cpu"):
+        return None
+    if isinstance(torch, TorchInstall) and not torch.cuda and not torch.hip:
+        return replace(seen, code="torch-cpu-build", severity="error")
+    return replace(seen, code="torch-rocm-build") if isinstance(torch, TorchInstall) and torch.hip else seen
+
+
+def version_none(seen: Sighting, context: Context) -> Sighting | None:
+    """A build for no CUDA is a fault where a GPU is."""
+    if "gpu" in context.sections or "driver" in context.sections:
+        return replace(seen, severity="error")
+    return None
+
+
+def count(seen: Sighting, context: Context) -> Sighting | None:
+    """Fewer than nvidia-smi lists, and no mask that says why."""
+    found = context.sections.get("gpu")
+    if not isinstance(found, Gpus) or context.saw("cuda-mask", "mask-empty"):
+        return None
+    return seen if 0 < int(value(seen, "count")) < len(found.gpus) else None
+
+
 def xid(seen: Sighting, context: Context) -> Sighting | None:
     """The number says what happened and what it asks for; those of other rows are told there."""
     del context
     number = int(value(seen, "xid"))
-    if "nvswitch" in value(seen, "kind"):
+    if value(seen, "kind").startswith("S"):
         return replace(seen, severity="error" if "Fatal" in value(seen, "said") else "warning")
     if number in (79, 154):
         return None
@@ -169,8 +196,9 @@ def no_driver(seen: Sighting, context: Context) -> Sighting:
         return replace(seen, severity="note")
     if wsl(context):
         return replace(seen, code="wsl-driver")
-    if container(context) and "gpu" in context.sections:
-        return replace(seen, code="gpu-not-in-container")
+    if container(context) and not context.saw("smi-no-driver", "nvml-not-loaded"):
+        # Whether the host has a driver shows where its GPUs do.
+        return replace(seen, code="gpu-not-in-container", severity="error" if "gpu" in context.sections else "warning")
     return seen
 
 

@@ -58,6 +58,11 @@ def own_library(seen: Sighting, context: Context) -> Sighting:
     return seen if asker(seen, context) in ("", "torch") else replace(seen, severity="warning")
 
 
+def torch_library(seen: Sighting, context: Context) -> Sighting:
+    """torchvision and torchaudio have codes of their own."""
+    return replace(seen, code=PAIRS.get(asker(seen, context), seen.code))
+
+
 def symbol(seen: Sighting, context: Context) -> Sighting | None:
     """torchvision's image extension is optional, and has a row of its own."""
     del context
@@ -134,6 +139,6 @@ def bitsandbytes(seen: Sighting, context: Context) -> Sighting:
     del context
     if "without GPU support" in seen.quote:
         return replace(seen, code="gpu-not-visible", severity="note")
-    if "binary at" in seen.quote or "binary not found" in seen.quote:
+    if "undefined symbol" in seen.quote or "binary at" in seen.quote or "binary not found" in seen.quote:
         return replace(seen, code="cuda-library-missing")
     return seen

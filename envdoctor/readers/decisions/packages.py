@@ -27,6 +27,7 @@ EXTENSIONS = (
     "torchtext",
 )
 TORCH_INDEX = re.compile(r"/whl/(?:nightly/|test/)?(?:cu\d{2,3}|cpu|rocm[\d.]+|xpu)/?$|//download\.pytorch\.org/")
+LINUX_ONLY = re.compile(r"(?:triton|nvidia-(?!pyindex)[a-z0-9-]+|vllm|deepspeed-kernels|cupy-cuda\w+)(?![\w-])")
 DOUBLED = re.compile(r"/(?P<name>[a-z][\w-]{2,40})/(?P=name)(?=[/>\s]|$)")
 PYTHONS = tuple((3, minor) for minor in range(6, 16))
 NO_CONNECTION = (
@@ -51,6 +52,8 @@ def no_versions(seen: Sighting, context: Context) -> Sighting:
     if indexes and all(TORCH_INDEX.search(url) for url in indexes):
         # PyTorch's index holds torch and what it depends on, and nothing else.
         return replace(seen, code="pip-config-broken")
+    if LINUX_ONLY.match(value(seen, "req")):
+        return replace(seen, code="platform-unsupported", severity="warning")
     return replace(seen, severity="warning")
 
 
@@ -59,9 +62,8 @@ def versions(seen: Sighting, context: Context) -> Sighting | None:
     the Python or the index that lacks the wanted release."""
     name, _, wanted = value(seen, "req").partition("==")
     base, _, local = wanted.partition("+")
-    offered = sorted(
-        {numbers(one.partition("+")[0]) for one in re.split(r",\s*", value(seen, "have")) if one[:1].isdigit()}
-    )
+    have = re.split(r",\s*", value(seen, "have"))
+    offered = sorted({numbers(one.partition("+")[0]) for one in have if one[:1].isdigit()})
     if not base or not offered or not TORCH.match(name):
         return seen
     number = numbers(base)
@@ -70,6 +72,9 @@ def versions(seen: Sighting, context: Context) -> Sighting | None:
     if name == "torch" and number > offered[-1] and len(offered) > 1:
         fits = [python for python in PYTHONS if _begins(python) == offered[0]]
         known = torch_builds.release(base)
+        if any(TORCH_INDEX.search(url) for url in _indexes(context)) or all("+" in one for one in have):
+            # Each of PyTorch's indexes holds the releases that were built for its CUDA, and no later ones.
+            return replace(seen, code="pip-config-broken")
         if known and any(torch_builds.python_holds(known.python, python) for python in fits):
             return replace(seen, code="pip-index-stale", severity="warning" if not _indexes(context) else "error")
     return seen
@@ -136,6 +141,15 @@ def http(seen: Sighting, context: Context) -> Sighting:
     if code == "404":
         return replace(seen, code="pip-config-broken")
     return seen if "huggingface" not in seen.quote else replace(seen, severity="warning")
+
+
+def uv_fetch(seen: Sighting, context: Context) -> Sighting | None:
+    """An answer, if only a refusal, shows that the index can be reached."""
+    status = value(seen, "status")
+    if status:
+        return replace(seen, code="pip-config-broken" if status == "404" else "pip-mirror-blocked")
+    answered = any(one.signature == seen.signature and value(one, "status") for one in context.sightings)
+    return None if answered else seen
 
 
 def conda_http(seen: Sighting, context: Context) -> Sighting:
