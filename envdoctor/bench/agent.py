@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 
-from envdoctor.bench import coordinator, crew, peers, ranks, rungs, schedule, ways
+from envdoctor.bench import coordinator, crew, lifeline, peers, ranks, rungs, schedule, ways
 from envdoctor.patient import wire
 
 TYPE_CHECKING = False
@@ -42,11 +42,13 @@ class Agent(object):
             is set, where a launcher gives every node the same input. per: "node" or "process". op: "allreduce".
         nproc: ranks to start. rank, local_rank, local_size: where a launcher numbers them.
         master_addr, master_port: where rank 0 is to be found. store_is_there: torchrun's agent keeps a store there.
-        backend, sizes, dtype, join_s.
+        meet: that is told later, see `meet`. pulse_s: silence of the doctor that means that it is gone, 0 for none.
+        backend, sizes, dtype, join_s. environ, nproc 0: see `lifeline.prepare`.
     """
 
     def __init__(self, request: "Record", whole: "Record") -> None:
         self.request = request
+        lifeline.prepare(request)
         self.whole = whole
         self.cookie = str(request["cookie"])
         self.index = index_of(request["index"])
@@ -61,6 +63,7 @@ class Agent(object):
         self.addresses: "List[str]" = []
         self.rung = ""
         self.join_until = 0.0
+        self.invitations: "queue.Queue[Record]" = queue.Queue()
         self.ended = threading.Event()
 
     # What it says
@@ -107,19 +110,14 @@ class Agent(object):
         os._exit(130)
 
     def watch_standard_input(self) -> None:
-        """Take the doctor's answers to the coordinator's questions; the end of the input is the end of everything."""
-        buffer = b""
-        while True:
-            try:
-                data = os.read(0, 1 << 16)
-            except OSError:
-                data = b""
-            if not data:
-                break
-            *lines, buffer = (buffer + data).split(b"\n")
-            for line in lines:
-                if self.leader is not None and line.strip():
-                    self.leader.words.put(json.loads(line.decode("ascii")))
+        """Take the doctor's invitation, and its answers to the coordinator's questions; the end of the input is the end
+        of everything."""
+        for word in lifeline.words(float(self.request.get("pulse_s") or 0.0)):
+            if "meet" in word:
+                if word.get("to", self.index) == self.index:
+                    self.invitations.put(word["meet"])
+            elif self.leader is not None:
+                self.leader.words.put(word)
         if not self.ended.is_set():
             self.orphaned()
 
@@ -131,6 +129,8 @@ class Agent(object):
         threading.Thread(target=self.watch_standard_input, daemon=True).start()
         self.tell({"hello": self.hello(), "node": self.index})
         try:
+            if self.request.get("meet"):
+                self.meet()
             port = self.approach()
             while not self.follow(self.join(port)):
                 pass  # it closed before it had said welcome: rank 0's node may be starting anew
@@ -148,6 +148,14 @@ class Agent(object):
         self.crew.end()
         os._exit(0)
 
+    def meet(self) -> None:
+        """Wait until the doctor says where rank 0 is: it asks the first agent, once all have said hello."""
+        told = self.invitations.get()
+        if self.index == 0:
+            told["master_addr"] = lifeline.own_address(told["towards"], str(told["given"]))
+            self.tell({"meeting": told["master_addr"], "node": 0})
+        self.request.update(master_addr=told["master_addr"], master_port=told["master_port"])
+
     # The rungs below torch
 
     def hello(self) -> "Record":
@@ -159,6 +167,7 @@ class Agent(object):
             "port": self.listener.port, "address": "", "python": sys.executable,
             "python_version": platform.python_version(), "cores": len(os.sched_getaffinity(0))
             if hasattr(os, "sched_getaffinity") else os.cpu_count(), "mtus": ways.interface_mtus(), "pid": os.getpid(),
+            "login": lifeline.login_address(),
         }  # fmt: skip
 
     def approach(self) -> int:

@@ -28,6 +28,7 @@ STREAMED = (
             "boot",
             "ranks",
             "ways",
+            "lifeline",
             "peers",
             "crew",
             "schedule",
@@ -41,6 +42,7 @@ STREAMED = (
 )
 AGENT = "envdoctor.bench.agent"
 TAIL = 8192  # bytes of a program's standard error that are kept
+PULSE_S = 1.0  # a doctor far away shows this often that it is still there
 END_S = 2.0  # an agent ends its ranks and itself within this after its input has ended
 
 
@@ -52,7 +54,7 @@ class Start:
         name: where that is, for people; "" for this machine.
         argv: of the program, `python(...)` for one on this machine.
         request: see `envdoctor.bench.agent.Agent`, without the cookie.
-        environ: of the program, None for ours.
+        environ: of the program, None for ours. pulse: a network lies between, so the lifeline needs a pulse.
     """
 
     argv: tuple[str, ...]
@@ -60,6 +62,7 @@ class Start:
     name: str = ""
     environ: Mapping[str, str] | None = None
     folder: str | None = None
+    pulse: bool = False
 
 
 @dataclass
@@ -107,6 +110,8 @@ class Conduct:
         self.ended: dict[int, Ended] = {}
         self._running: dict[int, _Running] = {}
         self._said: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
+        self._until = float("inf")
+        self._beating: set[int] = set()
 
     def __enter__(self) -> Conduct:
         sources = whole()
@@ -152,8 +157,26 @@ class Conduct:
         with pipe:
             while data := os.read(pipe.fileno(), 1 << 16):
                 for record in running.lines.feed(data):
+                    if "hello" in record and self.starts[number].pulse:
+                        # It has read all that it was sent first: nothing can come into the midst of that.
+                        self._beat(number)
                     self._said.put((number, record))
+        self._beating.discard(number)
         self._said.put((number, None))
+
+    def _beat(self, number: int) -> None:
+        if not self._beating:
+            self._beating.add(number)
+            threading.Thread(target=self._beat_all, daemon=True).start()
+        self._beating.add(number)
+
+    def _beat_all(self) -> None:
+        while self._beating:
+            for number in tuple(self._beating):
+                pipe = self._running[number].process.stdin
+                if pipe is not None:
+                    _write(pipe, b"\n")
+            time.sleep(PULSE_S)
 
     def say(self, number: int, record: Mapping[str, Any]) -> None:
         """Answer an agent's question."""
@@ -161,12 +184,22 @@ class Conduct:
         if running is not None and running.process.stdin is not None:
             _write(running.process.stdin, json.dumps(dict(record)).encode("ascii") + b"\n")
 
-    def follow(self, take: Callable[[int, dict[str, Any]], None], until: float) -> bool:
+    def hurry(self, seconds: float) -> None:
+        """Follow the agents for so much longer at most."""
+        self._until = min(self._until, time.monotonic() + seconds)
+
+    def follow(
+        self,
+        take: Callable[[int, dict[str, Any]], None],
+        until: float,
+        over: Callable[[int, Ended], None] = lambda number, ended: None,
+    ) -> bool:
         """Hand every record to `take(number of the start, record)` until all agents have ended, or `until` on the
-        monotonic clock; whether they have ended."""
+        monotonic clock; whether they have ended. `over(number, how)` hears of each that has."""
+        self._until = min(self._until, until)
         open_ = set(range(len(self.starts)))
         while open_:
-            left_s = until - time.monotonic()
+            left_s = self._until - time.monotonic()
             if left_s <= 0:
                 return False
             try:
@@ -176,6 +209,7 @@ class Conduct:
             if record is None:
                 open_.discard(number)
                 self._settle(number)
+                over(number, self.ended.get(number, Ended()))
             else:
                 take(number, record)
         return True

@@ -102,17 +102,21 @@ class Observed:
             self._result = replace(self._result, left_out=(*self._result.left_out, int(record["left_out"])))
         elif isinstance(suspects := record.get("suspects"), list):
             self._result = replace(self._result, suspects=tuple(int(rank) for rank in suspects))
+        elif isinstance(address := record.get("meeting"), str):
+            self._result = replace(self._result, master_addr=address[:256])
         elif "backend" in record:
             self._result = replace(self._result, backend=str(record["backend"]))
         elif isinstance(stop := record.get("stop"), dict):
             self._stopped(stop)
 
-    def gone(self, index: int, ended: Ended) -> None:
-        """An agent ended without having said how: it was killed, or did not start."""
+    def gone(self, index: int, ended: Ended, name: str = "") -> None:
+        """An agent ended without having said how: it was killed, or did not start. `name` is its host's, as given."""
         member = self._members.get(index, Member(index))
         how = "lost" if member.rung else "not-started"
         said = (ended.said or ended.noise)[-MOST_SAID:]
-        self._failures.append(Failure(member.rung or "start", index, member.node, how, said=said, status=ended.status))
+        self._failures.append(
+            Failure(member.rung or "start", index, member.node or name, how, said=said, status=ended.status)
+        )
 
     def _meet(self, index: int, hello: Record) -> None:
         nproc = max(1, int(hello.get("nproc") or 1))
@@ -140,6 +144,8 @@ class Observed:
             for hello in values["agents"]:
                 self._meet(int(hello["index"]), hello)
             self._result = replace(self._result, world_size=int(values.get("world_size") or 0))
+        elif rung == "bind" and not self._result.master_port and isinstance(values.get("port"), int):
+            self._result = replace(self._result, master_port=values["port"])
         elif rung == "torch":
             self._change(
                 index,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import Any
 
 from envdoctor import examination, facts
 from envdoctor.bench import blame, expectation, rungs
-from envdoctor.bench.conducting import Conduct
+from envdoctor.bench.conducting import Conduct, Ended
 from envdoctor.bench.observed import Observed
 from envdoctor.bench.places import Places
 from envdoctor.errors import ExaminationError
@@ -31,6 +32,11 @@ AFTERWARDS = {"bind": ("rendezvous-port",)}
 
 _MET = ("duplicate", "world-size", "lost", "cut", "no-answer", "not-started", "coordinator")  # not of the way there
 _ABOVE = RUNGS[RUNGS.index("join") + 1 :]
+
+
+# What reaches a host and starts a Python there says a word within this, or is ended: ConnectTimeout, and a Python on a
+# cold network file system.
+FIRST_WORD_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -128,21 +134,51 @@ def run(
     starts = places.starts(request_of(places, wanted))
     with Conduct(starts, secrets.token_hex(12)) as conduct:
 
+        def hurry() -> None:
+            left_s = places.left_s()
+            if left_s is not None:
+                conduct.hurry(left_s)
+
         def take(number: int, record: dict[str, Any]) -> None:
             observed.take(record)
+            for start, word in places.hear(number, record):
+                conduct.say(start, word)
+            hurry()
             if "asks" in record:
                 conduct.say(number, answer(str(record["asks"]), observed.result))
             elif "size" in record or record.get("end") == "join":
                 on_change(observed.result)
 
+        def over(number: int, ended: Ended) -> None:
+            places.over(number, ended)
+            hurry()
+
+        def first_word() -> None:
+            if not places.met():
+                conduct.hurry(0.0)
+
+        patience = threading.Timer(max(FIRST_WORD_S, wanted.join_s), first_word)
+        patience.daemon = True
+        patience.start()
         places.look(BESIDE)
-        conduct.follow(take, time.monotonic() + longest_s(wanted))
-    for number, ended in conduct.ended.items():
+        try:
+            conduct.follow(take, time.monotonic() + longest_s(wanted), over)
+        finally:
+            patience.cancel()
+        # Of those that are far away, the ones that this doctor has ended are not to blame, and silence tells as well.
+        by_themselves = dict(conduct.ended)
+    known = {member.index for member in observed.result.members}
+    for number, start in enumerate(starts):
         index = places.index_of(number)
+        ended = (by_themselves if places.far else conduct.ended).get(number)
+        if ended is None and (not places.far or index in known):
+            continue
+        ended = ended or Ended()
         if (ended.status != 0 or not observed.result.stage) and not observed.result.done:
-            observed.gone(index, ended)
+            observed.gone(index, ended, start.name)
+    told = places.told()
     result = replace(observed.result, baseline=wanted.baseline)
-    if not any(member.rung for member in result.members):
+    if not places.far and not any(member.rung for member in result.members):
         said = next((one.said or one.noise for one in conduct.ended.values()), "") or "it said nothing"
         raise ExaminationError(f"the benchmark did not start: {said[-500:]}")
     own = {failure.rung for failure in result.failures if failure.member in (part.index, -1)}
@@ -150,12 +186,12 @@ def run(
     if result.done:
         result = expectation.filled(result, {one.member: one.sections for one in looked})
     unasked = {name: Missing(name, Why.NOT_ASKED.value, "a benchmark does not look at it") for name in facts.KINDS}
-    asked = Asked(topics=(wanted.op,), port=part.master_port)
+    asked = Asked(topics=(wanted.op,), port=result.master_port or part.master_port)
     snapshots = []
     for place, one in enumerate(looked):
         sections = {**unasked, **one.sections, "asked": asked}
         if place == 0:
-            sections["allreduce"] = result
+            sections.update(told, allreduce=result)
         reach = reach_of(result, one.member, part.given_by)
         if reach is not None:
             sections["rendezvous-reach"] = reach

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from envdoctor.cli import options
+from envdoctor.cli.hosts_options import HostsOption, over_ssh
 from envdoctor.cli.options import (
     Colour,
     ColourOption,
@@ -27,6 +28,7 @@ from envdoctor.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from envdoctor.bench.places import Places
     from envdoctor.facts.allreduce import AllreduceResult
     from envdoctor.model import Report
 
@@ -61,6 +63,7 @@ def allreduce(
         int | None,
         typer.Option("--nproc-per-node", metavar="K", help="Processes here; by default one per GPU."),
     ] = None,
+    hosts: HostsOption = None,
     backend: Annotated[Backend, typer.Option("--backend", help="auto is NCCL where every rank has a GPU.")] = (
         Backend.auto
     ),
@@ -93,8 +96,9 @@ def allreduce(
 ) -> int:
     """Climb from the resolver to a full all-reduce, name the rung that fails, else say how fast it is and should be.
 
-    Alone it measures this machine. On several nodes start it on each (--nnodes, --node-rank, --master-addr), or with
-    torchrun --no-python, srun or mpirun. --timeout is how long the nodes wait for each other.
+    Alone it measures this machine. --hosts starts it on several over ssh, with nothing installed there but Python and
+    torch. Else start it on each (--nnodes, --node-rank, --master-addr), or with torchrun --no-python, srun or mpirun.
+    --timeout is how long the nodes wait for each other.
 
     Exit code: 0 no problem, 1 problems found, 2 wrong usage, 3 the doctor could not do its job.
     """
@@ -116,16 +120,20 @@ def allreduce(
     before = baseline_file.read(baseline).sizes if baseline is not None else ()
     given = launching.Given(nnodes, node_rank, master_addr, master_port, nproc_per_node)
     gpus = launching.visible_gpus(os.environ)
-    part = launching.part(given, os.environ, gpus)
     wanted = running.Wanted(
         backend=backend.value, dtype=dtype.value, sizes=sizes_of(sizes), join_s=timeout, baseline=before,
         budget_s=budget, blame=not no_blame,
     )  # fmt: skip
     target = choose(python)
-    if gpus and not force and backend is not Backend.gloo:
-        busy.refuse(target)
-    with Table(part, style, redactor, live=form is Format.text, quiet=quiet) as table:
-        ran = running.run(Here(part, target), wanted, table.take)
+    places: Places
+    if hosts is not None:
+        places = over_ssh(hosts, given, target, os.environ)
+    else:
+        places = Here(launching.part(given, os.environ, gpus), target)
+        if gpus and not force and backend is not Backend.gloo:
+            busy.refuse(target)
+    with Table(places.part, style, redactor, live=form is Format.text, quiet=quiet) as table:
+        ran = running.run(places, wanted, table.take)
     from envdoctor import judgement, load
     from envdoctor.snapshot import to_json
 

@@ -57,6 +57,14 @@ class Table:
         if self._met.wait(WAITS_S):
             return
         part = self._part
+        if not part.master_addr:
+            told = Text(
+                "envdoctor: logging in to {members} hosts over {launcher}",
+                "envdoctor：正通过 {launcher} 登录 {members} 台主机",
+            ).say(self._style.language, {"members": part.members, "launcher": part.launcher})
+            sys.stderr.write(told + "\n")
+            sys.stderr.flush()
+            return
         told = Text(
             "envdoctor: waiting for {others} more at {address}:{port}",
             "envdoctor：在 {address}:{port} 等待另外 {others} 个",
