@@ -13,6 +13,7 @@ from envdoctor.edits.yaml_scalars import NotUnderstood
 from envdoctor.facts.conda import CondaConfig
 from envdoctor.facts.host import Host
 from envdoctor.facts.index import AskedPlaces, IndexProbe
+from envdoctor.facts.pip import host_of
 from envdoctor.knowledge import conda_channels
 from envdoctor.knowledge.conda_channels import CondaMirror
 
@@ -52,7 +53,7 @@ def _mirror(options: Mapping[str, Any]) -> CondaMirror | None:
 def _of_url(url: str) -> CondaMirror:
     endpoint = url.rstrip("/")
     place = conda_channels.address(endpoint)
-    if not re.fullmatch(r"https?://[!-~]+", endpoint) or not conda_channels.host(endpoint):
+    if not re.fullmatch(r"https?://[!-~]+", endpoint) or not host_of(endpoint):
         raise UsageError(f"--url {url!r} is no address such as https://mirror.example/anaconda")
     if place is not None:
         raise UsageError(f"--url takes the address above /pkgs and /cloud: {place.endpoint}")

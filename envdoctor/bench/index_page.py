@@ -6,9 +6,11 @@ import html
 import re
 from dataclasses import dataclass
 from itertools import islice
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, urljoin
 
 import msgspec
+
+from envdoctor.facts.pip import host_of
 
 # PEP 427, with a version of digits alone: previews are left out, as pip leaves them out. All counts are bounded.
 WHEEL = re.compile(
@@ -47,7 +49,7 @@ class Wheel:
 
     @property
     def host(self) -> str:
-        return urlsplit(self.url).hostname or ""
+        return host_of(self.url)
 
     def fits(self, python_tag: str, system: str, machine: str) -> bool:
         """Whether an interpreter takes it: tag "cp313t", system and machine as in `torch_builds.Release.pythons`."""

@@ -6,12 +6,12 @@ import re
 import time
 import zlib
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from envdoctor.bench import index_page
 from envdoctor.bench.pip_manner import Manner
 from envdoctor.bench.pip_session import Contexts, Conversation, Unreached, pieces
 from envdoctor.bench.sites import Site
+from envdoctor.facts.pip import host_of
 
 ACCEPT = (
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"  # pip's own
@@ -258,7 +258,4 @@ def piece(visit: Visit, until: float) -> None:
 
 def host_of_files(visit: Visit) -> str:
     """The host that pip would fetch the wheel from."""
-    try:
-        return urlsplit(visit.wheel_url).hostname or ""
-    except ValueError:
-        return ""
+    return host_of(visit.wheel_url)

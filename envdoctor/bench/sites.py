@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from envdoctor.errors import UsageError
 from envdoctor.facts.host import Host
-from envdoctor.facts.pip import PipConfig, PipEffective
+from envdoctor.facts.pip import PipConfig, PipEffective, host_of
 from envdoctor.facts.python import Python
 from envdoctor.knowledge import mirrors, torch_builds
 
@@ -46,7 +46,7 @@ class Site:
 
     @property
     def host(self) -> str:
-        return urlsplit(self.url).hostname or ""
+        return host_of(self.url)
 
     @property
     def fix(self) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
+
+from envdoctor.facts.names import is_loopback
 
 LOCAL = re.compile(rb"localhost|ip6-", re.I)
 
@@ -24,7 +25,7 @@ def leading_to(content: bytes, name: str, address: str) -> tuple[bytes, str]:
         if fields[0].decode("ascii", "replace") == address:
             there = True
             continue
-        if not _loopback(fields[0].decode("ascii", "replace")):
+        if not is_loopback(fields[0].decode("ascii", "replace")):
             continue  # another of the machine's own networks, perhaps
         if any(LOCAL.match(field) for field in fields[1:]):
             lines[number] = re.sub(rb"[ \t]+" + own.replace(rb"(?<=[ \t])", b""), b"", line, count=1)
@@ -41,10 +42,3 @@ def leading_to(content: bytes, name: str, address: str) -> tuple[bytes, str]:
         lines.insert(0, f"{address} {name}".encode())
         script.append(f"1i {address} {name}")
     return b"\n".join(lines), "; ".join(script)
-
-
-def _loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return False

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from envdoctor.facts.pip import host_of
 from envdoctor.knowledge import rows
 
 # Where Anaconda's packages and the channels of anaconda.org are served by those who made them.
@@ -65,7 +66,7 @@ class Address:
     @property
     def official(self) -> bool:
         """Whether those who made the packages serve them there."""
-        return host(self.endpoint) in OFFICIAL_HOSTS
+        return host_of(self.endpoint) in OFFICIAL_HOSTS
 
 
 def mirrors() -> tuple[CondaMirror, ...]:
@@ -79,19 +80,11 @@ def named(name: str) -> CondaMirror | None:
     return next((mirror for mirror in mirrors() if wanted in (mirror.id, *mirror.words)), None)
 
 
-def host(url: str) -> str:
-    """The host of an address, "" where it has none."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
-
-
 def address(url: str) -> Address | None:
     """An address taken apart; None for a plain name and for what does not follow the layout."""
     if not re.match(r"https?://", url, re.I):
         return None
-    if host(url) == "conda.anaconda.org":
+    if host_of(url) == "conda.anaconda.org":
         channel = urlsplit(url).path.strip("/").partition("/")[0]
         return Address("https://conda.anaconda.org", channel=channel)
     found = LAYOUT.fullmatch(url.rstrip("/"))
@@ -100,9 +93,9 @@ def address(url: str) -> Address | None:
 
 def mirror_of(url: str) -> CondaMirror | None:
     """The known mirror an address belongs to."""
-    place = host(url) + urlsplit(url).path.rstrip("/") + "/" if host(url) else ""
+    place = host_of(url) + urlsplit(url).path.rstrip("/") + "/" if host_of(url) else ""
     for mirror in mirrors():
         for endpoint in (mirror.endpoint, *mirror.aliases):
-            if place.startswith(host(endpoint) + urlsplit(endpoint).path.rstrip("/") + "/"):
+            if place.startswith(host_of(endpoint) + urlsplit(endpoint).path.rstrip("/") + "/"):
                 return mirror
     return None
