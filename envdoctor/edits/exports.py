@@ -67,10 +67,13 @@ def exporting(
                 changed.supersede(path, purpose, pattern)
     except OSError as error:
         why = said(
-            "{path} cannot be read ({error})", "无法读取 {path}（{error}）", path=error.filename, error=error.strerror
+            "{path} cannot be read ({error}), so no start-up file is changed: add this to yours",
+            "无法读取 {path}（{error}），因此未修改任何启动文件：请自行加入此行",
+            path=error.filename,
+            error=error.strerror,
         )
-        return Change(by_hand=_by_hand(kind, shell.home, here), remarks=(Remark(why, "warning"),))
-    remarks = [in_this_shell("; ".join(here))] if changed.made() else []
+        return Change(by_hand=(ByHand("\n".join(here), why),))
+    remarks = [in_this_shell("; ".join(here), start_up.only_login(shell))] if changed.made() else []
     wants = {f"env {name}": value for name, value in values.items()}
     return Change(changed.made(), (), (*remarks, *changed.warnings()), wants)
 
@@ -154,13 +157,19 @@ class Edits:
 
 
 def _by_hand(kind: str, home: str, statements: Iterable[str]) -> tuple[ByHand, ...]:
-    file = f"{home}/.{kind}rc" if kind in ("csh", "tcsh", "xonsh") else ""
-    why = said(
-        "envdoctor does not write start-up files of {shell}: add this to {file}",
-        "envdoctor 不写 {shell} 的启动文件：请将此行加入 {file}",
-        shell=kind,
-        file=file or "its start-up file",
-    )
+    if kind in ("csh", "tcsh", "xonsh"):
+        why = said(
+            "envdoctor does not write start-up files of {shell}: add this to {file}",
+            "envdoctor 不写 {shell} 的启动文件：请将此行加入 {file}",
+            shell=kind,
+            file=f"{home}/.{kind}rc",
+        )
+    else:
+        why = said(
+            "envdoctor does not write start-up files of {shell}: add this to its own",
+            "envdoctor 不写 {shell} 的启动文件：请将此行加入该 shell 的启动文件",
+            shell=kind,
+        )
     return (ByHand("\n".join(statements), why),)
 
 
@@ -176,8 +185,20 @@ def _by_setx(values: Mapping[str, str | None]) -> tuple[ByHand, ...]:
     return tuple(ByHand(command, why) for command in commands)
 
 
-def in_this_shell(statement: str) -> Remark:
-    """Shells that run already keep what they have; what to say in this one."""
+def in_this_shell(statement: str, only_login: bool = False) -> Remark:
+    """Shells that run already keep what they have; what to say in this one.
+
+    Args:
+        only_login: of the new shells, those that do not log in go without as well.
+    """
+    if only_login:
+        return Remark(
+            said(
+                "new login shells have it, all others keep what they had; here: {statement}",
+                "新的登录 shell 才会生效，其他 shell 不变；当前 shell 请执行：{statement}",
+                statement=statement,
+            )
+        )
     return Remark(
         said(
             "new shells have it, those that run keep what they had; here: {statement}",

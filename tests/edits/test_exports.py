@@ -173,7 +173,13 @@ def test_windows_has_no_start_up_file() -> None:
 def test_a_file_that_cannot_be_read_is_named() -> None:
     change = exports.exporting(ShellFiles("bash", "/home/ada"), Unreadable(), {"X": "1"})
     assert change.by_hand[0].command == "export X=1"
-    assert "/home/ada/.bashrc cannot be read (Permission denied)" in change.remarks[0].said.say("en")
+    assert "/home/ada/.bashrc cannot be read (Permission denied), so no" in change.by_hand[0].why.say("en")
+
+
+@pytest.mark.parametrize(("shell", "file"), [("tcsh", "/home/ada/.tcshrc"), ("nu", "该 shell 的启动文件")])
+def test_a_shell_whose_files_are_not_written_is_told_where_to_add_it(shell: str, file: str) -> None:
+    (step,) = exports.exporting(ShellFiles(shell, "/home/ada"), Files(), {"X": "1"}).by_hand
+    assert file in step.why.say("zh")
 
 
 def test_a_file_that_may_not_be_replaced_gets_the_block_by_hand(bash: Home) -> None:
