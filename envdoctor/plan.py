@@ -23,10 +23,8 @@ from dataclasses import dataclass, replace
 from envdoctor import atomic
 from envdoctor.errors import CannotMend, Changed, EnvdoctorError, Interrupted
 from envdoctor.journal import Edited, Entry, Journal, Ran, with_command
-from envdoctor.permission import LocalFiles, contents, settled
+from envdoctor.permission import contents
 from envdoctor.remedy import EditFile, Fix, Plan, RunCommand
-
-__all__ = ["Applied", "LocalFiles", "Runner", "apply", "on_terminal", "roll_back", "settled", "still_there", "undo"]
 
 # Runs a command on the user's terminal and gives its exit status.
 Runner = Callable[[tuple[str, ...]], int]

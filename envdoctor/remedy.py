@@ -1,6 +1,6 @@
 """The values a remedy is made of: fixes, their plans, and the edits and commands of a plan.
 
-A fix is a pure function of facts, files and options to a `Plan`. It changes nothing: `envdoctor.plan` alone shows,
+A fix is a pure function of facts, files and options to a `Plan`. It changes nothing: `envdoctor.plan` alone
 applies, records and undoes.
 """
 

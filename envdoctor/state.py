@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from envdoctor.errors import CannotMend
 
 
-def state_folder(environ: Mapping[str, str] | None = None) -> Path:
+def state_folder() -> Path:
     """Where envdoctor keeps what it must remember: $XDG_STATE_HOME/envdoctor, else the platform's place for it.
 
     Raises:
         CannotMend: the user has no home folder, or it does not exist.
     """
-    environ = os.environ if environ is None else environ
-    given = environ.get("XDG_STATE_HOME", "")
+    given = os.environ.get("XDG_STATE_HOME", "")
     if os.path.isabs(given):
         return Path(given) / "envdoctor"
-    base = {"win32": environ.get("LOCALAPPDATA") or "~/AppData/Local", "darwin": "~/Library/Application Support"}
+    base = {"win32": os.environ.get("LOCALAPPDATA") or "~/AppData/Local", "darwin": "~/Library/Application Support"}
     home = "" if os.environ.get("HOME") == "" else os.path.expanduser("~")
     place = os.path.expanduser(base.get(sys.platform, "~/.local/state"))
     # An empty HOME would make `~/x` the path /x, and root would make a home folder that is only named somewhere.

@@ -17,7 +17,9 @@ def test_the_state_folder_is_the_platforms(monkeypatch: pytest.MonkeyPatch, tmp_
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
-    assert state_folder({"XDG_STATE_HOME": str(tmp_path / "state")}) == tmp_path / "state" / "envdoctor"
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert state_folder() == tmp_path / "state" / "envdoctor"
     local = home / ".local" / "state" / "envdoctor"
     for platform, place in (
         ("linux", local),
@@ -25,9 +27,12 @@ def test_the_state_folder_is_the_platforms(monkeypatch: pytest.MonkeyPatch, tmp_
         ("win32", home / "AppData" / "Local" / "envdoctor"),
     ):
         monkeypatch.setattr(sys, "platform", platform)
-        assert state_folder({"XDG_STATE_HOME": "relative"}) == place
-        assert state_folder({}) == place
-    assert state_folder({"LOCALAPPDATA": str(home / "Local")}) == home / "Local" / "envdoctor"
+        monkeypatch.setenv("XDG_STATE_HOME", "relative")
+        assert state_folder() == place
+        monkeypatch.delenv("XDG_STATE_HOME")
+        assert state_folder() == place
+    monkeypatch.setenv("LOCALAPPDATA", str(home / "Local"))
+    assert state_folder() == home / "Local" / "envdoctor"
 
 
 @pytest.mark.parametrize(
@@ -36,7 +41,8 @@ def test_the_state_folder_is_the_platforms(monkeypatch: pytest.MonkeyPatch, tmp_
 )
 def test_a_home_that_is_none_is_not_made(home: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", home)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(CannotMend, match=f"{why}.*XDG_STATE_HOME"):
-        state_folder({})
+        state_folder()
     assert not os.path.exists("/nonexistent")

@@ -10,7 +10,7 @@ from envdoctor.remedy import ByHand, said
 
 
 def by_hand_for_job(values: Mapping[str, str], container: str, scheduler: str) -> tuple[ByHand, ...]:
-    """The words that give variables to what no shell of the user's starts: containers, pods and batch jobs.
+    """What to paste, for a container, a pod or a job; for the first of them that this runs in.
 
     Args:
         container: kind of the container this runs in, as in `Host`.

@@ -95,17 +95,6 @@ def take(content: bytes | None, purpose: str) -> bytes | None:
     return None if content is None else _without(_lines(content), purpose)
 
 
-def held(content: bytes | None) -> dict[str, str]:
-    """The lines of the block by purpose; where several have the same, the last, which is the one that counts."""
-    lines = _lines(content or b"")
-    return {
-        purpose: lines[number].rstrip(b"\r\n").decode("utf-8", "surrogateescape")
-        for block in _blocks(lines)
-        for number in range(block.begin + 1, block.end)
-        if (purpose := purpose_of(lines[number]))
-    }
-
-
 def supersede(content: bytes, pattern: re.Pattern[bytes], after: int = 0) -> bytes:
     """The file with the user's own lines that fit a pattern turned into comments that keep their text.
 

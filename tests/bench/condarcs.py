@@ -27,7 +27,8 @@ from envdoctor.facts.index import AskedPlaces, IndexProbe
 from envdoctor.journal import Journal
 from envdoctor.knowledge import conda_channels
 from envdoctor.patient import conda_config
-from envdoctor.plan import LocalFiles, apply, settled, undo
+from envdoctor.permission import LocalFiles, settled
+from envdoctor.plan import apply, undo
 from envdoctor.remedy import Fix, Plan
 from envdoctor.testing import topic_file
 from tests import CHECKS
