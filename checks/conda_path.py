@@ -98,7 +98,7 @@ def conda_path(config: CondaConfig | Missing, shell: ShellFiles, files: Files, *
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be read ({error.strerror}), so no line is put there") from error
     remarks = [
-        exports.in_this_shell(_here(chosen, kind)) if changed.made() else None,
+        exports.in_this_shell(_here(chosen, kind), start_up.only_login(shell)) if changed.made() else None,
         Remark(
             said(
                 "no environment is activated by it; batch scripts read no start-up file, so put this before their "

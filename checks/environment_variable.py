@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from envdoctor import Files, Option, Plan, Remark, Said, Text, Topic, UsageError, fix, said
-from envdoctor.edits import exports, job_words, shell_effect, shell_words
+from envdoctor.edits import exports, job_words, shell_effect, shell_words, start_up
 from envdoctor.facts.environment import is_secret
 from envdoctor.facts.host import Host
 from envdoctor.facts.nccl import nccl_version
@@ -39,6 +39,11 @@ def _refuse(name: str, value: str, torch: TorchInstall | None) -> None:
         raise UsageError(
             f"{name} is a secret, which a start-up file, the record for undoing and the shell's history would keep "
             "readable; use the program's own login (`hf auth login`, `wandb login`), or a file that you alone can read"
+        )
+    if name == "HOME":
+        raise UsageError(
+            f"HOME={value} would have every program look for its files elsewhere, envdoctor's own record for undoing "
+            "this too; a program's own variable moves what is its own (XDG_CACHE_HOME, HF_HOME)"
         )
     if name == "LD_LIBRARY_PATH" and (torch is None or torch.from_wheels):
         raise UsageError(
@@ -94,6 +99,32 @@ def _worth_a_word(name: str, value: str, torch: TorchInstall | None) -> Iterable
         yield _warning("the value is taken as it stands: ~ is not expanded", "值按原样写入：~ 不会展开")
 
 
+def _moved(name: str, value: str, files: Files) -> Iterable[Remark]:
+    """What the value does to every program that is started with it."""
+    if name == "XDG_STATE_HOME":
+        yield _warning(
+            "envdoctor keeps its record for undoing there: `{undo}` takes this one back",
+            "envdoctor 的撤销记录保存在该目录下：撤销本次修改请执行 `{undo}`",
+            undo=f"env -u {name} envdoctor fix env --undo",
+        )
+    if name != "LD_PRELOAD":
+        return
+    for path in re.split(r"[:\s]+", value):  # ld.so(8)
+        if path.startswith("/") and "$" not in path and not _there(path, files):
+            yield _warning(
+                "there is no {path}: ld.so complains of it at every start of every program",
+                "{path} 不存在：每个程序启动时 ld.so 都会报错",
+                path=path,
+            )
+
+
+def _there(path: str, files: Files) -> bool:
+    try:
+        return files.read(path) is not None
+    except OSError:
+        return True  # too large to be looked into, or not for this user
+
+
 def _warning(en: str, zh: str, /, **values: str) -> Remark:
     return Remark(said(en, zh, **values), "warning")
 
@@ -108,17 +139,19 @@ def _outside_of_shells(values: dict[str, str], host: Host | None) -> Iterable[Re
         yield Remark(Said(Text("{why}: {command}", zh.replace("{", "{{").replace("}", "}}") + "：{command}"), words))
 
 
-def _title(values: dict[str, str | None]) -> Said:
+def _title(values: dict[str, str | None], only_login: bool) -> Said:
     (name, value), *others = values.items()
     more = f" (+{len(others)})" if others else ""
     if value is None:
         return said(
             "Take {name} out of the start-up files{more}", "从启动文件中去掉 {name}{more}", name=name, more=more
         )
-    return said(
-        "Have {name}={value} in every new shell{more}", "让每个新的 shell 都有 {name}={value}{more}",
-        name=name, value=value, more=more,
-    )  # fmt: skip
+    words = (
+        ("Have {name}={value} in new login shells{more}", "让新的登录 shell 都有 {name}={value}{more}")
+        if only_login
+        else ("Have {name}={value} in every new shell{more}", "让每个新的 shell 都有 {name}={value}{more}")
+    )
+    return said(*words, name=name, value=value, more=more)
 
 
 @fix(
@@ -140,10 +173,11 @@ def env(
     remarks: list[Remark] = []
     for name, value in given.items():
         _refuse(name, value, torch)
-        remarks += _worth_a_word(name, value, torch)
+        remarks += [*_worth_a_word(name, value, torch), *_moved(name, value, files)]
     try:
         change = exports.exporting(shell, files, values)
     except shell_words.CannotSay as error:
         raise UsageError(str(error)) from error
     remarks += [*change.remarks, *(_outside_of_shells(given, host) if given else ())]
-    return Plan(_title(values), change.edits, by_hand=change.by_hand, remarks=tuple(remarks), wants=change.wants)
+    title = _title(values, start_up.only_login(shell))
+    return Plan(title, change.edits, by_hand=change.by_hand, remarks=tuple(remarks), wants=change.wants)

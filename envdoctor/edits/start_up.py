@@ -48,6 +48,11 @@ def user_shell(shell: ShellFiles) -> str:
     return next((name for name in names if name in shell_words.LANGUAGES), names[0] if names else "sh")
 
 
+def only_login(shell: ShellFiles) -> bool:
+    """Whether the user's shell reads its start-up file as a login shell only: dash and ksh read ~/.profile."""
+    return shell_words.LANGUAGES.get(user_shell(shell)) == "sh"
+
+
 def guard(content: bytes | None) -> int | None:
     """Number of the line, from 0, where a file is left by shells that are not interactive; None where it is not.
 
@@ -89,7 +94,7 @@ def places(shell: ShellFiles, files: Files, interactive: bool = False) -> tuple[
         return (Place(f"{shell.config_home or home + '/.config'}/fish/conf.d/envdoctor.fish", kind),)
     if kind == "bash":
         return _places_of_bash(home, files, interactive)
-    return (Place(f"{home}/.profile", "sh"),) if shell_words.LANGUAGES.get(kind) == "sh" else ()
+    return (Place(f"{home}/.profile", "sh"),) if only_login(shell) else ()
 
 
 def _places_of_bash(home: str, files: Files, interactive: bool) -> tuple[Place, ...]:

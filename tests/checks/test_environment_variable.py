@@ -13,6 +13,7 @@ from envdoctor.facts.host import Host, Scheduler
 from envdoctor.facts.shell_files import ShellFiles, ShellLine, StartUpFile
 from envdoctor.facts.torch import Pin, TorchInstall
 from tests import CHECKS
+from tests.unreadable import Unreadable
 
 HOME = "/home/ada"
 BASH = ShellFiles("bash", HOME)
@@ -55,12 +56,37 @@ def test_variables_are_set_and_taken_out() -> None:
         (("LD_LIBRARY_PATH=/usr/local/cuda/lib64",), "a torch from wheels"),
         (("PATH=/usr/local/cuda/bin",), "would take all other folders away"),
         (("PATH=/usr/local/cuda/bin:$PATH",), "would not be expanded"),
+        (("HOME=/scratch/ada",), "HOME=/scratch/ada would have every program look for its files elsewhere"),
         (("X=a\0b",), "NUL"),
     ],
 )
 def test_what_makes_no_sense_or_does_harm_is_refused(words: tuple[str, ...], why: str) -> None:
     with pytest.raises(UsageError, match=why):
         plan(*words)
+
+
+def test_a_library_for_every_program_must_be_there() -> None:
+    there = {f"{HOME}/.bashrc": b"", f"{HOME}/.profile": b". ~/.bashrc\n", "/usr/lib/libjemalloc.so": b""}
+    fix: Any = load.everything().fixes["env"]
+    words = ("LD_PRELOAD=/usr/lib/libjemalloc.so:/gone/a.so /gone/b.so:libm.so.6:/opt/$LIB/c.so",)
+    told = remarks(fix(BASH, None, None, Files(there), assignments=words))
+    assert [one.split(":")[0] for one in told] == ["there is no /gone/a.so", "there is no /gone/b.so"]
+    beyond = Unreadable({"/root/private.so"}, there)
+    assert not remarks(fix(BASH, None, None, beyond, assignments=("LD_PRELOAD=/root/private.so",)))
+
+
+def test_where_the_undo_record_moves_the_way_back_is_told() -> None:
+    (told,) = remarks(plan("XDG_STATE_HOME=/scratch/state"))
+    assert "`env -u XDG_STATE_HOME envdoctor fix env --undo`" in told
+
+
+@pytest.mark.parametrize("name", ["dash", "ksh"])
+def test_shells_that_read_a_file_on_login_only_are_named_so(name: str) -> None:
+    fix: Any = load.everything().fixes["env"]
+    made = fix(ShellFiles(name, HOME), None, None, THERE, assignments=("A=1",))
+    assert [edit.path for edit in made.edits] == [f"{HOME}/.profile"]
+    assert made.title.say("en") == "Have A=1 in new login shells"
+    assert any("new login shells have it, all others keep" in one for one in remarks(made, "note"))
 
 
 def test_a_secret_can_be_taken_out() -> None:
