@@ -37,8 +37,8 @@ from envdoctor.facts.pip import PipConfig
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchCuda, TorchImport, TorchInstall
 from envdoctor.facts.uv import UvConfig
-from envdoctor.knowledge import cuda_driver, mirrors
-from envdoctor.knowledge.chosen_torch import CPU, chosen, is_build, runs, whole
+from envdoctor.knowledge import cuda_driver
+from envdoctor.knowledge.chosen_torch import CPU, chosen, index_of, is_build, runs, whole
 from envdoctor.knowledge.installing import BUILD_TAG, FAMILY, Argv, index_option, install_steps, tool
 from envdoctor.knowledge.prescription import COMPANIONS, Prescription, prescribe
 from envdoctor.knowledge.room import shortages
@@ -47,6 +47,12 @@ from envdoctor.knowledge.versions import minor
 from envdoctor.model import Scalar
 
 TOPIC = Topic("torch", 75)
+
+# A login node installs for those that have GPUs, so it is said and no build is changed for it.
+UNSEEN = said(
+    "no NVIDIA GPU is seen here: this build is for machines that have one; `--cpu` is smaller by gigabytes",
+    "这里看不到 NVIDIA GPU：该版本用于有 GPU 的机器；`--cpu` 可安装小几个 GB 的 CPU 版",
+)
 
 
 @dataclass(frozen=True)
@@ -259,7 +265,7 @@ def places(
     if is_build(found, fit):
         return
     machine = told.machine
-    index = _index(str(options.get("wheels_mirror", "")))
+    index = index_of(str(options.get("wheels_mirror", "")))
     steps = install_steps(fit, "", "pip", machine.system, machine.machine, found.release if found else "", index=index)
     if "--index-url" in steps[-1]:
         yield Place(steps[-1][steps[-1].index("--index-url") + 1])
@@ -336,7 +342,7 @@ def torch(
         return Plan(title=title, wants=wants)
     place = _place(python, found, pip, uv, conda)
     also = [name for name in COMPANIONS if name in names or (packages and packages.get(name))]
-    steps, back = _steps(fit, place, told, found, packages, conda, also, _index(wheels_mirror))
+    steps, back = _steps(fit, place, told, found, packages, conda, also, index_of(wheels_mirror))
     if reason := _not_here(place, conda, files):
         return Plan(title=title, by_hand=(ByHand(_venv(place, [argv for argv, _ in steps]), reason),), wants=wants)
     return Plan(
@@ -344,6 +350,7 @@ def torch(
         commands=tuple(RunCommand(argv, _why(argv, fit), undo) for argv, undo in steps),
         remarks=(
             *_silent(asked, removes=any(_removes(argv) for argv, _ in steps)),
+            *([Remark(UNSEEN)] if not (told.seen.gpus or cuda or fit.tag == CPU) else ()),
             *_remarks(fit, place, found, packages, disks, back),
         ),
         wants=wants,
@@ -360,15 +367,6 @@ def _why(argv: Argv, fit: Fit) -> Said:
     if "--force-reinstall" in argv:
         return said("puts every file of torch in place again", "重新写入 torch 的全部文件")
     return said("installs torch {build}", "安装 torch {build}", build=str(fit))
-
-
-def _index(mirror: str) -> str:
-    if not mirror:
-        return ""
-    known = {index.id: index.url for index in mirrors.torch_indexes()}
-    if mirror not in known:
-        raise UsageError(f"--wheels-mirror {mirror}: no such mirror is known; there is {', '.join(known)}")
-    return known[mirror]
 
 
 def _steps(

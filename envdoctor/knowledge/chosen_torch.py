@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from envdoctor.errors import UsageError
-from envdoctor.knowledge import cuda_driver, torch_builds
+from envdoctor.knowledge import cuda_driver, mirrors, torch_builds
 from envdoctor.knowledge.installing import BUILD_TAG
 from envdoctor.knowledge.verdict import Fit, Machine, Refusal, fits, judge
 
@@ -112,3 +112,13 @@ def is_build(torch: TorchInstall | None, fit: Fit) -> bool:
         return False
     tag = torch.version.partition("+")[2] or (f"cu{torch.cuda.replace('.', '')}" if torch.cuda else CPU)
     return tag == fit.tag
+
+
+def index_of(mirror: str) -> str:
+    """Address of a mirror of PyTorch's index by its id, "" for none. Raises UsageError for one that is not known."""
+    if not mirror:
+        return ""
+    known = {index.id: index.url for index in mirrors.torch_indexes()}
+    if mirror not in known:
+        raise UsageError(f"--wheels-mirror {mirror}: no such mirror is known; there is {', '.join(known)}")
+    return known[mirror]
