@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from envdoctor import Finding, Problem, Severity, Text, Topic, check, summary
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.host import Host
+from envdoctor.facts.python import Python
 from envdoctor.facts.shell_files import ShellFiles, ShellLine
 from envdoctor.model import Scalar
 
@@ -112,12 +113,17 @@ def conda_other_shell(shell: ShellFiles, environment: Environment) -> Iterable[F
 
 
 @check(CUDA_NOT_ON_PATH)
-def cuda_not_on_path(shell: ShellFiles, environment: Environment) -> Iterable[Finding]:
-    """The newest toolkit; torch's wheels bring their own libraries, so this is a note."""
+def cuda_not_on_path(shell: ShellFiles, environment: Environment, python: Python | None) -> Iterable[Finding]:
+    """The newest toolkit; torch's wheels bring their own libraries, so this is a note.
+
+    In a conda environment `fix cuda-path` leaves PATH as it is, so there the command to paste stays.
+    """
     if not shell.toolkits or shell.nvcc or environment.get("CUDA_HOME") or environment.get("CUDA_PATH"):
         return
     toolkit = max(shell.toolkits, key=_release)
-    yield CUDA_NOT_ON_PATH.found(toolkit=toolkit).fixed_by("cuda-path", "--toolkit", toolkit)
+    finding = CUDA_NOT_ON_PATH.found(toolkit=toolkit)
+    in_conda = python is not None and bool(python.conda)
+    yield finding if in_conda else finding.fixed_by("cuda-path", "--toolkit", toolkit)
 
 
 def _release(toolkit: str) -> tuple[int, ...]:

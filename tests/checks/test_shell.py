@@ -6,9 +6,10 @@ import pytest
 
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.host import Host
+from envdoctor.facts.python import Python
 from envdoctor.facts.shell_files import ShellFiles, ShellLine, StartUpFile
 from envdoctor.model import Missing
-from envdoctor.testing import Case, topic_file
+from envdoctor.testing import Case, checks_of, findings, topic_file
 from tests import CHECKS
 
 FILE = CHECKS / "shell.py"
@@ -128,3 +129,19 @@ def test_the_topic_s_line(shell: ShellFiles, said: str) -> None:
     told = found.line(shell)
     assert told is not None
     assert told[0].say("en", told[1]) == said
+
+
+@pytest.mark.parametrize(
+    ("python", "command"),
+    [
+        (Python("/opt/py/bin/python"), "envdoctor fix cuda-path --toolkit /usr/local/cuda-12.4"),
+        (
+            Python("/opt/conda/envs/train/bin/python", conda="/opt/conda/envs/train"),
+            "export CUDA_HOME=/usr/local/cuda-12.4 PATH=/usr/local/cuda-12.4/bin:$PATH",
+        ),
+    ],
+)
+def test_only_what_puts_nvcc_on_path_is_named_for_it(python: Python, command: str) -> None:
+    facts = (ShellFiles(toolkits=("/usr/local/cuda-12.4",)), NOTHING, python)
+    (finding,) = findings(checks_of(topic_file(FILE)), *facts)
+    assert (finding.code, finding.command) == ("cuda-not-on-path", command)
