@@ -20,6 +20,12 @@ from envdoctor.facts.torch import TorchInstall
 TOPIC = Topic("network", 202, Text("the interface for NCCL and gloo", "NCCL 与 gloo 所用的接口"))
 
 NCCL, GLOO = "NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME"
+# NCCL's documentation of NCCL_SOCKET_IFNAME; gloo knows no such sign.
+EXACTLY = said(
+    "the = right before the interface belongs to the value: NCCL then takes the one of exactly this name, "
+    "and not every one whose name begins like that",
+    "紧挨接口名的 = 属于值本身：NCCL 因此只用名称完全相同的接口，而不是所有以此开头的接口",
+)
 
 
 def _chosen(nics: Nics, wanted: str) -> str:
@@ -129,15 +135,15 @@ def nccl_interface(
     values = {NCCL: f"={name}", GLOO: name}
     container, scheduler = (host.container, host.scheduler.kind) if host else ("", "")
     if container in ("docker", "podman", "kubernetes") or scheduler:
-        return Plan(title, by_hand=job_words.by_hand_for_job(values, container, scheduler), remarks=tuple(remarks))
+        steps = job_words.by_hand_for_job(values, container, scheduler)
+        return Plan(title, by_hand=steps, remarks=(*remarks, Remark(EXACTLY)))
     if shell.sbatch:
         told = said(
             "this is where jobs are submitted: compute nodes may name their interfaces otherwise, so run it in a job",
             "此处是提交作业的节点：计算节点的接口可能有不同的名称，请在作业中执行",
         )
-        return Plan(
-            title, by_hand=job_words.by_hand_for_job(values, "", "slurm"), remarks=(*remarks, Remark(told, "warning"))
-        )
+        steps = job_words.by_hand_for_job(values, "", "slurm")
+        return Plan(title, by_hand=steps, remarks=(*remarks, Remark(EXACTLY), Remark(told, "warning")))
     edits, change, more = _for_shells(name, seen, shell, files)
     return Plan(
         title,

@@ -152,6 +152,21 @@ def test_the_command_fits_the_situation(about: str, command: str) -> None:
     assert (finding.command or finding.look) == command
 
 
+def test_the_fix_has_the_findings_own_words() -> None:
+    file = topic_file(FILE)
+    (the_fix,) = (fix for fix in file.fixes if fix.name == "limits")
+    cases = [case for case in CASES if case.about in ("1024 in docker", "64 KiB in docker", "what Ubuntu gives")]
+    assert len(cases) == 3
+    for case in cases:
+        (finding,) = case.assert_holds(FILE)
+        known = {type(fact): fact for fact in case.facts}
+        plan = the_fix.make(known.get(Limits, Limits()), known.get(Rdma), known.get(Host), known.get(Environment))
+        (step,) = plan.by_hand
+        assert step.command == finding.command
+        assert finding.words.title is not None
+        assert step.why.say("zh").startswith(finding.words.title.say("zh", finding.evidence))
+
+
 @pytest.mark.parametrize(
     ("limits", "said"),
     [

@@ -119,6 +119,8 @@ def test_where_no_shell_of_the_user_s_runs_the_job_the_words_are_given(
     made = plan(host=host, shell=shell)
     assert not made.edits
     assert [step.command for step in made.by_hand] == [command]
+    assert "exactly this name" in made.remarks[0].said.say("en"), "== is no slip"
+    assert not any("exactly" in remark.said.say("en") for remark in plan().remarks)
 
 
 def against(made: Plan, shells: NewShells, environment: Environment, settings: NcclSettings | None = None) -> list[str]:
