@@ -42,6 +42,7 @@ NOT_HERE = {
     "uv-config": "uv",
     "uv-effective": "uv",
     "allreduce": "no benchmark was run",
+    "reached": "no other host was logged in to",
 }
 USES = (
     ("working-directory", "/home/ada/train", ""),
