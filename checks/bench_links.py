@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
-from envdoctor.bench import fit
+from envdoctor.facts import link_fit as fit
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.model import Scalar
 

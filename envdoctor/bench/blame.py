@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from envdoctor.bench import expectation, fit
+from envdoctor.bench import expectation
+from envdoctor.facts import link_fit as fit
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.knowledge import fabric
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from envdoctor.bench import fit
+from envdoctor.facts import link_fit as fit
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpu, Gpus

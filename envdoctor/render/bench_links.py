@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envdoctor.bench import fit
+from envdoctor.facts import link_fit as fit
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.model import Report, Scalar, Text
 from envdoctor.redact import Redactor

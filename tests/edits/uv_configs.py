@@ -20,6 +20,7 @@ from envdoctor.facts.uv import COMMANDS, UvConfig, UvEffective, default_index
 from envdoctor.journal import Journal
 from envdoctor.patient import uv_config, uv_effective
 from envdoctor.patient.sections import Ask, NotHere
+from envdoctor.permission import LocalFiles, settled
 from envdoctor.remedy import Plan
 from envdoctor.testing import topic_file
 from tests import CHECKS
@@ -259,7 +260,7 @@ def pruned(value: Any) -> Any:
 
 def made(config: UvConfig, said: UvEffective, options: dict[str, Any]) -> Plan:
     pip = PipEffective(default_index=OFFICIAL)
-    return plan.settled(FIX(config, said, pip, plan.LocalFiles(), None, None, **options), plan.LocalFiles())
+    return settled(FIX(config, said, pip, LocalFiles(), None, None, **options), LocalFiles())
 
 
 def assert_holds(machine: Machine, program: str) -> str:

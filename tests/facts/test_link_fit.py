@@ -1,4 +1,4 @@
-"""envdoctor/bench/fit.py: simulated clusters of up to 4096 machines, and who is blamed."""
+"""envdoctor/facts/link_fit.py: simulated clusters of up to 4096 machines, and who is blamed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from envdoctor.bench import fit, rounds
+from envdoctor.bench import rounds
+from envdoctor.facts import link_fit as fit
 from envdoctor.facts.allreduce import Pair
 
 Rate = Callable[[int, int], float]
