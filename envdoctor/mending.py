@@ -15,7 +15,7 @@ from envdoctor.edits import shell_effect
 from envdoctor.errors import ExaminationError, UsageError
 from envdoctor.facts.asked import Asked
 from envdoctor.load import Loaded
-from envdoctor.model import Check, Finding, Missing, Node, Outcome, Severity, Text
+from envdoctor.model import Check, Finding, Missing, Node, Outcome, Severity, Text, Why
 from envdoctor.patient.sections import SECTIONS
 from envdoctor.permission import LocalFiles, settled
 from envdoctor.remedy import ByHand, Files, Fix, Place, Plan, Said, Verdict, said
@@ -144,7 +144,7 @@ class Mender:
 
         Raises:
             UsageError: no check of a machine reports the code.
-            ExaminationError: whether it is there cannot be told.
+            ExaminationError: whether it is there cannot be told; what it is about is not known to be absent.
         """
         codes = chain(code, self.loaded)
         checks = _reporting(codes, self.loaded)
@@ -155,9 +155,14 @@ class Mender:
         known = decode.by_type({"asked": Asked(offline=self.offline), **seen})
         outcomes = engine.run(checks, {"here": known})
         found = tuple(finding for finding in self._told(outcomes) if finding.code in codes)
-        if not any(finding.code == code for finding in found):
+        if not any(finding.code == code for finding in found) and not self.absent(code, seen):
             _refuse_unknown(code, [outcome for outcome in outcomes if outcome.check in own])
         return found, seen
+
+    def absent(self, code: str, seen: Mapping[str, object]) -> str:
+        """What is not on this machine, in words, where every check of a code looks at what is absent; else ""."""
+        told = [_absent(check, seen) for check in _reporting((code,), self.loaded)]
+        return told[0] if told and all(told) else ""
 
     def _asked(self, places: tuple[Place, ...], seen: Mapping[str, object]) -> object:
         if self.offline or not places:
@@ -184,6 +189,18 @@ class Mender:
         node = Node(python=self.target.python, python_why=self.target.why)
         found = self.loaded.carrying(engine.fold(outcomes), [node])
         return tuple(replace(finding, nodes=()) for finding in found)
+
+
+# Facts that are missing as "not-here" only where their subject is not on the machine; of others, such as the network
+# interfaces, it may also mean that nothing tells of them.
+SUBJECTS = ("conda-config", "driver", "gpu", "peer-paths", "rdma", "torch-install", "uv-config", "uv-effective")
+
+
+def _absent(check: Check, seen: Mapping[str, object]) -> str:
+    needed = [_names().get(need.fact, "") for need in engine.needs(check.judge) if need.kind == "required"]
+    missing = [fact for name in needed if name in SUBJECTS and isinstance(fact := seen.get(name), Missing)]
+    told = [fact.detail for fact in missing if fact.reason == Why.NOT_HERE.value]
+    return next((detail.splitlines()[0] for detail in told if detail), "")
 
 
 def _refuse_unknown(code: str, outcomes: list[Outcome]) -> None:

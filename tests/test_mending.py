@@ -244,6 +244,37 @@ def test_what_cannot_be_told_is_not_fine() -> None:
         Mender(sighted, one.target, one.observe, one.measure).find("cold")
 
 
+@pytest.mark.parametrize(
+    ("rdma", "absent"),
+    [
+        (Missing("rdma", "not-here", "/sys/class/infiniband is absent"), "/sys/class/infiniband is absent"),
+        (Missing("rdma", "denied", "no permission"), ""),
+        (Missing("rdma", "not-here"), ""),
+    ],
+)
+def test_what_is_about_something_absent_is_not_there(rdma: Missing, absent: str) -> None:
+    def judge(device: Rdma, host: Host) -> list[Finding]:
+        return [COLD.found()]
+
+    def other(device: Rdma) -> list[Finding]:
+        return [COLD.found()]
+
+    def machine(target: Target, request: local.Request) -> Snapshot:
+        known: dict[str, object] = {"rdma": rdma, "host": Missing("host", "not-here", "no host")}
+        return Snapshot(Node(), "", "", {name: known.get(name) for name in request.only})
+
+    checks = tuple(Check(one.__name__, (COLD,), one) for one in (judge, other))
+    file = TopicFile(Topic("tea"), checks, (COLD,), None, "/checks/tea.py")
+    one = Mender(load.Loaded((file,), {}), Target("/opt/python", "asked"), machine, lambda name, known: None)
+    if absent:
+        found, seen = one.find("cold")
+        assert found == () and one.absent("cold", seen) == absent
+    else:
+        with pytest.raises(ExaminationError, match="whether there is cold cannot be told"):
+            one.find("cold")
+    assert one.absent("cold", {"host": Missing("host", "not-here", "no host")}) == "", "what is unseen may be there"
+
+
 def test_findings_of_other_problems_of_a_check_are_not_told() -> None:
     found, _ = mender(Machine((PipConfig(pip_version="1"),))).find("burnt")
     assert [finding.code for finding in found] == ["burnt"]

@@ -81,7 +81,10 @@ def fix(
     )  # fmt: skip
     if wants_help:
         return session.help(language)
-    if history or undo or show_list or name is None:
+    lists = [flag for flag, given in (("--list", show_list), ("--undo", undo), ("--history", history)) if given]
+    if len(lists) > 1:
+        raise UsageError(f"{' and '.join(lists)} exclude each other; see `envdoctor fix --help`")
+    if lists or name is None:
         if extra:
             raise UsageError(f"{extra[0]!r} is one argument too many here; see `envdoctor fix --help`")
         if history:

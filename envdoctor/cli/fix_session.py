@@ -7,7 +7,7 @@ import importlib
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -39,6 +39,8 @@ INTERRUPTED = Text(
     "{id} was interrupted: `envdoctor fix --undo {id}` takes back what it has done",
     "{id} 中途被打断：执行 `envdoctor fix --undo {id}` 可撤销已做的部分",
 )
+# Why a Python was taken, where it is the one the user named or activated.
+CHOSEN = ("asked", "virtual-env")
 YES = ("y", "yes", "是")
 # What the answer is written with; imported while the patient is at work.
 NEEDED_LATER = ("envdoctor.render.fixes", "rich.console", "rich.text", "envdoctor.plan")
@@ -46,7 +48,10 @@ NEEDED_LATER = ("envdoctor.render.fixes", "rich.console", "rich.text", "envdocto
 
 @dataclass(frozen=True)
 class Session:
-    """The command line of one run; `extra` are the arguments that belong to the fix."""
+    """The command line of one run; `extra` are the arguments that belong to the fix.
+
+    `target` is the Python it is about, once that is chosen.
+    """
 
     name: str
     extra: tuple[str, ...]
@@ -61,6 +66,7 @@ class Session:
     style: Style
     redactor: Redactor
     quiet: bool = False
+    target: Target | None = None
     _shown: list[str] = field(default_factory=list)
 
     def help(self, language: Language) -> int:
@@ -131,9 +137,12 @@ class Session:
 
     def mend(self) -> int:
         """Show the plan, ask, apply it and look again."""
+        target = choose(self.python)
+        return replace(self, target=target)._mend(target)
+
+    def _mend(self, target: Target) -> int:
         from envdoctor.cli import fix_options
 
-        target = choose(self.python)
         loaded = load.everything(self.checks)
         mender = mending.Mender(loaded, target, self._observe, self._measure, self.offline, self.timeout)
         _import_meanwhile()
@@ -146,7 +155,7 @@ class Session:
             found, seen = mender.find(self.name)
             finding = next((one for one in found if one.code == self.name), None)
             if finding is None:
-                return self._not_there()
+                return self._not_there(mender.absent(self.name, seen))
             self._blame(finding, found)
             chosen = mending.of_finding(finding, loaded)
             if isinstance(chosen, Plan):
@@ -154,6 +163,7 @@ class Session:
             (fix, given), code = chosen, self.name
         wanted = fix_options.parse(fix, [*given, *self.extra], self.style.language)
         prepared = mender.prepare(fix, wanted, seen)
+        self._name_python()
         if not prepared.plan.changes:
             return self._nothing_to_change(mender, prepared, code)
         from envdoctor.render import fixes
@@ -204,10 +214,11 @@ class Session:
         said = fixes.result(prepared.fix, plan, None, verdict, state, self.style, self.redactor)
         return self._told(said, DONE if state == "nothing-to-do" else DID_NOT)
 
-    def _not_there(self) -> int:
+    def _not_there(self, absent: str) -> int:
         from envdoctor.render import fixes
 
-        return self._told(fixes.nothing_found(self.name, self.style), DONE)
+        self._name_python()
+        return self._told(fixes.nothing_found(self.name, absent, self.style, self.redactor), DONE)
 
     def _by_hand(self, plan: Plan) -> int:
         """Show the command that mends a finding and that is not envdoctor's to run."""
@@ -215,6 +226,7 @@ class Session:
 
         if self.extra:
             raise UsageError(f"{self.extra[0]!r} belongs to no fix: none mends {self.name} by itself")
+        self._name_python()
         return self._told(fixes.planned(None, plan, "by-hand", self.style, self.redactor), DID_NOT)
 
     def _blame(self, finding: Finding, found: tuple[Finding, ...]) -> None:
@@ -222,6 +234,13 @@ class Session:
         cause = next((one for one in found if one.code == finding.because_of), None)
         if cause is not None:
             self._hint(CAUSE, cause=cause.code, command=cause.command or f"envdoctor explain {cause.code}")
+
+    def _name_python(self) -> None:
+        """Say which Python it is about, where the user has not chosen it."""
+        from envdoctor.render import fixes
+
+        if self.target is not None and self.target.why not in CHOSEN and not (self.json or self.quiet):
+            self._show(fixes.looked_at(self.target, self.style, self.redactor))
 
     def _known(self, loaded: load.Loaded) -> Fix:
         return loaded.fixes.get(self.name) or self._refuse(loaded)
@@ -272,9 +291,9 @@ class Session:
         print(f"\n{question.say(self.style.language)} [y/N] ", end="", flush=True)
         try:
             answer = sys.stdin.buffer.readline().decode("utf-8", "replace").strip().lower()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             print(flush=True)
-            raise
+            raise Interrupted("interrupted; nothing was changed") from error
         if answer not in YES:
             self._hint(DECLINED)
         return answer in YES
@@ -292,6 +311,9 @@ class Session:
             self._shown.append(text)
 
     def _told(self, said: fixes.Outcome, code: int) -> int:
+        if self.target is not None:
+            python = {"python": self.redactor.own(self.target.python), "python_why": self.target.why}
+            said = replace(said, told={**said.told, **python})
         self._write(said.document() if self.json else "".join(self._shown) + said.text)
         return code
 

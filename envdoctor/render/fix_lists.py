@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,19 @@ WORDS = {
         "the last check ({at}, {python}{only}) found, to be mended by:",
         "上次检查（{at}，{python}{only}）的发现及修复命令：",
     ),
+    "now": Text("just now", "刚刚"),
+    "minutes": Text("{count:.0f} minutes ago", "{count:.0f} 分钟前"),
+    "hours": Text("{count:.0f} hours ago", "{count:.0f} 小时前"),
+    "days": Text("{count:.0f} days ago", "{count:.0f} 天前"),
     "only": Text(", only {names}", "，仅 {names}"),
 }
 
 
-def _word(name: str, style: Style, **values: str | int) -> str:
+# The unit in which an age is told, its seconds, and from how many of them on.
+UNITS = (("days", 86400, 2), ("hours", 3600, 2), ("minutes", 60, 1.5))
+
+
+def _word(name: str, style: Style, **values: str | float) -> str:
     return WORDS[name].say(style.language, values)
 
 
@@ -78,7 +87,22 @@ def history(entries: tuple[Entry, ...], as_json: bool, style: Style, redactor: R
     return page.text()
 
 
-def found_last(last: LastCheck | None, as_json: bool, style: Style, redactor: Redactor) -> str:
+def ago(taken_at: str, now: datetime.datetime, style: Style) -> str:
+    """How long a time of a JSON document (UTC) is past; as it is where it is no such time or still to come."""
+    try:
+        then = datetime.datetime.strptime(taken_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+    except ValueError:
+        return clean(taken_at)
+    seconds = (now - then).total_seconds()
+    if seconds < 0:
+        return clean(taken_at)
+    unit = next(((name, seconds / unit) for name, unit, least in UNITS if seconds >= least * unit), None)
+    return _word(unit[0], style, count=unit[1]) if unit else _word("now", style)
+
+
+def found_last(
+    last: LastCheck | None, as_json: bool, style: Style, redactor: Redactor, now: datetime.datetime | None = None
+) -> str:
     """What the last check found, each with its command."""
     if as_json:
         found = [
@@ -89,14 +113,15 @@ def found_last(last: LastCheck | None, as_json: bool, style: Style, redactor: Re
         told = {"checked_at": last.taken_at if last else None, "only": list(last.only if last else ())}
         return Outcome("", {**told, "mendable": found}).document()
     page = Page(style)
+    at = ago(last.taken_at, now or datetime.datetime.now(datetime.timezone.utc), style) if last else ""
     if last is None:
         page.line((_word("no-last", style), ""))
     elif not last.mendable:
-        page.line((_word("none-last", style, at=last.taken_at), ""))
+        page.line((_word("none-last", style, at=at), ""))
     else:
         only = _word("only", style, names=", ".join(last.only)) if last.only else ""
         told_of = clean(redactor.text(last.python))
-        page.line((_word("last", style, at=last.taken_at, python=told_of, only=clean(redactor.text(only))), ""))
+        page.line((_word("last", style, at=at, python=told_of, only=clean(redactor.text(only))), ""))
         for line in _mendable(last, style, redactor):
             page.line(*line, indent=4)
     return page.text()

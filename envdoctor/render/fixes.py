@@ -20,10 +20,12 @@ from envdoctor.render import Style, clean
 from envdoctor.render.json_report import portable
 from envdoctor.render.text import COLOURS, Page
 from envdoctor.render.words import SEVERITIES, seen, sentence, title
+from envdoctor.transport.target import CHOICES
 
 if TYPE_CHECKING:
     from envdoctor.errors import Changed
     from envdoctor.journal import Edited, Entry
+    from envdoctor.transport.target import Target
 
 SCHEMA = "envdoctor/fix/1"
 LINE = re.compile(r"[^\n]*\n|[^\n]+")  # what editors and diff(1) call a line: Python's own lines end at more
@@ -57,6 +59,8 @@ WORDS = {
     "undo": Text("Undo with: envdoctor fix --undo {id}", "撤销命令：envdoctor fix --undo {id}"),
     "nothing": Text("nothing to do: it is so already", "无需修改：当前已是如此"),
     "none-found": Text("{code} was not found on this machine: nothing to fix", "本机未发现 {code}：无需修复"),
+    "absent": Text("{code} was not found: {absent}", "未发现 {code}：{absent}"),
+    "python": Text("Python: {python} - {why}", "Python：{python} - {why}"),
     "undone": Text("{id} is taken back; every file is as it was", "{id} 已撤销；所有文件恢复原样"),
     "restored": Text("restored {path}", "已恢复 {path}"),
     "as-was": Text("every file is already as it was", "所有文件已是原样"),
@@ -114,6 +118,14 @@ def _show_diff(page: Page, path: str, before: bytes | None, after: bytes | None,
     for line in diff(path, before, after, redactor):
         look = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
         page.line((line, "bold" if line.startswith(("---", "+++")) else look), indent=None)
+
+
+def looked_at(target: Target, style: Style, redactor: Redactor) -> str:
+    """The Python that the plan is for, and why it."""
+    page = Page(style)
+    why = CHOICES[target.why].say(style.language)
+    page.line((_word("python", style, python=_own(target.python, redactor), why=why), "dim"))
+    return page.text()
 
 
 def proposal(plan: Plan, style: Style, redactor: Redactor) -> str:
@@ -276,9 +288,10 @@ def _told(finding: Finding, style: Style, redactor: Redactor) -> dict[str, Any]:
     }
 
 
-def nothing_found(code: str, style: Style) -> Outcome:
-    """A code that was asked for and is not there."""
-    said = _word("none-found", style, code=code)
+def nothing_found(code: str, absent: str, style: Style, redactor: Redactor) -> Outcome:
+    """A code that was asked for and is not there; `absent` is what the machine lacks for it, "" for nothing."""
+    said = _word("absent", style, code=code, absent=_own(absent, redactor)) if absent else ""
+    said = said or _word("none-found", style, code=code)
     return Outcome(said + "\n", {"fix": None, "state": "nothing-to-do", "title": said})
 
 

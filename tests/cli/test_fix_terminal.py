@@ -112,7 +112,7 @@ def test_ctrl_c_at_the_question_is_130(home: Path) -> None:
     terminal.until("[y/N] ")
     terminal.type("\x03")
     assert terminal.end() == 130
-    assert "envdoctor: interrupted" in terminal.said
+    assert "envdoctor: interrupted; nothing was changed" in terminal.said
     assert "Traceback" not in terminal.said
     assert not conf(home).exists()
 

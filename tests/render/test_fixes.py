@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import subprocess
 from dataclasses import replace
@@ -200,7 +201,32 @@ def test_what_the_last_check_found() -> None:
     assert "（2026，/opt/python，仅 pip）" in fix_lists.found_last(
         LastCheck("2026", "/opt/python", (one,), ("pip",)), False, CHINESE, REDACTOR
     )
+    now = datetime.datetime(2026, 11, 21, 12, 3, tzinfo=datetime.timezone.utc)
+    checked = LastCheck("2026-11-21T12:00:00Z", "/opt/python")
+    assert "the last check (3 minutes ago) found nothing" in fix_lists.found_last(checked, False, PLAIN, REDACTOR, now)
+    assert json.loads(fix_lists.found_last(checked, True, PLAIN, REDACTOR))["checked_at"] == checked.taken_at
     assert json.loads(fix_lists.found_last(None, True, PLAIN, REDACTOR))["mendable"] == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "en", "zh"),
+    [
+        (0, "just now", "刚刚"),
+        (89, "just now", "刚刚"),
+        (90, "2 minutes ago", "2 分钟前"),
+        (7199, "120 minutes ago", "120 分钟前"),
+        (7200, "2 hours ago", "2 小时前"),
+        (172800, "2 days ago", "2 天前"),
+        (-1, "2026-11-21T12:00:00Z", "2026-11-21T12:00:00Z"),
+    ],
+)
+def test_how_long_ago_it_was(seconds: int, en: str, zh: str) -> None:
+    then = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.timezone.utc)
+    told = [
+        fix_lists.ago("2026-11-21T12:00:00Z", then + datetime.timedelta(seconds=seconds), style)
+        for style in (PLAIN, CHINESE)
+    ]
+    assert told == [en, zh]
 
 
 def test_documents_are_read_by_every_reader_of_json() -> None:
