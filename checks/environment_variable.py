@@ -160,7 +160,7 @@ def _title(values: dict[str, str | None], only_login: bool) -> Said:
         "set environment variables in the start-up file of your shell, NAME=VALUE; NAME= takes one out",
         "在 shell 启动文件中设置环境变量 NAME=VALUE；NAME= 表示去掉",
     ),
-    mends=("shell-path-stale",),
+    mends=("shell-path-stale", "pip-config-shadowed"),
     verify=shell_effect.takes_effect,
     options={"assignments": Option(Text("what to set", "要设置的内容"), metavar="NAME=VALUE...", argument=True)},
 )

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor.facts.index import IndexProbes
+from envdoctor.facts.names import NameResolution
 from envdoctor.facts.pip import PipConfig, PipEffective, PipFile, PipValue
 from envdoctor.facts.pip_rules import put, unset
 from envdoctor.facts.python import Python, name_of
-from envdoctor.knowledge import mirrors
+from envdoctor.knowledge import mirrors, other_index
 from envdoctor.knowledge.chosen_index import asks
 from envdoctor.model import Scalar
 
@@ -84,7 +86,7 @@ PIP_CONFIG_BROKEN = Problem(
         "pip-says": Situation(
             title=Text("pip cannot use its configuration", "pip 无法使用其配置"),
             seen=Text("pip says: {text}", "pip 的原话：{text}"),
-            look="python -m pip config debug",
+            look="{python} -m pip config debug",
         ),
         "comment": Situation(
             title=Text("a comment has become part of `{option}`", "注释成了 `{option}` 的一部分"),
@@ -154,27 +156,29 @@ def pip_config_broken(config: PipConfig, effective: PipEffective | None, python:
             unset(config, value, name_of(python))
         )
     if effective and effective.error and not told:
-        yield (
-            PIP_CONFIG_BROKEN.found("pip-says", text=effective.error)
-            .mended_by(f"{name_of(python)} -m pip config debug")
-            .at(Severity.WARNING)
-        )
+        finding = PIP_CONFIG_BROKEN.found("pip-says", text=effective.error, python=name_of(python))
+        yield finding.at(Severity.WARNING)
 
 
 @check(PIP_CONFIG_BROKEN)
-def pip_index_wrong(config: PipConfig, python: Python | None) -> Iterable[Finding]:
+def pip_index_wrong(
+    config: PipConfig, python: Python | None, probes: IndexProbes | None, resolution: NameResolution | None
+) -> Iterable[Finding]:
     """An index URL in effect that cannot be one: a swallowed comment, a flat page, an invented or shortened path."""
     for option in ("index-url", "extra-index-url"):
         value = config.winner(option)
         if value is None:
             continue
         swallowed = re.match(r"(\S+)\s+[#;]", value.value)
-        if swallowed:
-            finding = PIP_CONFIG_BROKEN.found("comment", option=option, text=value.value, place=value.place)
-            yield _with_address(finding, config, option, value, swallowed[1], name_of(python))
-            continue
-        for url in value.items if option == "extra-index-url" else (value.value,):
-            yield from _wrong_address(config, option, value, url, name_of(python))
+        for url in value.items if option == "extra-index-url" and not swallowed else (value.value,):
+            meant = swallowed[1] if swallowed else url
+            instead = other_index.instead_of(meant, probes, resolution) if option == "index-url" else ""
+            if swallowed:
+                finding = PIP_CONFIG_BROKEN.found("comment", option=option, text=value.value, place=value.place)
+                wrong = [_with_address(finding, config, option, value, meant, name_of(python))]
+            else:
+                wrong = [*_wrong_address(config, option, value, url, name_of(python))]
+            yield from (asks(one, config, instead, name_of(python)) if instead else one for one in wrong)
 
 
 def _with_address(

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 
 from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.host import Host
 from envdoctor.facts.index import IndexProbe, IndexProbes
+from envdoctor.facts.names import NameResolution
 from envdoctor.facts.pip import PipConfig, PipEffective, host_of
 from envdoctor.facts.python import Python, name_of
 from envdoctor.facts.torch import TorchInstall
-from envdoctor.knowledge import mirrors
+from envdoctor.knowledge import mirrors, other_index
 from envdoctor.knowledge.chosen_index import asks
-from envdoctor.knowledge.versions import numbers
 from envdoctor.model import Scalar, Why
 
 TOPIC = Topic("pip", 310, Text("the package indexes pip asks", "pip 所访问的软件包索引"))
-# pip itself waits 15 s per try; an index this slow at its first page makes every install crawl.
-SLOW_S = 2.0
-UNREACHED = ("no-name", "refused", "reset", "timeout", "no-route", "not-http", "failed")
 
 
 def elsewhere(finding: Finding, probe: IndexProbe, config: PipConfig | None, python: Python | None) -> Finding | None:
     """The finding, mended by another mirror in the place of this index; None for an extra index."""
     if probe.option != "index-url" or config is None:
         return None
-    mirror = mirrors.pypi_mirror(probe.url)
-    better = mirror.instead if mirror and mirror.instead else mirrors.FIRST_CHOICE
-    if mirror and host_of(better) == host_of(probe.url):
-        better = mirrors.SECOND_CHOICE
-    return asks(finding, config, better, name_of(python))
+    return asks(finding, config, other_index.other(probe.url), name_of(python))
 
 
 def evidence_of(probe: IndexProbe) -> dict[str, Scalar]:
@@ -48,11 +42,34 @@ PIP_INDEX_UNREACHABLE = Problem(
         "pip installs nothing from there, and waits long before it says so", "pip 无法从该处安装，且要等待很久才会报错"
     ),
     seen=Text("{url}: {outcome}, {detail}", "访问 {url}:{outcome}，{detail}"),
-    confirm="curl -sSI --max-time 5 {url}",
+    # Without the credentials that the address may hold: the report does not show them, and no answer needs them.
+    look="curl -sSI --max-time 5 {asked}",
     situations={
         "no-name": Situation(
             title=Text("the name of the package index {host} does not resolve", "软件包索引的主机名 {host} 无法解析"),
             seen=Text("{url}: {detail} (getaddrinfo)", "解析 {url} 的主机名：{detail}(getaddrinfo)"),
+            look="getent hosts {name}",
+        ),
+        "no-names": Situation(
+            title=Text(
+                "no name of a package index that was asked resolves: {host}",
+                "所访问的软件包索引主机名均无法解析：{host}",
+            ),
+            seen=Text("{url}: {detail} (getaddrinfo)", "解析 {url} 的主机名：{detail}(getaddrinfo)"),
+            help=Text(
+                "another mirror would hardly resolve either: correct the name server, or set https_proxy where a proxy "
+                "is the only way out",
+                "换用其他镜像多半同样无法解析：请更正 DNS 服务器；若只能经代理访问外网，请设置 https_proxy",
+            ),
+            look="getent hosts {name}; cat /etc/resolv.conf; env | grep -i _proxy",
+        ),
+        "no-route": Situation(
+            title=Text("there is no route to the package index {host}", "没有通往软件包索引 {host} 的路由"),
+            help=Text(
+                "another mirror would not be reached either: this machine needs a way out, or https_proxy",
+                "换用其他镜像同样无法到达：本机需要外网出口，或设置 https_proxy",
+            ),
+            look="ip route; env | grep -i _proxy",
         ),
         "intranet": Situation(
             title=Text("{host} exists inside {cloud} only", "{host} 只在 {cloud} 内网中存在"),
@@ -78,20 +95,21 @@ PIP_INDEX_UNREACHABLE = Problem(
 )
 
 
-def _unreachable(probe: IndexProbe) -> Finding | None:
-    evidence = evidence_of(probe)
-    mirror = mirrors.pypi_mirror(probe.url)
-    if probe.outcome in UNREACHED:
-        if mirror and mirror.intranet:
-            return PIP_INDEX_UNREACHABLE.found("intranet", **evidence, cloud=mirror.intranet)
-        return PIP_INDEX_UNREACHABLE.found(
-            probe.outcome if probe.outcome in ("no-name", "timeout") else None, **evidence
-        )
-    if probe.reached and (probe.status or 0) >= 500:
+def _unreachable(probe: IndexProbe, probes: IndexProbes, resolution: NameResolution | None) -> Finding | None:
+    if not other_index.unreachable(probe):
+        return None
+    bare = re.sub(r"//[^/?#]*@", "//", probe.url)
+    evidence = {**evidence_of(probe), "asked": shlex.quote(bare), "name": shlex.quote(host_of(probe.url))}
+    if other_index.server_fails(probe):
         return PIP_INDEX_UNREACHABLE.found("status", **evidence)
-    if probe.reached and probe.status == 200 and probe.page == "other":
+    if other_index.is_portal(probe):
         return PIP_INDEX_UNREACHABLE.found("portal", **evidence, content_type=probe.content_type or "-")
-    return None
+    if other_index.is_local(probe, probes, resolution):
+        return PIP_INDEX_UNREACHABLE.found("no-route" if probe.outcome == "no-route" else "no-names", **evidence)
+    mirror = mirrors.pypi_mirror(probe.url)
+    if mirror and mirror.intranet:
+        return PIP_INDEX_UNREACHABLE.found("intranet", **evidence, cloud=mirror.intranet)
+    return PIP_INDEX_UNREACHABLE.found(probe.outcome if probe.outcome in ("no-name", "timeout") else None, **evidence)
 
 
 @check(PIP_INDEX_UNREACHABLE)
@@ -101,12 +119,13 @@ def pip_index_unreachable(
     host: Host | None,
     torch: TorchInstall | Missing,
     python: Python | None,
+    resolution: NameResolution | None,
 ) -> Iterable[Finding]:
     """An error where no index is left and one was chosen or is needed; else the machine may be meant to be offline.
 
     Compute nodes have no way out, and share the home folder that names an index: in a job, torch is installed already.
     """
-    found = [(probe, finding) for probe in probes.indexes if (finding := _unreachable(probe))]
+    found = [(probe, finding) for probe in probes.indexes if (finding := _unreachable(probe, probes, resolution))]
     none_left = len(found) == len(probes.indexes)
     chosen = config is not None and config.winner("index-url") is not None
     absent = isinstance(torch, Missing) and torch.reason == Why.NOT_HERE.value
@@ -117,11 +136,8 @@ def pip_index_unreachable(
         if mirror and mirror.status == "dead":
             continue  # pip-mirror-dead says so, with more certainty
         # Another mirror helps where this one fails, not where the machine has no name server or no route at all.
-        if probe.outcome == "no-route" or probe.detail.startswith("Temporary failure"):
-            mended = finding.mended_by(f"getent hosts {shlex.quote(host_of(probe.url))} && ip route")
-        else:
-            look = finding.mended_by(f"curl -sSI --max-time 5 {shlex.quote(probe.url)}")
-            mended = elsewhere(finding, probe, config, python) or look
+        local = other_index.is_local(probe, probes, resolution)
+        mended = finding if local else elsewhere(finding, probe, config, python) or finding
         if none_left and wanted and not in_job:
             yield mended
         elif none_left and not absent:
@@ -148,7 +164,7 @@ PIP_MIRROR_BLOCKED = Problem(
 def pip_mirror_blocked(probes: IndexProbes, config: PipConfig | None, python: Python | None) -> Iterable[Finding]:
     """The same page refused to pip and given to a browser."""
     for probe in probes.indexes:
-        if probe.status in (403, 406, 429) and probe.status_plain == 200:
+        if other_index.blocked(probe):
             finding = PIP_MIRROR_BLOCKED.found(**evidence_of(probe), status_plain=probe.status_plain)
             yield elsewhere(finding, probe, config, python) or finding.at(Severity.WARNING)
 
@@ -171,15 +187,13 @@ def pip_mirror_foreign_links(
     """A mirror of the table whose files are another site's; for any other index this may be its own way, and a note."""
     default = host_of(effective.default_index) if effective else ""
     for probe in probes.indexes:
-        own = {mirrors.owner(host_of(probe.url)), mirrors.owner(host_of(probe.final_url or probe.url))}
-        if probe.status == 200 and probe.file_hosts and host_of(probe.url) != default:
-            files = probe.file_hosts[0]
-            if mirrors.owner(files) not in own:
-                finding = PIP_MIRROR_FOREIGN_LINKS.found(**evidence_of(probe), files=files)
-                if mirrors.pypi_mirror(probe.url):
-                    yield elsewhere(finding, probe, config, python) or finding
-                else:
-                    yield finding.at(Severity.NOTE)
+        files = other_index.foreign_files(probe)
+        if files and host_of(probe.url) != default:
+            finding = PIP_MIRROR_FOREIGN_LINKS.found(**evidence_of(probe), files=files)
+            if mirrors.pypi_mirror(probe.url):
+                yield elsewhere(finding, probe, config, python) or finding
+            else:
+                yield finding.at(Severity.NOTE)
 
 
 PIP_INDEX_STALE = Problem(
@@ -202,8 +216,7 @@ def pip_index_stale(probes: IndexProbes, config: PipConfig | None, python: Pytho
     """A full index whose list of torch, read to its end, stops before a release that has been out for a while."""
     release = mirrors.expected_release()
     for probe in probes.indexes:
-        full = probe.option == "index-url" and probe.whole and probe.newest
-        if full and numbers(probe.newest) < numbers(release.version):
+        if other_index.stale(probe):
             finding = PIP_INDEX_STALE.found(
                 **evidence_of(probe), newest=probe.newest, expected=release.version, date=release.date
             )
@@ -226,8 +239,8 @@ PIP_INDEX_SLOW = Problem(
 def pip_index_slow(probes: IndexProbes, config: PipConfig | None, python: Python | None) -> Iterable[Finding]:
     """An index that answers, after two seconds or more."""
     for probe in probes.indexes:
-        steps = (probe.resolve_s or 0.0, probe.connect_s or 0.0, probe.tls_s or 0.0, probe.first_byte_s or 0.0)
-        if probe.status == 200 and sum(steps) >= SLOW_S:
+        if other_index.slow(probe):
+            steps = other_index.steps_s(probe)
             finding = PIP_INDEX_SLOW.found(
                 **evidence_of(probe),
                 seconds=sum(steps),

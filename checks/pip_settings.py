@@ -9,12 +9,15 @@ from collections.abc import Iterable
 from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
+from envdoctor.facts.index import IndexProbes
 from envdoctor.facts.launch import launches
-from envdoctor.facts.pip import PipConfig
+from envdoctor.facts.names import NameResolution
+from envdoctor.facts.pip import PipConfig, PipValue
 from envdoctor.facts.pip_rules import Shadowed, put, shadowed, stronger, unset
 from envdoctor.facts.python import Python, name_of
+from envdoctor.facts.shell_files import ShellFiles, ShellLine
 from envdoctor.facts.torch import TorchInstall
-from envdoctor.knowledge import mirrors
+from envdoctor.knowledge import mirrors, other_index
 from envdoctor.knowledge.chosen_index import asks
 from envdoctor.model import Scalar
 
@@ -35,6 +38,12 @@ PIP_CONFIG_SHADOWED = Problem(
         "level": Situation(severity=Severity.NOTE),
         "variable": Situation(
             why=Text("an environment variable beats every file", "环境变量优先于所有文件"),
+        ),
+        "start-up": Situation(
+            why=Text(
+                "{variable} beats every file of pip's, and every new shell sets it",
+                "{variable} 优先于 pip 的所有配置文件，且每个新 shell 都会设置它",
+            ),
         ),
         "command-section": Situation(
             why=Text(
@@ -90,18 +99,31 @@ def _is_address(url: str) -> bool:
     return plain and not mirrors.wheels(url) and (mirror is None or mirror.status != "dead")
 
 
+def _exported(shell: ShellFiles | None, winner: PipValue | None) -> ShellLine | None:
+    """The line of a start-up file that gives a variable its value, so that it would be back in the next shell."""
+    line = shell.sets(winner.variable) if shell and winner and winner.variable else None
+    return line if line and winner and ("$" in line.value or winner.value in line.value) else None
+
+
 @check(PIP_CONFIG_SHADOWED)
-def pip_config_shadowed(config: PipConfig, python: Python | None) -> Iterable[Finding]:
+def pip_config_shadowed(
+    config: PipConfig,
+    python: Python | None,
+    shell: ShellFiles | None,
+    probes: IndexProbes | None,
+    resolution: NameResolution | None,
+) -> Iterable[Finding]:
     """A value that is written and not taken, with what wins."""
     for found in shadowed(config):
         value, winner = found.value, found.winner
+        exported = _exported(shell, winner) if found.how == "variable" else None
         evidence: dict[str, Scalar] = {
             "option": found.option,
             "place": value.place,
             "value": value.value,
             "section": value.section,
             "winner": winner.value if winner else None,
-            "winner_place": winner.place if winner else None,
+            "winner_place": f"{exported.file}:{exported.line}" if exported else winner.place if winner else None,
             "lost": " ".join(found.lost) or None,
         }
         if found.how == "section" and winner is None:
@@ -114,11 +136,16 @@ def pip_config_shadowed(config: PipConfig, python: Python | None) -> Iterable[Fi
         else:
             gone = value if found.how in ("level", "section") else winner
             command = unset(config, gone, name_of(python))
-        finding = PIP_CONFIG_SHADOWED.found(found.how, **evidence).mended_by(command)
+        if exported:
+            evidence["variable"] = exported.name
+        finding = PIP_CONFIG_SHADOWED.found("start-up" if exported else found.how, **evidence).mended_by(command)
         venv = found.how == "level" and winner is not None and winner.level == "site"
         if found.option == "index-url" and (venv or found.how == "command-section") and _is_address(value.value):
-            # The fix writes what was meant in the place of what wins.
-            finding = asks(finding, config, value.value, name_of(python))
+            # The fix writes what was meant in the place of what wins, or what every finding about that one names.
+            instead = other_index.instead_of(winner.value, probes, resolution) if winner else ""
+            finding = asks(finding, config, instead or value.value, name_of(python))
+        if exported:
+            finding = finding.fixed_by("env", f"{exported.name}=")
         severity = _badness(found)
         yield finding.at(severity) if severity else finding
     for path in config.switched_off:

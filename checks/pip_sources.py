@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
 from envdoctor.facts.gpu import Gpus
+from envdoctor.facts.index import IndexProbes
+from envdoctor.facts.names import NameResolution
 from envdoctor.facts.pci import PciDevices
 from envdoctor.facts.pip import PipConfig, PipValue, host_of
 from envdoctor.facts.pip_rules import is_plain, is_private, put, trusts, unset
 from envdoctor.facts.python import Python, name_of
 from envdoctor.facts.torch import TorchInstall
-from envdoctor.knowledge import mirrors
+from envdoctor.knowledge import mirrors, other_index
 from envdoctor.knowledge.chosen_index import asks
-from envdoctor.model import Scalar
 
 TOPIC = Topic("pip", 304, Text("the places packages come from", "软件包的来源"))
 # PyTorch's folder of builds without CUDA, at the origin and at mirrors of it.
@@ -42,13 +44,41 @@ def without(config: PipConfig, value: PipValue, gone: Iterable[str], python: Pyt
     return put(config, value, value.key, kept, name_of(python)) if kept else unset(config, value, name_of(python))
 
 
-def over_https(
-    finding: Finding, config: PipConfig, option: str, value: PipValue, url: str, better: str, python: Python | None
-) -> Finding:
-    """The finding, mended by the same place at another address: by the fix where it is the index."""
-    if option == "index-url":
-        return asks(finding, config, better, name_of(python))
-    return finding.mended_by(put(config, value, option, value.value.replace(url, better), name_of(python)))
+def secure_address(url: str) -> str:
+    """A known mirror's address over https, empty where it is not known to have one."""
+    mirror = mirrors.pypi_mirror(url)
+    return mirror.index_url if mirror and mirror.index_url.startswith("https:") else ""
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """How the findings about one place are mended, so that all of them say the same.
+
+    Attributes:
+        probes, resolution: what the place answered, where it was asked.
+    """
+
+    config: PipConfig
+    python: Python | None
+    probes: IndexProbes | None = None
+    resolution: NameResolution | None = None
+
+    def fails(self, finding: Finding, option: str, value: PipValue, url: str) -> Finding | None:
+        """The finding about a place that is to be replaced anyway, mended by that; None for one that may stay."""
+        if option == "index-url":
+            better = other_index.instead_of(url, self.probes, self.resolution)
+            return asks(finding, self.config, better, name_of(self.python)) if better else None
+        mirror = mirrors.pypi_mirror(url)
+        if mirror and mirror.status == "dead":
+            return finding.mended_by(without(self.config, value, [url], self.python))
+        return None
+
+    def at(self, finding: Finding, option: str, value: PipValue, url: str, better: str) -> Finding:
+        """The finding, mended by the same place at another address: by the fix where it is the index."""
+        if option == "index-url":
+            return asks(finding, self.config, better, name_of(self.python))
+        new = value.value.replace(url, better)
+        return finding.mended_by(put(self.config, value, option, new, name_of(self.python)))
 
 
 PIP_UNTRUSTED_HOST = Problem(
@@ -71,19 +101,22 @@ PIP_UNTRUSTED_HOST = Problem(
 
 
 @check(PIP_UNTRUSTED_HOST)
-def pip_untrusted_host(config: PipConfig, python: Python | None) -> Iterable[Finding]:
+def pip_untrusted_host(
+    config: PipConfig, python: Python | None, probes: IndexProbes | None, resolution: NameResolution | None
+) -> Iterable[Finding]:
     """An http:// index, extra index or find-links page that trusted-host does not name."""
-    hosts = trusted(config)
+    hosts, remedies = trusted(config), Remedies(config, python, probes, resolution)
     for option, url, value in sources(config, ("index-url", "extra-index-url", "find-links")):
         if not is_plain(url) or trusts(url, hosts):
             continue
         as_url = any(host_of(entry) == host_of(url) for entry in hosts if "://" in entry)
-        mirror = mirrors.pypi_mirror(url)
         finding = PIP_UNTRUSTED_HOST.found(
             None if as_url else "plain", url=url, option=option, place=value.place, trusted=" ".join(hosts) or "-"
         )
-        if mirror and mirror.index_url.startswith("https:"):
-            finding = over_https(finding, config, option, value, url, mirror.index_url, python)
+        if replaced := remedies.fails(finding, option, value, url):
+            finding = replaced
+        elif better := secure_address(url):
+            finding = remedies.at(finding, option, value, url, better)
         else:
             kept = (*(entry for entry in hosts if host_of(entry) != host_of(url)), host_of(url))
             new = put(config, config.winner("trusted-host"), "trusted-host", " ".join(kept), name_of(python))
@@ -102,19 +135,19 @@ PIP_INDEX_PLAIN_HTTP = Problem(
 
 
 @check(PIP_INDEX_PLAIN_HTTP)
-def pip_index_plain_http(config: PipConfig, python: Python | None) -> Iterable[Finding]:
+def pip_index_plain_http(
+    config: PipConfig, python: Python | None, probes: IndexProbes | None, resolution: NameResolution | None
+) -> Iterable[Finding]:
     """A trusted http:// place; worth a note where the host belongs to a private network or a cloud's own one."""
-    hosts = trusted(config)
+    hosts, remedies = trusted(config), Remedies(config, python, probes, resolution)
     for option, url, value in sources(config, ("index-url", "extra-index-url", "find-links")):
         if not is_plain(url) or not trusts(url, hosts):
             continue
         mirror = mirrors.pypi_mirror(url)
-        better = (
-            mirror.index_url if mirror and mirror.index_url.startswith("https:") else url.replace("http", "https", 1)
-        )
         finding = PIP_INDEX_PLAIN_HTTP.found(host=host_of(url), option=option, place=value.place, url=url)
         near = is_private(url) or bool(mirror and mirror.intranet)
-        mended = over_https(finding, config, option, value, url, better, python)
+        better = secure_address(url) or url.replace("http", "https", 1)
+        mended = remedies.fails(finding, option, value, url) or remedies.at(finding, option, value, url, better)
         yield finding.at(Severity.NOTE) if near else mended
 
 
@@ -135,21 +168,28 @@ PIP_INSECURE_TRUSTED_HOST = Problem(
 
 
 @check(PIP_INSECURE_TRUSTED_HOST)
-def pip_insecure_trusted_host(config: PipConfig, python: Python | None) -> Iterable[Finding]:
+def pip_insecure_trusted_host(
+    config: PipConfig, python: Python | None, probes: IndexProbes | None, resolution: NameResolution | None
+) -> Iterable[Finding]:
     """An https place in effect whose host is trusted, where a check of its certificate would do."""
     value = config.winner("trusted-host")
     if value is None:
         return
-    told = set()
-    for option, url, _ in sources(config, ("index-url", "extra-index-url", "find-links")):
+    remedies, told = Remedies(config, python, probes, resolution), set()
+    for option, url, place in sources(config, ("index-url", "extra-index-url", "find-links")):
         if not url.lower().startswith("https:") or not trusts(url, value.items) or host_of(url) in told:
             continue
         told.add(host_of(url))
+        finding = PIP_INSECURE_TRUSTED_HOST.found(host=host_of(url), place=value.place, url=url)
         command = without(config, value, [entry for entry in value.items if trusts(url, (entry,))], python)
-        finding = PIP_INSECURE_TRUSTED_HOST.found(host=host_of(url), place=value.place, url=url).mended_by(command)
-        mirror = mirrors.pypi_mirror(url)
-        if option == "index-url" and mirror and mirror.index_url.rstrip("/") == url.rstrip("/") and not value.variable:
-            finding = asks(finding, config, mirror.index_url, name_of(python))
+        # No file takes back what a variable trusts.
+        if not value.variable and (replaced := remedies.fails(finding, option, place, url)):
+            finding = replaced
+        elif option == "index-url" and not value.variable and secure_address(url).rstrip("/") == url.rstrip("/"):
+            by_fix = asks(finding, config, secure_address(url), name_of(python))
+            finding = by_fix if by_fix.fix else finding.mended_by(command)
+        else:
+            finding = finding.mended_by(command)
         yield finding.at(Severity.NOTE) if is_private(url) else finding
 
 
@@ -198,14 +238,10 @@ PIP_MIRROR_DEAD = Problem(
 @check(PIP_MIRROR_DEAD)
 def pip_mirror_dead(config: PipConfig, python: Python | None) -> Iterable[Finding]:
     """A place in effect that belongs to a mirror known to have ended."""
+    remedies = Remedies(config, python)
     for option, url, value in sources(config, ("index-url", "extra-index-url")):
         mirror = mirrors.pypi_mirror(url)
-        if mirror is None or mirror.status != "dead":
-            continue
-        evidence: dict[str, Scalar] = {"host": host_of(url), "option": option, "place": value.place, "url": url}
-        if option == "index-url":
-            better = mirror.instead or mirrors.FIRST_CHOICE
-            yield asks(PIP_MIRROR_DEAD.found(**evidence), config, better, name_of(python))
-        else:
-            finding = PIP_MIRROR_DEAD.found(**evidence).at(Severity.WARNING)
-            yield finding.mended_by(without(config, value, [url], python))
+        if mirror and mirror.status == "dead":
+            finding = PIP_MIRROR_DEAD.found(host=host_of(url), option=option, place=value.place, url=url)
+            mended = remedies.fails(finding, option, value, url) or finding
+            yield mended if option == "index-url" else mended.at(Severity.WARNING)

@@ -8,10 +8,11 @@ import pytest
 
 from envdoctor.facts.host import Host, Scheduler
 from envdoctor.facts.index import IndexProbe, IndexProbes
+from envdoctor.facts.names import NameResolution, Resolution
 from envdoctor.facts.pip import PipEffective
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Missing
-from envdoctor.testing import Case, topic_file
+from envdoctor.testing import Case, checks_of, findings, topic_file
 from tests import CHECKS
 from tests.checks.pip_configs import index, written
 
@@ -139,8 +140,90 @@ def test_another_mirror_is_proposed() -> None:
     commands = {case.about: case.assert_holds(FILE)[0].command for case in CASES if case.expect}
     assert commands["a firewall against pip"] == "envdoctor fix pip-mirror --aliyun"
     assert commands["a cloud's inner host from outside"] == "envdoctor fix pip-mirror --aliyun"
-    assert commands["no index chosen, torch to be installed"] == "getent hosts pypi.tuna.tsinghua.edu.cn && ip route"
-    assert commands["one of two"] == "curl -sSI --max-time 5 https://x.example/simple"
+
+
+def test_what_only_looks_is_no_command_that_mends() -> None:
+    found = {case.about: case.assert_holds(FILE)[0] for case in CASES if case.expect}
+    for about, look in (
+        ("no index chosen, torch to be installed", "ip route; env | grep -i _proxy"),
+        ("one of two", "curl -sSI --max-time 5 https://x.example/simple"),
+        (
+            "the name does not resolve",
+            "getent hosts pypi.tuna.tsinghua.edu.cn; cat /etc/resolv.conf; env | grep -i _proxy",
+        ),
+    ):
+        assert (found[about].command, found[about].look) == (None, look)
+
+
+def test_the_look_holds_no_credentials() -> None:
+    private = probed("https://ada:s3cret@x.example/simple?a=1&b=2", "extra-index-url", outcome="refused")
+    (finding,) = Case("", (probes(GOOD, private), CHOSEN), UNREACHED).assert_holds(FILE)
+    assert (finding.command, finding.look) == (None, "curl -sSI --max-time 5 'https://x.example/simple?a=1&b=2'")
+
+
+NO_NAME: dict[str, Any] = {"outcome": "no-name", "detail": "Name or service not known"}
+EXTRA = "https://x.example/simple"
+
+
+def answered(name: str, address: str, **more: Any) -> NameResolution:
+    return NameResolution((Resolution(name=name, ipv4=(address,), **more),))
+
+
+@pytest.mark.parametrize(
+    ("about", "facts", "mirror"),
+    [
+        ("the only name", (probes(probed(**NO_NAME)),), False),
+        (
+            "a resolver that gave up",
+            (probes(probed(outcome="no-name", detail="Temporary failure in name res")),),
+            False,
+        ),
+        ("every name", (probes(probed(**NO_NAME), probed(EXTRA, "extra-index-url", **NO_NAME)),), False),
+        ("another name answers", (probes(probed(**NO_NAME), probed(EXTRA, "extra-index-url", **OK)),), True),
+        (
+            "another name has an address",
+            (probes(probed(**NO_NAME), probed(EXTRA, "extra-index-url", outcome="refused", address="1.1.1.1")),),
+            True,
+        ),
+        (
+            "the cluster's own index is found",
+            (probes(probed(**NO_NAME), probed(EXTRA, "extra-index-url", **OK, address="10.0.0.9")),),
+            False,
+        ),
+        (
+            "an index by its address",
+            (probes(probed(**NO_NAME), probed("http://1.1.1.1/simple", "extra-index-url", **OK, address="1.1.1.1")),),
+            False,
+        ),
+        (
+            "what a proxy looked up",
+            (probes(probed(**NO_NAME), probed(EXTRA, "extra-index-url", **OK, proxy="http://p", address="1.1.1.1")),),
+            False,
+        ),
+        ("a public rendezvous", (probes(probed(**NO_NAME)), answered("m.example", "1.1.1.1")), True),
+        ("a node of the cluster", (probes(probed(**NO_NAME)), answered("node1", "10.0.0.1")), False),
+        ("an address for a name", (probes(probed(**NO_NAME)), answered("1.1.1.1", "1.1.1.1")), False),
+        ("this machine itself", (probes(probed(**NO_NAME)), answered("here", "1.1.1.1", own=True)), False),
+    ],
+)
+def test_a_resolver_that_finds_no_name_is_no_fault_of_the_mirror(
+    about: str, facts: tuple[object, ...], mirror: bool
+) -> None:
+    found = findings(checks_of(topic_file(FILE)), *facts, CHOSEN)
+    (finding,) = [one for one in found if one.code == "pip-index-unreachable" and one.evidence["option"] == "index-url"]
+    if mirror:
+        assert finding.command == "envdoctor fix pip-mirror --aliyun", about
+    else:
+        assert finding.command is None and finding.situation == "no-names", about
+        assert "resolv.conf" in (finding.look or "")
+
+
+def test_a_clouds_inner_name_says_nothing_of_the_resolver_unless_others_fail_too() -> None:
+    inner = "http://mirrors.cloud.aliyuncs.com/pypi/simple"
+    both = probes(probed(inner, **NO_NAME), probed(EXTRA, "extra-index-url", **NO_NAME))
+    for asked, fix in ((probes(probed(inner, **NO_NAME)), ("pip-mirror", "--aliyun")), (both, ())):
+        found = findings(checks_of(topic_file(FILE)), asked, written(user=index(inner)))
+        assert {one.fix for one in found if one.evidence["option"] == "index-url"} == {fix}
 
 
 def test_the_mirror_that_fails_is_not_proposed() -> None:

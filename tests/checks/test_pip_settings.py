@@ -6,7 +6,9 @@ import pytest
 
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
+from envdoctor.facts.index import IndexProbe, IndexProbes
 from envdoctor.facts.python import Python
+from envdoctor.facts.shell_files import ShellFiles, ShellLine, StartUpFile
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Missing
 from envdoctor.testing import Case
@@ -20,7 +22,18 @@ NOTED = {"pip-config-shadowed": "note"}
 SECRET = index("https://ada:hunter22@a.example/simple")
 SYSTEM = Python(executable="/usr/bin/python3", externally_managed="/usr/lib/python3.12/EXTERNALLY-MANAGED")
 
+
+def bashrc(name: str, value: str) -> ShellFiles:
+    line = ShellLine("/home/ada/.bashrc", 7, "setting", name, value)
+    return ShellFiles("bash", "/home/ada", (StartUpFile("/home/ada/.bashrc", "bash", (line,)),))
+
+
 CASES = [
+    Case(
+        "a variable of a start-up file beats the user's file",
+        (written(user=index(A), variables={"PIP_INDEX_URL": B}), bashrc("PIP_INDEX_URL", f"'{B}'")),
+        SHADOWED,
+    ),
     Case("a variable beats the user's file", (written(user=index(A), variables={"PIP_INDEX_URL": B}),), SHADOWED),
     Case("a variable beats the machine's file", (written(etc=index(A), variables={"PIP_INDEX_URL": B}),), NOTED),
     Case(
@@ -145,8 +158,43 @@ def test_a_venv_that_wins_is_mended_by_the_fix() -> None:
     assert finding.fix == ("pip-mirror", "--aliyun")
 
 
+def test_a_variable_of_a_start_up_file_is_taken_out_there() -> None:
+    (finding,) = CASES[0].assert_holds(FILE)
+    assert finding.command == "envdoctor fix env PIP_INDEX_URL=" and finding.fix == ("env", "PIP_INDEX_URL=")
+    assert finding.words.seen is not None and finding.words.why is not None
+    seen = finding.words.seen.say("en", finding.evidence).splitlines()
+    assert seen[1] == f"/home/ada/.bashrc:7: {B}, which wins"
+    assert finding.words.why.say("en", finding.evidence).startswith("PIP_INDEX_URL beats every file")
+
+
+@pytest.mark.parametrize(
+    ("shell", "expected"),
+    [
+        (bashrc("PIP_INDEX_URL", '"$MIRROR/simple"'), "envdoctor fix env PIP_INDEX_URL="),
+        (bashrc("PIP_INDEX_URL", "https://c.example/simple"), "unset PIP_INDEX_URL"),  # a job set it to another one
+        (bashrc("PIP_EXTRA_INDEX_URL", B), "unset PIP_INDEX_URL"),
+        (ShellFiles("bash", "/home/ada"), "unset PIP_INDEX_URL"),
+    ],
+)
+def test_a_variable_that_no_start_up_file_sets_is_unset(shell: ShellFiles, expected: str) -> None:
+    config = written(user=index(A), variables={"PIP_INDEX_URL": B})
+    (finding,) = Case("", (config, shell), SHADOWED).assert_holds(FILE)
+    assert finding.command == expected
+
+
+def test_an_index_that_is_to_be_replaced_is_not_replaced_by_what_it_hides() -> None:
+    """pip-index-unreachable names another one, and the two would undo each other."""
+    config = written(user=index("https://mirrors.aliyun.com/pypi/simple"), site=index(A))
+    probes = IndexProbes((IndexProbe(option="index-url", url=A, outcome="refused"),))
+    (finding,) = Case("", (config, probes), NOTED).assert_holds(FILE)
+    assert finding.fix == ("pip-mirror", "--aliyun")
+    config = written(user=index(B), site=index(A))
+    (finding,) = Case("", (config, probes), NOTED).assert_holds(FILE)
+    assert finding.fix == ("pip-mirror", "--aliyun")
+
+
 def test_the_winner_is_named_with_its_place() -> None:
-    (finding,) = CASES[2].assert_holds(FILE)
+    (finding,) = next(case for case in CASES if case.about.startswith("[install] of a weaker")).assert_holds(FILE)
     assert finding.words.seen is not None
     assert finding.words.seen.say("en", finding.evidence).splitlines() == [
         f"/home/ada/.config/pip/pip.conf:2: {B}",

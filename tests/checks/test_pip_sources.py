@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from envdoctor.facts.gpu import Gpus
+from envdoctor.facts.index import IndexProbe, IndexProbes
 from envdoctor.facts.pci import PciDevice, PciDevices
 from envdoctor.facts.pip_rules import is_plain, is_private, trusts
 from envdoctor.facts.torch import TorchInstall
-from envdoctor.testing import Case
+from envdoctor.testing import Case, checks_of, findings, topic_file
 from tests import CHECKS
 from tests.checks.pip_configs import index, written
 
@@ -124,6 +127,79 @@ def test_commands() -> None:
         commands["douban as an extra index", "pip-mirror-dead"]
         == f"{config} set global.extra-index-url https://x.example/simple"
     )
+
+
+HTTP_ALIYUN = "http://mirrors.aliyun.com/pypi/simple/"
+DEAD = "https://pypi.douban.com/simple"
+HUAWEI, TO_ALIYUN = ("pip-mirror", "--huawei"), ("pip-mirror", "--aliyun")
+REFUSES = {"outcome": "answered", "status": 403, "status_plain": 200}
+BEHIND = {"outcome": "answered", "status": 200, "page": "index", "newest": "2.0.0", "whole": True}
+CRAWLS = {"outcome": "answered", "status": 200, "page": "index", "first_byte_s": 3.0}
+BELOW = {**CRAWLS, "first_byte_s": 0.1, "file_hosts": ("files.example.net",)}
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "answer", "codes", "fix"),
+    [
+        (HTTP_ALIYUN, "mirrors.aliyun.com", {"outcome": "timeout"}, {"pip-index-plain-http"}, HUAWEI),
+        (HTTP_ALIYUN, "mirrors.aliyun.com", REFUSES, {"pip-index-plain-http"}, HUAWEI),
+        (HTTP_ALIYUN, "mirrors.aliyun.com", BEHIND, {"pip-index-plain-http"}, HUAWEI),
+        (HTTP_ALIYUN, "mirrors.aliyun.com", CRAWLS, {"pip-index-plain-http"}, HUAWEI),
+        (HTTP_ALIYUN, "mirrors.aliyun.com", BELOW, {"pip-index-plain-http"}, HUAWEI),
+        (HTTP_ALIYUN, "x.example", {"outcome": "refused"}, {"pip-untrusted-host"}, HUAWEI),
+        (ALIYUN, "mirrors.aliyun.com", {"outcome": "reset"}, {"pip-insecure-trusted-host"}, HUAWEI),
+        ("http://a.example/simple", "a.example", {"outcome": "reset"}, {"pip-index-plain-http"}, TO_ALIYUN),
+        ("http://a.example/simple", "b.example", {"outcome": "reset"}, {"pip-untrusted-host"}, TO_ALIYUN),
+        ("https://a.example/simple", "a.example", {"outcome": "reset"}, {"pip-insecure-trusted-host"}, TO_ALIYUN),
+        (DEAD, "pypi.douban.com", {"outcome": "no-name"}, {"pip-insecure-trusted-host", "pip-mirror-dead"}, TO_ALIYUN),
+        (
+            "http://pypi.douban.com/simple",
+            "pypi.douban.com",
+            {},
+            {"pip-index-plain-http", "pip-mirror-dead"},
+            TO_ALIYUN,
+        ),
+        (
+            "http://mirrors.aliyun.com/pypi",
+            "mirrors.aliyun.com",
+            {"outcome": "reset"},
+            {"pip-index-plain-http"},
+            HUAWEI,
+        ),
+        ("http://pypi.mirrors.ustc.edu.cn/simple", "b.example", {}, {"pip-untrusted-host"}, ("pip-mirror", "--ustc")),
+        # Another mirror is no better where this machine has no way out: the one that was meant stays, over https.
+        (HTTP_ALIYUN, "mirrors.aliyun.com", {"outcome": "no-route"}, {"pip-index-plain-http"}, TO_ALIYUN),
+        (HTTP_ALIYUN, "mirrors.aliyun.com", {"outcome": "no-name"}, {"pip-index-plain-http"}, TO_ALIYUN),
+    ],
+)
+def test_all_that_is_found_about_an_index_is_mended_by_one_command(
+    url: str, hosts: str, answer: dict[str, Any], codes: set[str], fix: tuple[str, ...]
+) -> None:
+    """What the four files about pip find of it: two remedies would undo each other."""
+    config = written(user=index(url, f"trusted-host = {hosts}"))
+    probes = IndexProbes((IndexProbe(option="index-url", url=url, **answer),))
+    checks = [
+        one for name in ("pip", "pip_sources", "pip_index") for one in checks_of(topic_file(CHECKS / f"{name}.py"))
+    ]
+    found = [one for one in findings(tuple(checks), config, probes) if one.command]
+    assert codes <= {one.code for one in found}
+    assert {one.fix for one in found} == {fix}
+
+
+def test_an_extra_index_that_is_gone_is_left_out_whatever_else_it_is() -> None:
+    extra = "extra-index-url = http://pypi.douban.com/simple https://x.example/simple"
+    config = written(user=index(ALIYUN, extra, "trusted-host = pypi.douban.com"))
+    found = findings(checks_of(topic_file(FILE)), config)
+    assert {one.code for one in found} == {"pip-mirror-dead", "pip-index-plain-http"}
+    assert {one.command for one in found} == {
+        "python -m pip config --user set global.extra-index-url https://x.example/simple"
+    }
+
+
+def test_a_trusted_host_beside_an_index_of_the_shell_is_taken_away() -> None:
+    config = written(user="[global]\ntrusted-host = mirrors.aliyun.com", variables={"PIP_INDEX_URL": ALIYUN})
+    (finding,) = Case("", (config,), {"pip-insecure-trusted-host": "warning"}).assert_holds(FILE)
+    assert finding.command == "python -m pip config --user unset global.trusted-host"
 
 
 @pytest.mark.parametrize(

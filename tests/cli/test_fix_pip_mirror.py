@@ -196,6 +196,33 @@ def test_a_variable_wins_and_no_tick_is_shown(user: User) -> None:
     assert "s3cret-word" not in done.stdout + done.stderr
 
 
+def test_a_variable_of_a_start_up_file_is_taken_out_by_its_finding(user: User) -> None:
+    mirror = "https://mirrors.aliyun.com/pypi/simple"
+    user.environ.update(SHELL=needs.program("bash", "bash"), PIP_INDEX_URL=mirror)
+    user.write(f"[global]\nindex-url = {TUNA}\n")
+    bashrc = user.home / ".bashrc"
+    bashrc.write_text(f"export PIP_INDEX_URL={mirror}\nexport EDITOR=vi\n")
+    done = user.fix("pip-config-shadowed", "--yes", "--offline", "--python", user.python)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "checked again: pip-config-shadowed is gone" in done.stdout
+    told = user.run("bash", "-ic", "unset PIP_INDEX_URL; . ~/.bashrc; echo ${PIP_INDEX_URL-none} $EDITOR")
+    assert told.stdout.split() == ["none", "vi"]
+
+
+def test_all_that_was_found_of_one_index_is_mended_by_one_command(user: User) -> None:
+    user.write("[global]\nindex-url = https://pypi.douban.com/simple\ntrusted-host = pypi.douban.com\n")
+    checked = user.run(sys.executable, "-m", "envdoctor", "check", "pip", "--offline", "--python", user.python)
+    assert checked.returncode == 1, checked.stdout + checked.stderr
+    mendable = json.loads(user.fix("--json").stdout)["mendable"]
+    assert {one["code"] for one in mendable} == {"pip-mirror-dead", "pip-insecure-trusted-host"}
+    (command,) = {one["command"] for one in mendable}
+    assert command.startswith("envdoctor fix pip-mirror --aliyun")
+    done = user.fix("pip-mirror", "--aliyun", "--yes", "--offline", "--python", user.python)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "pip-mirror-dead is gone" in done.stdout and "pip-insecure-trusted-host is gone" in done.stdout
+    assert user.conf.read_text() == "[global]\nindex-url = https://mirrors.aliyun.com/pypi/simple\n"
+
+
 def test_credentials_are_in_the_private_journal_and_nowhere_else(user: User) -> None:
     user.write("[global]\nindex-url = https://ada:s3cret-word@nexus.corp.example/simple\n")
     diff = user.fix("pip-mirror", "--aliyun", "--diff", "--offline", "--python", user.python)
