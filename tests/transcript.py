@@ -67,7 +67,7 @@ def main(folder: Path) -> None:
     conf.write_text(OLD)
     environ = {
         "HOME": str(home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TERM": "xterm", "COLUMNS": "100",
-        "REQUESTS_CA_BUNDLE": str(bundle),
+        "REQUESTS_CA_BUNDLE": str(bundle), "VIRTUAL_ENV": sys.prefix,
     }  # fmt: skip
     with mirror_sites.nginx(mirror_sites.program("nginx"), folder, [site]):
         print("$ envdoctor fix pip-mirror --tuna")
