@@ -77,7 +77,9 @@ def users_own() -> Path:
 
 
 def _readable(folder: Path) -> bool:
-    return os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)
+    # By the rights this process has now, which are not those of whoever started it under sudo or with capabilities.
+    effective = os.access in os.supports_effective_ids
+    return os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK, effective_ids=effective)
 
 
 def _module(path: Path, prefix: str) -> ModuleType:

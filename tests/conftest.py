@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,10 @@ from hypothesis import HealthCheck, settings
 # A loaded machine is no failure: tests assert no times beyond loose guards.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# A suite started in the background ignores Ctrl-C, and so would all it starts: the tests that send it expect an answer.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What a developer's shell may set and would change what is examined.
 PREFIXES = ("PIP_", "UV_", "CONDA_", "NCCL_", "TORCH_NCCL_", "GLOO_", "SLURM_", "ENVDOCTOR_TEST_")
