@@ -135,7 +135,7 @@ def test_without_a_home_nothing_is_loaded_from_the_working_directory(
 
 
 def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode, **rights: path != tmp_path)
     with pytest.raises(UsageError, match="that can be read"):
         load.load([tmp_path])
 

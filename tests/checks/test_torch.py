@@ -42,6 +42,14 @@ NO_TORCH = Failure("torch", 1, "gpu02", "raised", error="No module named 'torch'
 CASES = [
     Case("a benchmark found torch on all nodes", (BENCHED, WHOLE, FINE, PYTHON)),
     Case("another node of a benchmark has none", (stopped("torch", NO_TORCH), WHOLE, FINE), {"torch-missing": "error"}),
+    Case(
+        "another node of a benchmark has none, and was looked at as well",
+        nodes={
+            "gpu01": (stopped("torch", NO_TORCH), WHOLE, FINE),
+            "gpu02": (*ABSENT, Asked(topics=("torch-missing",))),
+        },
+        expect={"torch-missing": "error"},
+    ),
     Case("this node has none, as is told of it", (stopped("torch", replace(NO_TORCH, member=0)), WHOLE, FINE)),
     Case("whole and fine", (WHOLE, FINE, PYTHON, HOST, RANK, Asked())),
     Case("whole, not imported", (WHOLE, Missing("torch-import", "not-asked"), PYTHON)),
