@@ -5,13 +5,20 @@ from __future__ import annotations
 import enum
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from envdoctor.cli import options
+from envdoctor.cli.bench_nodes import (
+    MasterAddrOption,
+    MasterPortOption,
+    NodeRankOption,
+    NodesOption,
+    exit_code,
+    report_on,
+)
 from envdoctor.cli.hosts_options import HostsOption, over_ssh
 from envdoctor.cli.options import (
     Colour,
@@ -30,7 +37,6 @@ from envdoctor.cli.options import (
 if TYPE_CHECKING:
     from envdoctor.bench.places import Places
     from envdoctor.facts.allreduce import AllreduceResult
-    from envdoctor.model import Report
 
 
 class Backend(str, enum.Enum):
@@ -49,16 +55,10 @@ class Dtype(str, enum.Enum):
 
 
 def allreduce(
-    nnodes: Annotated[int | None, typer.Option("--nnodes", metavar="N", help="How many nodes take part.")] = None,
-    node_rank: Annotated[
-        int | None, typer.Option("--node-rank", metavar="I", help="Which of them this one is, from 0 on.")
-    ] = None,
-    master_addr: Annotated[
-        str, typer.Option("--master-addr", metavar="A", help="Address of the node with --node-rank 0.")
-    ] = "",
-    master_port: Annotated[
-        int | None, typer.Option("--master-port", metavar="P", help="Its port; else MASTER_PORT, else 29500.")
-    ] = None,
+    nnodes: NodesOption = None,
+    node_rank: NodeRankOption = None,
+    master_addr: MasterAddrOption = "",
+    master_port: MasterPortOption = None,
     nproc_per_node: Annotated[
         int | None,
         typer.Option("--nproc-per-node", metavar="K", help="Processes here; by default one per GPU."),
@@ -110,7 +110,7 @@ def allreduce(
     import os
 
     from envdoctor.bench import baseline as baseline_file
-    from envdoctor.bench import busy, demands, launching, running, spoken
+    from envdoctor.bench import busy, demands, launching, running
     from envdoctor.bench.places import Here
     from envdoctor.bench.sizes import sizes as sizes_of
     from envdoctor.cli.bench_table import Table
@@ -134,13 +134,7 @@ def allreduce(
             busy.refuse(target)
     with Table(places.part, style, redactor, live=form is Format.text, quiet=quiet) as table:
         ran = running.run(places, wanted, table.take)
-    from envdoctor import judgement, load
-    from envdoctor.snapshot import to_json
-
-    for snapshot in ran.snapshots:
-        redactor.learn(to_json(snapshot))
-    loaded = spoken.of(load.everything(), ran.snapshots)
-    report = replace(judgement.judge(ran.snapshots, loaded), seconds=time.monotonic() - began)
+    report = report_on(ran, redactor, began)
     held = demands.judge(asked, ran.result) if ran.result.own == 0 else ()
     if form is Format.json:
         from envdoctor.render import bench_json
@@ -170,15 +164,3 @@ def _told_elsewhere(result: AllreduceResult) -> bool:
     others are silent, but for what is wrong with themselves."""
     own = any(failure.member == result.own and failure.how not in ("cut", "lost") for failure in result.failures)
     return result.per == "process" and result.own != 0 and result.concluded and not own
-
-
-def exit_code(result: AllreduceResult, report: Report) -> int:
-    """3 where the doctor failed, 1 for an error or a run that stopped, else 0."""
-    from envdoctor.model import Severity
-
-    if report.with_status("crashed") or report.unloaded:
-        return 3
-    if any(finding.severity is Severity.ERROR for finding in report.findings):
-        return 1
-    # It stopped, and no check knows why: that must not read as fine.
-    return 0 if result.done else 1

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from envdoctor.cli import options
+from envdoctor.cli.bench_nodes import (
+    MasterAddrOption,
+    MasterPortOption,
+    NodeRankOption,
+    NodesOption,
+    exit_code,
+    report_on,
+)
 from envdoctor.cli.options import (
     Colour,
     ColourOption,
@@ -25,16 +32,10 @@ from envdoctor.cli.options import (
 
 
 def links(
-    nnodes: Annotated[int | None, typer.Option("--nnodes", metavar="N", help="How many nodes take part.")] = None,
-    node_rank: Annotated[
-        int | None, typer.Option("--node-rank", metavar="I", help="Which of them this one is, from 0 on.")
-    ] = None,
-    master_addr: Annotated[
-        str, typer.Option("--master-addr", metavar="A", help="Address of the node with --node-rank 0.")
-    ] = "",
-    master_port: Annotated[
-        int | None, typer.Option("--master-port", metavar="P", help="Its port; else MASTER_PORT, else 29500.")
-    ] = None,
+    nnodes: NodesOption = None,
+    node_rank: NodeRankOption = None,
+    master_addr: MasterAddrOption = "",
+    master_port: MasterPortOption = None,
     budget: Annotated[
         float, typer.Option("--budget", metavar="SECONDS", min=1.0, max=3600.0, help="Measure no longer than this.")
     ] = 60.0,
@@ -62,23 +63,17 @@ def links(
     redactor = options.redactor(redact_key)
     import os
 
-    from envdoctor import judgement, load
-    from envdoctor.bench import launching, running, spoken
+    from envdoctor.bench import launching, running
     from envdoctor.bench.places import Here
-    from envdoctor.cli.bench_allreduce import exit_code
     from envdoctor.cli.bench_table import Table
     from envdoctor.render import bench_json, bench_links
-    from envdoctor.snapshot import to_json
     from envdoctor.transport.target import choose
 
     part = launching.part(launching.Given(nnodes, node_rank, master_addr, master_port, 1), os.environ, 0)
     wanted = running.Wanted(op="links", backend="tcp", join_s=timeout, budget_s=budget)
     with Table(part, style, redactor, live=False, quiet=quiet, verb="links") as table:
         ran = running.run(Here(part, choose(python)), wanted, table.take)
-    for snapshot in ran.snapshots:
-        redactor.learn(to_json(snapshot))
-    loaded = spoken.of(load.everything(), ran.snapshots)
-    report = replace(judgement.judge(ran.snapshots, loaded), seconds=time.monotonic() - began)
+    report = report_on(ran, redactor, began)
     document = bench_json.render(ran.result, report, ran.snapshots, style, redactor)
     if form is Format.json:
         options.write(document, output)

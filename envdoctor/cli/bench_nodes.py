@@ -1,0 +1,50 @@
+"""What the benchmarks over several nodes have in common: who takes part, and the report on how it went."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from envdoctor.bench.running import Ran
+    from envdoctor.facts.allreduce import AllreduceResult
+    from envdoctor.model import Report
+    from envdoctor.redact import Redactor
+
+NodesOption = Annotated[int | None, typer.Option("--nnodes", metavar="N", help="How many nodes take part.")]
+NodeRankOption = Annotated[
+    int | None, typer.Option("--node-rank", metavar="I", help="Which of them this one is, from 0 on.")
+]
+MasterAddrOption = Annotated[
+    str, typer.Option("--master-addr", metavar="A", help="Address of the node with --node-rank 0.")
+]
+MasterPortOption = Annotated[
+    int | None, typer.Option("--master-port", metavar="P", help="Its port; else MASTER_PORT, else 29500.")
+]
+
+
+def report_on(ran: Ran, redactor: Redactor, began: float) -> Report:
+    """The report on a run that began at that `time.monotonic()`; the redactor learns what the nodes told."""
+    from envdoctor import judgement, load
+    from envdoctor.bench import spoken
+    from envdoctor.snapshot import to_json
+
+    for snapshot in ran.snapshots:
+        redactor.learn(to_json(snapshot))
+    loaded = spoken.of(load.everything(), ran.snapshots)
+    return replace(judgement.judge(ran.snapshots, loaded), seconds=time.monotonic() - began)
+
+
+def exit_code(result: AllreduceResult, report: Report) -> int:
+    """3 where the doctor failed, 1 for an error or a run that stopped, else 0."""
+    from envdoctor.model import Severity
+
+    if report.with_status("crashed") or report.unloaded:
+        return 3
+    if any(finding.severity is Severity.ERROR for finding in report.findings):
+        return 1
+    # It stopped, and no check knows why: that must not read as fine.
+    return 0 if result.done else 1
