@@ -76,9 +76,15 @@ def facts_of(file: TopicFile) -> set[type]:
     return found
 
 
-def _measured(file: TopicFile, snapshots: Sequence[Snapshot]) -> bool:
-    """Whether a benchmark was run whose result the file judges."""
+def _of_benches(file: TopicFile) -> bool:
+    """Whether a file has nothing to say of a machine that was only examined: by its topic, or by what it looks at."""
     wanted = facts_of(file)
+    return file.topic.bench or (bool(wanted) and wanted <= {facts.kind(name) for name in facts.OF_BENCHES})
+
+
+def _measured(file: TopicFile, snapshots: Sequence[Snapshot]) -> bool:
+    """Whether a benchmark was run whose result the file judges. What it looks at beside it, an examination has too."""
+    wanted = facts_of(file) & {facts.kind(name) for name in facts.OF_BENCHES}
     held = (fact for snapshot in snapshots for fact in snapshot.sections.values())
     return any(type(fact) in wanted for fact in held)
 
@@ -140,7 +146,7 @@ def judge(
     files, checks = chosen(loaded, names)
     known = files  # a text may tell of what is measured otherwise
     if not names:
-        files = tuple(file for file in files if not file.topic.bench or _measured(file, snapshots))
+        files = tuple(file for file in files if not _of_benches(file) or _measured(file, snapshots))
         checks = tuple(check for check in checks if check.topic in {file.topic.name for file in files})
     if only is not None:
         checks = tuple(check for check in checks if check.topic in {file.topic.name for file in only})

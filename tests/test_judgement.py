@@ -6,10 +6,13 @@ import pytest
 
 from envdoctor import engine, judgement, load
 from envdoctor.errors import UsageError
+from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.host import Host
 from envdoctor.facts.limits import Limits, SharedMemory
+from envdoctor.facts.nics import Nics
 from envdoctor.model import Check, Node, Topic, TopicFile
 from envdoctor.snapshot import Snapshot
+from tests import CHECKS
 
 LOADED = load.load([load.bundled()])
 
@@ -55,3 +58,14 @@ def test_a_check_without_readable_needs_does_not_stop_the_others() -> None:
     (outcome,) = engine.run(file.checks, {"a": {}})
     assert outcome.status == "crashed"
     assert "says not which fact" in outcome.error
+
+
+def test_topics_of_benchmarks_are_silent_where_none_was_run() -> None:
+    """Also those that judge a benchmark beside what every examination has."""
+    loaded = load.load([CHECKS])
+    benches = {file.topic.name for file in loaded.files if file.topic.bench} | {"ranks"}
+    examined = Snapshot(Node("gpu01"), "2026-11-20T12:00:00Z", "", {"nics": Nics(), "host": Host()})
+    measured = Snapshot(Node("gpu01"), "2026-11-20T12:00:00Z", "", {"allreduce": AllreduceResult(), "nics": Nics()})
+    assert "allreduce" in benches
+    assert not benches & {line.topic.name for line in judgement.judge([examined], loaded).topics}
+    assert "allreduce" in {line.topic.name for line in judgement.judge([measured], loaded).topics}

@@ -56,6 +56,8 @@ KINDS = {
 
 # Sections that no machine gives: what only a text tells.
 OF_TEXTS = ("log", "nccl-log", "network-listing")
+# Sections that only a benchmark gives.
+OF_BENCHES = ("allreduce", "reached")
 
 
 def kind(name: str) -> type:
