@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ from envdoctor.cli.bench_nodes import (
     exit_code,
     report_on,
 )
+from envdoctor.cli.hosts_options import HostsOption, over_ssh
 from envdoctor.cli.options import (
     Colour,
     ColourOption,
@@ -30,12 +31,16 @@ from envdoctor.cli.options import (
     VerboseOption,
 )
 
+if TYPE_CHECKING:
+    from envdoctor.bench.places import Places
+
 
 def links(
     nnodes: NodesOption = None,
     node_rank: NodeRankOption = None,
     master_addr: MasterAddrOption = "",
     master_port: MasterPortOption = None,
+    hosts: HostsOption = None,
     budget: Annotated[
         float, typer.Option("--budget", metavar="SECONDS", min=1.0, max=3600.0, help="Measure no longer than this.")
     ] = 60.0,
@@ -51,8 +56,9 @@ def links(
 ) -> int:
     """Measure TCP between every pair of nodes, and say which node or which path is slower than the others.
 
-    Start it on each node (--nnodes, --node-rank, --master-addr). It needs no torch. Of more than 32 nodes each is
-    measured with 31 others. --timeout is how long the nodes wait for each other.
+    --hosts starts it on several over ssh, with nothing installed there but Python; else start it on each node
+    (--nnodes, --node-rank, --master-addr). It needs no torch. Of more than 32 nodes each is measured with 31 others.
+    --timeout is how long the nodes wait for each other.
 
     Exit code: 0 no problem, 1 problems found, 2 wrong usage, 3 the doctor could not do its job.
     """
@@ -69,10 +75,16 @@ def links(
     from envdoctor.render import bench_json, bench_links
     from envdoctor.transport.target import choose
 
-    part = launching.part(launching.Given(nnodes, node_rank, master_addr, master_port, 1), os.environ, 0)
+    given = launching.Given(nnodes, node_rank, master_addr, master_port, 1)
+    target = choose(python)
+    places: Places
+    if hosts is not None:
+        places = over_ssh(hosts, given, target, os.environ)
+    else:
+        places = Here(launching.part(given, os.environ, 0), target)
     wanted = running.Wanted(op="links", backend="tcp", join_s=timeout, budget_s=budget)
-    with Table(part, style, redactor, live=False, quiet=quiet, verb="links") as table:
-        ran = running.run(Here(part, choose(python)), wanted, table.take)
+    with Table(places.part, style, redactor, live=False, quiet=quiet, verb="links") as table:
+        ran = running.run(places, wanted, table.take)
     report = report_on(ran, redactor, began)
     document = bench_json.render(ran.result, report, ran.snapshots, style, redactor)
     if form is Format.json:

@@ -85,6 +85,19 @@ def test_a_file_of_hosts_with_slots_and_this_host_by_its_loopback(lab: Lab, tmp_
     assert done.document["snapshots"][0]["facts"]["allreduce"]["master_addr"] == lab[0].address
 
 
+def test_the_links_between_hosts_need_no_torch(lab: Lab) -> None:
+    done = lab[0].run(
+        sys.executable, "-m", "envdoctor", "bench", "links", "--hosts", "node[0-2]", "--json", PYTHONPATH=str(ROOT)
+    )
+    assert (done.status, done.document["stage"], done.document["op"]) == (0, "done", "links"), done.out + done.err
+    names = [host.name for host in lab.hosts]
+    assert {(link["a"], link["b"]) for link in done.document["links"]} == {
+        (a, b) for a in names for b in names if a != b
+    }
+    assert all(not node["torch"] for node in done.document["nodes"])
+    assert not lab.orphans()
+
+
 def no_key(lab: Lab) -> None:
     (lab[1].home / ".ssh" / "authorized_keys").write_text("")
 
