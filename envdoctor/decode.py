@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from envdoctor import facts
 from envdoctor.model import Missing, Why
+
+# msgspec 0.22 shows what it knows of a class on the class while it still finds that out: a second thread that
+# converts to the same class meanwhile reads a null pointer, and the process dies.
+_one_at_a_time = threading.Lock()
 
 
 def fact(name: str, value: Any) -> object:
@@ -21,11 +26,12 @@ def fact(name: str, value: Any) -> object:
     import msgspec
 
     try:
-        try:
-            return msgspec.convert(value, facts.kind(name))
-        except UnicodeEncodeError:
-            # msgspec looks at some texts as UTF-8, which the bytes of a file name need not be.
-            return msgspec.convert(_utf8(value), facts.kind(name))
+        with _one_at_a_time:
+            try:
+                return msgspec.convert(value, facts.kind(name))
+            except UnicodeEncodeError:
+                # msgspec looks at some texts as UTF-8, which the bytes of a file name need not be.
+                return msgspec.convert(_utf8(value), facts.kind(name))
     except (msgspec.ValidationError, RecursionError) as error:
         return Missing(name, Why.INVALID.value, str(error))
 

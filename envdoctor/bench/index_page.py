@@ -101,6 +101,10 @@ class _Page:
     files: list[_File]
 
 
+# Made here, before threads read pages: what msgspec finds out about a class, it may find out in one thread only.
+_PAGES = msgspec.json.Decoder(_Page)
+
+
 def ordered(version: str) -> tuple[int, ...]:
     """What releases are ordered by; trailing zeros do not count (PEP 440)."""
     parts = [int(part) for part in version.split(".") if part]
@@ -119,7 +123,7 @@ def read(body: bytes, content_type: str, url: str, whole: bool = True) -> Listin
     """
     if "json" in content_type.lower():
         try:
-            page = msgspec.json.decode(body, type=_Page)
+            page = _PAGES.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             # Cut short, or not what it says: nothing of it can be relied on.
             return Listing(whole=False)
