@@ -15,17 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from envdoctor.bench import boot
-from envdoctor.patient import wire
+from envdoctor.patient import boot, wire
 
 # What is sent to every node, in the order in which it is imported there.
 STREAMED = (
     "envdoctor.patient.wire",
+    "envdoctor.patient.boot",
     *(
         f"envdoctor.bench.{name}"
         for name in (
             "rungs",
-            "boot",
             "ranks",
             "ways",
             "lifeline",

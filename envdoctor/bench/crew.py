@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 
-from envdoctor.bench import boot, ranks, ways
+from envdoctor.bench import ranks, ways
+from envdoctor.patient import boot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import atexit
-import os
-import secrets
-import subprocess
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from envdoctor import decode
-from envdoctor.bench import boot, examining, spread
+from envdoctor.bench import spread
 from envdoctor.bench.conducting import Ended, Start
 from envdoctor.bench.launching import Part
 from envdoctor.bench.places import LIMIT_S, Looked
 from envdoctor.facts.reached import Reach, Reached
 from envdoctor.model import Node
-from envdoctor.patient import wire
+from envdoctor.patient import boot
 from envdoctor.transport import commands, local, ssh
 from envdoctor.transport.hosts import Host
 from envdoctor.transport.target import Target
+from envdoctor.transport.visits import examine
 
 # Variables that a training script would be started with on every node; a login shell does not know them.
 CARRIED = ("NCCL_", "GLOO_", "TORCH_", "TP_", "OMP_NUM_THREADS")
 LAUNCHER = "OpenSSH"
-LOGIN_S = 12.0  # a second login, beside the benchmark, ends within this
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ class OverSsh:
         self._meeting = spread.Meeting(len(hosts), wish.port, hosts[0].name if len(hosts) > 1 else "127.0.0.1")
         self._ended: dict[int, Ended] = {}
         self._found: dict[int, dict[str, object]] = {number: {} for number in range(len(hosts))}
-        self._threads: list[threading.Thread] = []
+        self._looking: threading.Thread | None = None
 
     # The agents
 
@@ -106,28 +100,28 @@ class OverSsh:
     # What the machines look like
 
     def look(self, names: Sequence[str]) -> None:
-        self._threads = [
-            threading.Thread(target=self._look, args=(number, tuple(names)), daemon=True)
-            for number in range(len(self._hosts))
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._looking = threading.Thread(target=self._look, args=(self._hosts, tuple(names)), daemon=True)
+        self._looking.start()
 
-    def _look(self, number: int, names: tuple[str, ...]) -> None:
-        host = self._hosts[number]
-        line = commands.start(self._target.python, boot.COMMAND)
-        answer = ask(ssh.argv(host, line), names, self._environ, self._wish.port)
-        missing = local.settle(answer)
-        own = self._found[number]
-        own.update({name: decode.fact(name, value) for name, value in answer.values.items() if name in names})
-        own.update({name: missing[name] for name in names if name in missing})
+    def _look(self, hosts: Sequence[Host], names: tuple[str, ...]) -> None:
+        """Have the patient look at these, the first of all hosts; what it finds is added as it comes."""
+        request = local.Request(limit_s=LIMIT_S, only=names, port=self._wish.port)
+
+        def take(number: int, record: Mapping[str, Any]) -> None:
+            name = str(record.get("fact", ""))
+            if name in names:
+                self._found[number][name] = decode.fact(name, record.get("value"))
+
+        visits = examine(hosts, ssh, self._target.python, request, self._environ, take)
+        for number, visit in enumerate(visits):
+            missing = local.settle(visit.answer)
+            self._found[number].update({name: missing[name] for name in names if name in missing})
 
     def looked(self, afterwards: Sequence[str]) -> Sequence[Looked]:
-        until = time.monotonic() + LIMIT_S / 2
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
+        if self._looking is not None:
+            self._looking.join(LIMIT_S / 2)
         if afterwards and 0 in self._meeting.heard:
-            self._look(0, tuple(afterwards))
+            self._look(self._hosts[:1], tuple(afterwards))
         return [
             Looked(
                 Node(name=host.name, address=host.name, python=self._python(number), python_why=self._why(number)),
@@ -148,58 +142,3 @@ class OverSsh:
 def carried(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that go to every node with the benchmark."""
     return {name: value for name, value in environ.items() if name.startswith(CARRIED)}
-
-
-@cache
-def _patient() -> dict[str, Any]:
-    """The patient's sources; only what is asked for is imported there."""
-    sources = {f"{examining.PACKAGE}.{path.stem}": path.read_text("utf-8") for path in local.PATIENT.glob("*.py")}
-    first = (local.PATIENT.parent / "bench" / "examining.py").read_text("utf-8")
-    own = (local.PATIENT.parent / "bench" / "boot.py").read_text("utf-8")
-    return {"boot": own, "modules": {**sources, examining.__name__: first}, "first": [examining.__name__]}
-
-
-# Logins under way: a thread that waits for one ends with this process, and what it has started must not outlive that.
-_asking: set[subprocess.Popen[bytes]] = set()
-
-
-@atexit.register
-def _end_asking() -> None:
-    for process in tuple(_asking):
-        process.kill()
-
-
-def ask(argv: Sequence[str], names: Sequence[str], environ: Mapping[str, str], port: int) -> local.Answer:
-    """Have the patient look at a host: sections by name, which the program at the end of `argv` starts."""
-    cookie = secrets.token_hex(12)
-    request = {"cookie": cookie, "limit_s": LIMIT_S, "only": list(names), "port": port, "environ": dict(environ)}
-    answer = local.Answer()
-    process = subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    _asking.add(process)
-    timer = threading.Timer(LIMIT_S + LOGIN_S, process.kill)
-    timer.daemon = True
-    timer.start()
-    lines = wire.Lines(cookie.encode("ascii"))
-    assert process.stdin is not None and process.stdout is not None
-    try:
-        # Its input stays open: its end would mean that the doctor is gone.
-        process.stdin.write(boot.line(_patient(), examining.__name__, request))
-        process.stdin.flush()
-        while data := os.read(process.stdout.fileno(), 1 << 16):
-            for record in lines.feed(data):
-                answer.take(record)
-    except OSError:
-        pass  # it has ended, which its status tells
-    finally:
-        timer.cancel()
-        process.kill()
-        process.stdout.close()
-        try:
-            process.stdin.close()
-        except OSError:
-            pass
-        _asking.discard(process)
-        answer.died = process.wait() if not answer.complete else None
-    return answer

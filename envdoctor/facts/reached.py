@@ -16,8 +16,11 @@ class Reach:
             "host-key-changed", "denied", "closed" (in the middle of the login), "cut" (logged in, then silence),
             "failed" (for another reason, which `said` tells); of the host: "no-python", "not-executed" (the command
             ended with `status`), "silent" (it was given the program and said nothing), "invalid" (what it said is no
-            answer).
+            answer), "hung" (it answered and went silent; `said` is the section it was at), "died" (it answered, and
+            ended before it was through).
         said: the last words that tell. status: exit status, None where it had not ended.
+        clock_ahead_s: how far its clock is ahead of the doctor's, seconds, give or take `clock_precision_s`; None
+            where that was not measured.
     """
 
     host: str = ""
@@ -27,6 +30,8 @@ class Reach:
     status: int | None = None
     user: str = ""
     port: int | None = None
+    clock_ahead_s: float | None = None
+    clock_precision_s: float | None = None
 
 
 @dataclass(frozen=True)

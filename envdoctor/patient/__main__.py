@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-from . import children, processes, wire
+from . import children, fresh, processes, wire
 from .sections import SECTIONS, Ask, Denied, NotHere
 
 TYPE_CHECKING = False
@@ -18,24 +18,6 @@ if TYPE_CHECKING:
     from .sections import Section
 
     Send = Callable[[wire.Record], None]
-
-# Runs in a new interpreter of the target, started as a training script would be: the working directory, PYTHONPATH
-# and the user's site-packages count. Our own modules must not be found through them, nor hide what they shadow.
-FRESH = """
-import sys, os
-_path, sys.path = sys.path, [p for p in sys.path if p.startswith(os.path.dirname(os.__file__))]
-_package = type(sys)("envdoctor_patient"); _package.__path__ = [{folder!r}]
-sys.modules["envdoctor_patient"] = _package
-_module = __import__("envdoctor_patient.{module}", fromlist=["main"])
-sys.path = _path
-_module.main({request!r})
-"""
-
-
-def fresh_code(module: str, request: "Dict[str, Any]") -> str:
-    """A program for `python -c` that calls `main(request)` of a module of this package. No JSON: see torch_import."""
-    return FRESH.format(folder=os.path.dirname(os.path.abspath(__file__)), module=module, request=request)
-
 
 def answer(section: "Section", ask: "Ask", send: "Send") -> None:
     """Run one section here and send its record."""
@@ -118,7 +100,7 @@ class Examination(object):
         limit_s = max(0.2, min(sum(section.limit_s for section in group), left_s))
         try:
             if group[0].fresh:
-                child = self.fresh(group, limit_s)
+                child = self.in_fresh(group, limit_s)
             else:
                 child = children.fork(lambda send: self.answer_all(group, send), limit_s)
         except OSError as error:
@@ -139,10 +121,10 @@ class Examination(object):
         for section in group:
             answer(section, self.ask, send)
 
-    def fresh(self, group: "List[Section]", limit_s: float) -> "children.Child":
+    def in_fresh(self, group: "List[Section]", limit_s: float) -> "children.Child":
         request = dict(self.request, limit_s=limit_s, only=[section.name for section in group])
-        code = fresh_code(group[0].where.partition(":")[0], request)
-        child = children.execute([sys.executable, "-c", code], limit_s)
+        code = fresh.code(group[0].where.partition(":")[0], request)
+        child = children.execute([sys.executable, "-c", code], limit_s, given=fresh.given())
         child.patience_s = 20.0
         child.printed_into = "warnings"
         return child

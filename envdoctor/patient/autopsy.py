@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from . import children, python
+from . import children, fresh, python
 from .broken_python import venv_of
 from .sections import NotHere
 
@@ -87,15 +87,13 @@ def import_autopsy(ask: "Ask") -> "Dict[str, Any]":
     limit_s = min(LIMIT_S, ask.until - time.monotonic() - 0.5)
     if limit_s < 1.0:
         raise NotHere("no time was left to try the import again")
-    from .__main__ import fresh_code
-
     running = []
     by_child = {}
     for trial in trials():
         env = {name: value for name, value in os.environ.items() if name not in trial.without}
         request = {"only": ["torch-import"], "trial": trial.change}
-        argv = [sys.executable] + trial.flags + ["-c", fresh_code("torch_import", request)]
-        child = children.execute(argv, limit_s, env)
+        argv = [sys.executable] + trial.flags + ["-c", fresh.code("torch_import", request)]
+        child = children.execute(argv, limit_s, env, fresh.given())
         child.patience_s = 10.0
         running.append(child)
         by_child[child.pid] = trial

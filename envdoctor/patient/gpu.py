@@ -4,7 +4,7 @@ import os
 import re
 import time
 
-from . import children, driver_libraries, gpu_nvml, processes, reading
+from . import children, driver_libraries, fresh, gpu_nvml, processes, reading
 from .sections import Denied, NotHere
 
 TYPE_CHECKING = False
@@ -48,11 +48,21 @@ class NvmlFailed(Exception):
         self.code = code
 
 
+def at_hand(path: str) -> bool:
+    """Whether NVIDIA's Python binding came with us, as a file or among our sources."""
+    return os.path.isfile(path) or fresh.BINDING in fresh.SOURCES
+
+
 def load(path: str) -> "Any":
-    """NVIDIA's Python binding, from its file, found through no path."""
+    """NVIDIA's Python binding, from its file or our sources, found through no path."""
     import importlib.util
     import sys
 
+    if fresh.BINDING in fresh.SOURCES:
+        module = type(sys)("pynvml")
+        sys.modules["pynvml"] = module  # it looks itself up there
+        exec(compile(fresh.SOURCES[fresh.BINDING], "<pynvml>", "exec"), module.__dict__)
+        return module
     spec = importlib.util.spec_from_file_location("pynvml", path)
     if spec is None or spec.loader is None:
         raise ImportError("no module in " + path)
@@ -234,7 +244,7 @@ def gpu(ask: "Ask") -> "Dict[str, Any]":
             raise NotHere("no %s and no GPU in %s" % (LIBRARY, PROC))
         return {"source": "proc", "source_error": "no " + LIBRARY, "count": len(known), "gpus": known}
     try:
-        if not os.path.isfile(ask.pynvml):
+        if not at_hand(ask.pynvml):
             raise NvmlFailed(NO_BINDING, "pynvml is not at hand")
         count, found = through_nvml(ask.pynvml, until)
     except NvmlFailed as error:

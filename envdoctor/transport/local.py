@@ -97,7 +97,8 @@ def _more(request: Request) -> IO[bytes] | int:
     return file
 
 
-def _pynvml() -> str:
+def pynvml() -> str:
+    """The file of NVIDIA's Python binding for NVML, "" where it is not installed."""
     spec = importlib.util.find_spec("pynvml")
     return spec.origin or "" if spec else ""
 
@@ -203,7 +204,7 @@ def examine(
     cookie = secrets.token_hex(12)
     asked = {
         "cookie": cookie, "limit_s": request.limit_s, "quick": request.quick, "offline": request.offline,
-        "port": request.port, "pynvml": _pynvml(), "stands_for": stands_for, "only": list(request.only),
+        "port": request.port, "pynvml": pynvml(), "stands_for": stands_for, "only": list(request.only),
         "stands_for_failure": stands_for_failure, "more": bool(request.places),
     }  # fmt: skip
     argv = [python, "-X", "faulthandler", "-I", "-c", START.format(folder=str(PATIENT)), json.dumps(asked)]

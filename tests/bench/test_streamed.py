@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from envdoctor.bench import boot, conducting
+from envdoctor.bench import conducting
+from envdoctor.patient import boot
 from tests import ROOT
 
 STREAMED = [
@@ -58,7 +59,7 @@ def main(request, whole):
 def test_our_modules_hide_an_installed_envdoctor_and_nobody_hides_the_standard_library(tmp_path: Path) -> None:
     (tmp_path / "queue.py").write_text("raise SystemExit('a file of the user came first')\n")
     sources = {**conducting.whole()["modules"], "envdoctor.bench.probe": PROBE}
-    whole = {"boot": sources["envdoctor.bench.boot"], "modules": sources}
+    whole = {"boot": sources["envdoctor.patient.boot"], "modules": sources}
     line = boot.line(whole, "envdoctor.bench.probe", {"a": 1})
     done = subprocess.run(
         [sys.executable, "-c", boot.COMMAND],

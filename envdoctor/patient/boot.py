@@ -1,9 +1,9 @@
-"""How our modules get into a Python that has none of them: their sources come in one line on standard input.
+"""How our modules get into a Python that has none of them: their sources come on standard input.
 
-`COMMAND` is all that stands on a command line. It reads the line, a JSON object {"boot": source of this module,
-"modules": {name: source}, "main": module, "request": {...}}, and `start` calls `main(request)` of that module. All
-modules are imported first, or those that "first" names. Standard
-input stays open and is the program's lifeline: when it ends, whoever started the program is gone.
+`COMMAND` is all that stands on a command line. It reads a line with a number and as many bytes, a JSON object
+compressed by zlib: {"boot": source of this module, "modules": {name: source}, "main": module, "request": {...}}. Then
+`start` calls `main(request, whole)` of that module. All modules are imported first, or those that "first" names.
+Standard input stays open and is the program's lifeline: when it ends, whoever started the program is gone.
 
 Streamed to every node; Python 3.6 syntax, standard library only.
 """
@@ -14,13 +14,17 @@ import importlib.util
 import json
 import os
 import sys
+import zlib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, Dict, Optional
 
-COMMAND = "import json,sys;w=json.loads(sys.stdin.buffer.readline());exec(w['boot']);start(w)"
+COMMAND = (
+    "import json,sys,zlib;i=sys.stdin.buffer;"
+    "w=json.loads(zlib.decompress(i.read(int(i.readline()))).decode());exec(w['boot']);start(w)"
+)
 
 
 class Sources(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
@@ -62,5 +66,6 @@ def start(whole: "Dict[str, Any]") -> None:
 
 
 def line(whole: "Dict[str, Any]", main: str, request: "Dict[str, Any]") -> bytes:
-    """The line that starts another module of the same sources."""
-    return json.dumps(dict(whole, main=main, request=request)).encode("ascii") + b"\n"
+    """What starts another module of the same sources, for the standard input of `COMMAND`."""
+    data = zlib.compress(json.dumps(dict(whole, main=main, request=request)).encode("ascii"))
+    return b"%d\n" % len(data) + data

@@ -1,0 +1,64 @@
+"""A new interpreter of the target that runs one of our modules.
+
+It is started as a training script would be: the working directory, PYTHONPATH and the user's site-packages count. Our
+own modules must not be found through them, nor hide what they shadow, and nothing is imported for them that a bare
+interpreter has not got.
+"""
+
+import marshal
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Optional
+
+# Module -> source, where ours did not come from files; a machine may have no place for any.
+SOURCES: "Dict[str, str]" = {}
+# Under this name NVIDIA's own Python binding for NVML is among them.
+BINDING = "envdoctor_patient.pynvml"
+
+FROM_FILES = """
+_package.__path__ = [{folder!r}]
+"""
+# Standard input is what `given` made, and the null device afterwards, as for every other program that is started here.
+FROM_SOURCES = """
+import marshal
+_sources = marshal.loads(open(0, "rb", closefd=False).read())
+_null = os.open(os.devnull, os.O_RDONLY)
+os.dup2(_null, 0)
+os.close(_null)
+class _Sources(object):
+    def find_spec(self, name, path=None, target=None):
+        return type(os.__spec__)(name, self, origin="<" + name + ">") if name in _sources else None
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        module.__file__ = module.__spec__.origin
+        exec(compile(_sources[module.__name__], module.__file__, "exec"), module.__dict__)
+sys.meta_path.insert(0, _Sources())
+_package.__path__ = []
+"""
+CODE = """
+import sys, os
+_path, sys.path = sys.path, [p for p in sys.path if p.startswith(os.path.dirname(os.__file__))]
+_package = type(sys)("envdoctor_patient")
+sys.modules["envdoctor_patient"] = _package
+{modules}
+_module = __import__("envdoctor_patient.{module}", fromlist=["main"])
+sys.path = _path
+_module.main({request!r})
+"""
+
+
+def code(module: str, request: "Dict[str, Any]") -> str:
+    """A program for `python -c` that calls `main(request)` of a module of this package. No JSON: see torch_import."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    modules = FROM_SOURCES if SOURCES else FROM_FILES.format(folder=folder)
+    return CODE.format(modules=modules, module=module, request=request)
+
+
+def given() -> "Optional[bytes]":
+    """What that program reads from its standard input; None for nothing."""
+    if not SOURCES:
+        return None
+    return marshal.dumps({name: source for name, source in SOURCES.items() if name != BINDING})

@@ -1,0 +1,321 @@
+"""Examines many machines at once. Each has its own deadline, and none waits for another."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import IO, Any, Protocol
+
+from envdoctor.facts.reached import Reach
+from envdoctor.patient import boot, examining, wire
+from envdoctor.transport import commands, streamed
+from envdoctor.transport.hosts import Host
+from envdoctor.transport.local import GRACE_S, Answer, Request
+
+FAN_OUT = 64  # logins at once: a file server that all homes lie on, and sshd's MaxStartups on a gateway, stand that
+FIRST_WORD_S = 20.0  # ConnectTimeout, and a Python on a cold network file system
+MOST_BYTES = 16 << 20  # of an answer; that of a big machine is below one megabyte
+MOST_NOISE = 1 << 20  # bytes before the first word: banners, and what a wild start-up file prints
+TAIL = 8192  # bytes of standard error that are kept
+PIECE = 1 << 16
+
+
+# Logins under way in whatever thread: it ends with this process, and what it has started must not outlive that.
+_under_way: set[subprocess.Popen[bytes]] = set()
+
+
+@atexit.register
+def _end_all() -> None:
+    for process in tuple(_under_way):
+        process.kill()
+
+
+class Way(Protocol):
+    """How hosts are reached: `envdoctor.transport.ssh` is one."""
+
+    def argv(self, host: Host, line: str) -> tuple[str, ...]:
+        """The command line that runs `line` in a shell of the host, with our end as its input and output."""
+
+    def reach(self, host: Host, status: int | None, said: str, noise: str, heard: bool) -> Reach:
+        """How the host was reached, from how that command ended; see `envdoctor.transport.ssh.reach`."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What came of one host: how it was reached, its answer, and the interpreter that gave it, "" where none did."""
+
+    host: Host
+    reach: Reach
+    answer: Answer
+    python: str = ""
+
+
+# Called with the number of a host and a record of its patient, as it comes; {"over": outcome} is the last.
+OnRecord = Callable[[int, dict[str, Any]], None]
+
+
+@dataclass
+class _Guest:
+    """A login under way."""
+
+    number: int
+    host: Host
+    process: subprocess.Popen[bytes]
+    to_send: memoryview
+    lines: wire.Lines
+    until: float
+    deadline: float
+    errors: bytearray = field(default_factory=bytearray)
+    answer: Answer = field(default_factory=Answer)
+    taken: int = 0
+    python: str = ""
+    words: int = 0
+    asked: tuple[float, float] = (0.0, 0.0)  # the time when it was asked for its own: of the world, of no change
+    clock: tuple[float, float] | None = None  # ahead, precision
+    flooded: bool = False
+    late: bool = False
+
+
+def examine(
+    hosts: Sequence[Host],
+    way: Way,
+    python: str,
+    request: Request,
+    environ: Mapping[str, str] | None = None,
+    on_record: OnRecord = lambda number, record: None,
+    fan_out: int = FAN_OUT,
+) -> list[Visit]:
+    """Have the patient look at every host, in the given Python where it is there.
+
+    Args:
+        request: its limit is that of each host, the login included.
+        environ: variables to set there.
+
+    Returns:
+        One visit for each host, in their order, whatever became of it.
+    """
+    round_ = _Round(way, python, request, environ or {}, on_record)
+    try:
+        return round_.run(hosts, fan_out)
+    finally:
+        round_.stop()
+
+
+class _Round:
+    def __init__(
+        self, way: Way, python: str, request: Request, environ: Mapping[str, str], on_record: OnRecord
+    ) -> None:
+        self._way = way
+        self._line = commands.start(python, boot.COMMAND)
+        self._request = request
+        self._cookie = streamed.cookie()
+        self._program = streamed.program(request, self._cookie, environ)
+        self._on_record = on_record
+        self._guests: dict[int, _Guest] = {}
+        self._visits: dict[int, Visit] = {}
+        self._selector = selectors.DefaultSelector()
+
+    def run(self, hosts: Sequence[Host], fan_out: int) -> list[Visit]:
+        waiting = deque(enumerate(hosts))
+        while waiting or self._guests:
+            while waiting and len(self._guests) < fan_out:
+                self._start(*waiting.popleft())
+            now = time.monotonic()
+            nearest = min((guest.until for guest in self._guests.values()), default=now)
+            for key, _ in self._selector.select(max(0.0, nearest - now)):
+                guest, step = key.data
+                if guest.number in self._guests:
+                    step(guest, key.fileobj)
+            now = time.monotonic()
+            for guest in [guest for guest in self._guests.values() if guest.until <= now]:
+                guest.late = True
+                self._over(guest)
+        return [self._visits[number] for number in range(len(hosts))]
+
+    def stop(self) -> None:
+        """End what is still under way."""
+        for guest in list(self._guests.values()):
+            _end(guest.process)
+        self._selector.close()
+
+    def _start(self, number: int, host: Host) -> None:
+        argv = self._way.argv(host, self._line)
+        try:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+                start_new_session=True,  # Ctrl-C reaches this process alone, and this process ends them
+            )  # fmt: skip
+        except OSError as error:
+            said = f"{argv[0]}: {error.strerror or error}"
+            self._tell(number, Visit(host, self._way.reach(host, 127, said, "", False), Answer(failure=said)))
+            return
+        _under_way.add(process)
+        began = time.monotonic()
+        limit_s = self._request.limit_s
+        guest = _Guest(
+            number, host, process, memoryview(self._program), wire.Lines(self._cookie.encode("ascii")),
+            until=began + min(FIRST_WORD_S, limit_s), deadline=began + limit_s,
+        )  # fmt: skip
+        self._guests[number] = guest
+        assert process.stdin and process.stdout and process.stderr
+        os.set_blocking(process.stdin.fileno(), False)
+        self._selector.register(process.stdin, selectors.EVENT_WRITE, (guest, self._send))
+        self._selector.register(process.stdout, selectors.EVENT_READ, (guest, self._take))
+        self._selector.register(process.stderr, selectors.EVENT_READ, (guest, self._keep))
+
+    def _send(self, guest: _Guest, pipe: IO[bytes]) -> None:
+        try:
+            sent = os.write(pipe.fileno(), guest.to_send[:PIECE])
+        except BlockingIOError:
+            return
+        except OSError:
+            sent = len(guest.to_send)  # it reads no more; how it ended tells why
+        guest.to_send = guest.to_send[sent:]
+        if not guest.to_send:
+            # The pipe stays open: its end would mean that the doctor is gone.
+            self._selector.unregister(pipe)
+
+    def _keep(self, guest: _Guest, pipe: IO[bytes]) -> None:
+        data = os.read(pipe.fileno(), PIECE)
+        if not data:
+            self._selector.unregister(pipe)
+        guest.errors += data
+        del guest.errors[:-TAIL]
+
+    def _take(self, guest: _Guest, pipe: IO[bytes]) -> None:
+        data = os.read(pipe.fileno(), PIECE)
+        if not data:
+            self._over(guest)
+            return
+        guest.taken += len(data)
+        if guest.taken > (MOST_BYTES if guest.python else MOST_NOISE):
+            guest.flooded = True
+            self._over(guest)
+            return
+        for record in guest.lines.feed(data):
+            if "clock" in record:
+                self._compare(guest, record)
+                continue
+            guest.answer.take(record)
+            self._on_record(guest.number, record)
+            if guest.answer.complete:
+                self._over(guest)
+                return
+
+    def _compare(self, guest: _Guest, record: Mapping[str, Any]) -> None:
+        """Its clock against ours, and what time is left to it."""
+        world, now = time.time(), time.monotonic()
+        if "hello" in record:
+            guest.python = str(record["hello"])[:4096] or "?"
+            guest.until = guest.deadline + GRACE_S
+            self._on_record(guest.number, {"hello": guest.python})
+        else:
+            try:
+                told = float(record["clock"])
+            except (TypeError, ValueError):
+                return
+            asked, since = guest.asked
+            precision = (now - since) / 2
+            if guest.clock is None or precision < guest.clock[1]:
+                guest.clock = (told - (asked + precision), precision)
+        if guest.words < examining.WORDS and guest.process.stdin is not None:
+            guest.words += 1
+            guest.asked = (world, now)
+            try:
+                os.write(guest.process.stdin.fileno(), b"%.3f\n" % max(0.5, guest.deadline - now))
+            except OSError:
+                pass  # it has ended
+
+    def _over(self, guest: _Guest) -> None:
+        """The visit ends, by itself or because its time is up."""
+        del self._guests[guest.number]
+        process = guest.process
+        status = 0 if guest.answer.complete else None if guest.late or guest.flooded else _status(process)
+        assert process.stdin and process.stdout and process.stderr
+        if not guest.late:
+            _drain(process.stderr, guest.errors)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            try:
+                self._selector.unregister(pipe)
+            except (KeyError, ValueError):
+                pass  # it has been before
+        _end(process)
+        self._tell(
+            guest.number, Visit(guest.host, self._reach(guest, status), self._answer(guest, status), guest.python)
+        )
+
+    def _tell(self, number: int, visit: Visit) -> None:
+        self._visits[number] = visit
+        self._on_record(number, {"over": visit.reach.outcome})
+
+    def _reach(self, guest: _Guest, status: int | None) -> Reach:
+        said = guest.errors.decode("utf-8", "replace")
+        noise = guest.lines.noise.decode("utf-8", "replace")
+        heard = bool(guest.python)
+        reach = self._way.reach(guest.host, status, said, noise, heard)
+        if guest.clock is not None:
+            reach = replace(reach, clock_ahead_s=round(guest.clock[0], 6), clock_precision_s=round(guest.clock[1], 6))
+        if guest.flooded:
+            size = f"more than {guest.taken // 1000000 or 1} MB of it; the last: " if heard else ""
+            return replace(reach, outcome="invalid", said=size + noise.strip()[-200:], status=None)
+        if not heard or guest.answer.complete or reach.outcome != "ok":
+            return reach
+        if guest.late:
+            settled = {*guest.answer.values, *guest.answer.missing}
+            at = [name for name in guest.answer.begun if name not in settled]
+            return replace(reach, outcome="hung", said=at[-1] if at else "", status=None)
+        return replace(reach, outcome="died", said=said.strip()[-600:], status=status)
+
+    def _answer(self, guest: _Guest, status: int | None) -> Answer:
+        answer = guest.answer
+        answer.died = None if answer.complete else status
+        answer.last_words = "" if answer.complete else guest.errors.decode("utf-8", "replace").strip()[-1000:]
+        if not guest.python:
+            answer.failure = "the node was not reached"
+        return answer
+
+
+def _status(process: subprocess.Popen[bytes]) -> int | None:
+    """How it ended; what has closed its output is given a moment to, and the others wait no longer."""
+    try:
+        return process.wait(0.2)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _drain(pipe: IO[bytes], into: bytearray) -> None:
+    """Take what has been said and not been read."""
+    os.set_blocking(pipe.fileno(), False)
+    try:
+        while data := os.read(pipe.fileno(), PIECE):
+            into += data
+            del into[:-TAIL]
+    except OSError:
+        pass
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a login with what it has started here, a ProxyCommand for one."""
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            try:
+                pipe.close()
+            except OSError:
+                pass
+    if process.poll() is None:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except OSError:
+            pass
+        try:
+            process.wait(0.2)
+        except subprocess.TimeoutExpired:
+            process.returncode = -signal.SIGKILL  # it sleeps in the kernel: nobody waits for it
+    _under_way.discard(process)
