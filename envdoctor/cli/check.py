@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from envdoctor.cli import options
+from envdoctor.cli import host_files, options
+from envdoctor.cli.host_files import BadHostsOption, GoodHostsOption
 from envdoctor.cli.options import (
     ChecksOption,
     Colour,
@@ -45,6 +46,14 @@ class FailOn(str, enum.Enum):
     never = "never"
 
 
+# The severities by their words: the model is imported when a report is made.
+FAILING: dict[FailOn, tuple[str, ...]] = {
+    FailOn.error: ("error",),
+    FailOn.warning: ("error", "warning"),
+    FailOn.never: (),
+}
+
+
 def _names(incomplete: str) -> list[str]:
     """Topics and codes that start like this, for the shell's completion."""
     from envdoctor import load
@@ -69,6 +78,8 @@ def check(
     offline: OfflineOption = False,
     port: PortOption = 0,
     checks: ChecksOption = None,
+    good_hosts: GoodHostsOption = None,
+    bad_hosts: BadHostsOption = None,
     fail_on: Annotated[FailOn, typer.Option("--fail-on", help="What makes the exit code 1.")] = FailOn.error,
     form: FormatOption = Format.text,
     json: JsonOption = False,
@@ -83,10 +94,12 @@ def check(
     """Say what is wrong with this machine's training environment, why, and the command that mends it.
 
     Exit code: 0 nothing at --fail-on, 1 problems found, 2 wrong usage, 3 the doctor could not do its job.
+    With --format nagios that of a plugin: 0 OK, 1 WARNING, 2 CRITICAL (an error), 3 UNKNOWN, whatever --fail-on says.
     """
     began = time.monotonic()
     form = Format.json if json else form
     options.refuse(output)
+    host_files.refuse(good_hosts, bad_hosts)
     style = options.style(form, lang, color, quiet, verbose, output is not None)
     redactor = options.redactor(redact_key)
     from envdoctor import judgement, load, render
@@ -117,7 +130,8 @@ def check(
         from envdoctor import last_check
 
         last_check.write(report, redactor, tuple(names or ()))
-    return exit_code(report, fail_on)
+    host_files.write(report, FAILING[fail_on], good_hosts, bad_hosts)
+    return exit_code(report, fail_on, form)
 
 
 def _texts(log: list[Path], style: Style, quiet: bool) -> Reading:
@@ -126,16 +140,15 @@ def _texts(log: list[Path], style: Style, quiet: bool) -> Reading:
     return read([str(file) for file in log], style.language, quiet)
 
 
-def exit_code(report: Report, fail_on: FailOn) -> int:
-    """0 nothing at `fail_on`, 1 problems, 3 a check crashed or a check file did not load."""
-    from envdoctor.model import Severity
+def exit_code(report: Report, fail_on: FailOn, form: Format = Format.text) -> int:
+    """0 nothing at `fail_on`, 1 problems, 3 a check crashed or a check file did not load; for Nagios a plugin's."""
+    if form is Format.nagios:
+        from envdoctor.render import nagios
 
+        return nagios.exit_code(report)
     if report.with_status("crashed") or report.unloaded:
         return 3
-    failing = {FailOn.error: (Severity.ERROR,), FailOn.warning: (Severity.ERROR, Severity.WARNING), FailOn.never: ()}[
-        fail_on
-    ]
-    return 1 if any(finding.severity in failing for finding in report.findings) else 0
+    return 1 if any(finding.severity in FAILING[fail_on] for finding in report.findings) else 0
 
 
 def _read(sources: list[Path]) -> list[Snapshot]:

@@ -20,17 +20,20 @@ class WrongUsage(UsageError):
 def exit_code(error: BaseException, arguments: list[str]) -> int:
     """Say what ended the run and return its exit code."""
     code = INTERRUPTED
+    form = _option(arguments, "--format")
     if isinstance(error, EnvdoctorError):
         code = error.exit_code
     elif isinstance(error, Exception):
         code = BROKE
+    if form == "nagios":
+        code = BROKE  # UNKNOWN: 2 would be CRITICAL, and no other code is a plugin's
     said = _clean(_sentence(error))
     if not isinstance(error, WrongUsage):
         print(f"envdoctor: {said}", file=sys.stderr)
     if _is_bug(error) and any(argument.startswith("-vv") for argument in arguments):
         print(_clean("".join(traceback.format_exception(error))), file=sys.stderr)
-    if _wants_json(arguments):
-        _write_document(said, code, arguments)
+    if "--json" in arguments or form in ("json", "nagios", "prometheus"):
+        _write_document(said, code, "json" if "--json" in arguments else form, arguments)
     return code
 
 
@@ -58,10 +61,6 @@ def _clean(text: str) -> str:
     return clean(Redactor.of_this_user().text(text))
 
 
-def _wants_json(arguments: list[str]) -> bool:
-    return "--json" in arguments or _option(arguments, "--format") == "json"
-
-
 def _option(arguments: list[str], *names: str) -> str:
     """The value an option was given; "" without it. The arguments may be such as typer refuses."""
     for place, argument in enumerate(arguments):
@@ -73,18 +72,32 @@ def _option(arguments: list[str], *names: str) -> str:
     return ""
 
 
-def _write_document(said: str, code: int, arguments: list[str]) -> None:
+def _write_document(said: str, code: int, form: str, arguments: list[str]) -> None:
     from envdoctor.cli import options
-    from envdoctor.render import json_report
 
     output = _option(arguments, "-o", "--output")
     try:
-        if next((argument for argument in arguments if not argument.startswith("-")), "") == "fix":
-            from envdoctor.render import fixes
-
-            document = fixes.failure(said, code)
-        else:
-            document = json_report.failure(said, code)
+        verb = next((argument for argument in arguments if not argument.startswith("-")), "")
+        document = _document(said, code, form, verb)
         options.write(document, Path(output) if output else None)
     except (OSError, EnvdoctorError):
         return  # the error may be that it cannot be written; standard error has said so
+
+
+def _document(said: str, code: int, form: str, verb: str) -> str:
+    if form == "nagios":
+        from envdoctor.render import nagios
+
+        return nagios.unknown(said)
+    if form == "prometheus":
+        from envdoctor.examination import MADE_BY, now
+        from envdoctor.render import prometheus
+
+        return prometheus.failure(MADE_BY, now())
+    if verb == "fix":
+        from envdoctor.render import fixes
+
+        return fixes.failure(said, code)
+    from envdoctor.render import json_report
+
+    return json_report.failure(said, code)

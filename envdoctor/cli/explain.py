@@ -17,12 +17,12 @@ from envdoctor.cli.options import (
     Colour,
     ColourOption,
     Format,
-    FormatOption,
     JsonOption,
     KeyOption,
     LangOption,
     OutputOption,
     QuietOption,
+    TextFormatOption,
     VerboseOption,
 )
 
@@ -42,7 +42,7 @@ def explain(
         ),
     ],
     checks: ChecksOption = None,
-    form: FormatOption = Format.text,
+    form: TextFormatOption = Format.text,
     json: JsonOption = False,
     output: OutputOption = None,
     lang: LangOption = None,
@@ -60,6 +60,7 @@ def explain(
 
     began = time.monotonic()
     form = Format.json if json else form
+    options.refuse_plugin(form)
     options.refuse(output)
     style = options.style(form, lang, color, quiet, verbose, output is not None)
     loaded = load.everything(checks or [])

@@ -24,6 +24,8 @@ class Format(str, enum.Enum):
     github = "github"
     junit = "junit"
     markdown = "markdown"
+    nagios = "nagios"
+    prometheus = "prometheus"
 
 
 class Lang(str, enum.Enum):
@@ -52,6 +54,14 @@ PythonOption = Annotated[
     ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="How the report is written.")]
+TextFormatOption = Annotated[
+    Format,
+    typer.Option(
+        "--format",
+        metavar="[text|json|github|junit|markdown]",
+        help="How the report is written.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE instead of standard output.")
@@ -121,6 +131,16 @@ def style(form: Format, lang: Lang | None, colour: Colour, quiet: bool, verbose:
     )
 
 
+def refuse_plugin(form: Format) -> None:
+    """Refuse the formats of monitoring where no machine is looked at.
+
+    Raises:
+        UsageError: it is one of these.
+    """
+    if form in (Format.nagios, Format.prometheus):
+        raise UsageError(f"--format {form.value} is for monitoring: `envdoctor check --format {form.value}`")
+
+
 def redactor(key: Path | None) -> Redactor:
     """The redactor of this run.
 
@@ -144,7 +164,7 @@ def redactor(key: Path | None) -> Redactor:
     return Redactor.of_this_user(data)
 
 
-def refuse(output: Path | None) -> None:
+def refuse(output: Path | None, option: str = "-o") -> None:
     """Refuse, before anything is examined, an output that cannot be written in the end.
 
     Raises:
@@ -153,13 +173,15 @@ def refuse(output: Path | None) -> None:
     if output is None:
         return
     if os.path.isdir(output):
-        raise UsageError(f"-o {output} is a folder; name a file in it")
+        raise UsageError(f"{option} {output} is a folder; name a file in it")
     try:
         folder = os.path.dirname(os.path.realpath(output))
     except OSError:
         folder = ""  # the working directory is gone
     if not os.path.isdir(folder):
-        raise UsageError(f"-o {output}: there is no folder {output.parent}; make it with `mkdir -p {output.parent}`")
+        raise UsageError(
+            f"{option} {output}: there is no folder {output.parent}; make it with `mkdir -p {output.parent}`"
+        )
 
 
 def write(document: str, output: Path | None) -> None:

@@ -9,7 +9,8 @@ from typing import Protocol
 from envdoctor.model import Language, Report
 from envdoctor.redact import Redactor
 
-FORMATS = ("text", "json", "github", "junit", "markdown")
+FORMATS = ("text", "json", "github", "junit", "markdown", "nagios", "prometheus")
+MODULES = {"json": "json_report"}  # those not named like their format
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,7 @@ class Renderer(Protocol):
 
 def renderer(name: str) -> Renderer:
     """The renderer of a format; imported only when it is used."""
-    module = {"json": "json_report", "text": "text", "github": "github", "junit": "junit", "markdown": "markdown"}[name]
-    found: Renderer = importlib.import_module(f"envdoctor.render.{module}")
+    found: Renderer = importlib.import_module(f"envdoctor.render.{MODULES.get(name, name)}")
     return found
 
 
