@@ -75,15 +75,16 @@ def _need(parameter: str, annotation: Any, function: str) -> Need:
     raise TypeError(f"parameter {parameter!r} of {function} is {annotation!r}, which is no fact")
 
 
-def _absent(need: Need) -> Missing:
-    return Missing(need.fact.__name__.lower(), Why.NOT_HERE.value)
+@functools.cache
+def _absent(fact: type) -> Missing:
+    return Missing(fact.__name__.lower(), Why.NOT_HERE.value)
 
 
 def _arguments(wanted: Sequence[Need], facts: Facts) -> list[object] | Missing:
     """The arguments for a function with these needs, or the first needed fact that is missing."""
     arguments: list[object] = []
     for need in wanted:
-        fact = facts.get(need.fact) or _absent(need)
+        fact = facts.get(need.fact) or _absent(need.fact)
         if isinstance(fact, Missing):
             if need.kind == "required":
                 return fact
@@ -93,40 +94,58 @@ def _arguments(wanted: Sequence[Need], facts: Facts) -> list[object] | Missing:
     return arguments
 
 
+def _on_each(check: Check, wanted: Sequence[Need], node_facts: Mapping[str, Facts]) -> Outcome:
+    """Judge node by node. What is said of facts depends on them alone: nodes that hold the very same ones, as a reader
+    of many snapshots makes them (`envdoctor.folder`), are judged once."""
+    known: dict[tuple[int, ...], list[Finding] | Missing] = {}
+    found: list[Finding] = []
+    skipped: dict[Missing, list[str]] = {}
+    ran = False
+    for node, facts in node_facts.items():
+        same = tuple([id(facts.get(need.fact)) for need in wanted])
+        told = known.get(same)
+        if told is None:
+            arguments = _arguments(wanted, facts)
+            told = arguments if isinstance(arguments, Missing) else list(check.judge(*arguments))
+            known[same] = told
+        if isinstance(told, Missing):
+            skipped.setdefault(told, []).append(node)
+            continue
+        ran = True
+        found += [replace(finding, nodes=finding.nodes or (node,)) for finding in told]
+    left = tuple((missing, tuple(nodes)) for missing, nodes in skipped.items())
+    if not ran:
+        return Outcome(check, "skipped", missing=left[0][0] if left else None, skipped_on=left)
+    return Outcome(check, "ran", tuple(found), skipped_on=left)
+
+
+def _over_all(check: Check, wanted: Sequence[Need], node_facts: Mapping[str, Facts]) -> Outcome:
+    """Judge all nodes at once. What it asks for first may be unknown of some: what does not exist there is known."""
+    every = [
+        {node: facts.get(need.fact) or _absent(need.fact) for node, facts in node_facts.items()} for need in wanted
+    ]
+    found = tuple(check.judge(*every))
+    unknown: dict[Missing, list[str]] = {}
+    for node, fact in every[0].items() if len(node_facts) > 1 else ():
+        if isinstance(fact, Missing) and fact.reason != Why.NOT_HERE.value:
+            unknown.setdefault(fact, []).append(node)
+    return Outcome(check, "ran", found, skipped_on=tuple((missing, tuple(nodes)) for missing, nodes in unknown.items()))
+
+
 def _judge(check: Check, node_facts: Mapping[str, Facts]) -> Outcome:
     start = time.perf_counter()
     try:
         wanted = needs(check.judge)
-        found: list[Finding] = []
-        skipped: Missing | None = None
-        ran = False
-        if any(need.kind == "per-node" for need in wanted):
-            every = [
-                {node: facts.get(need.fact) or _absent(need) for node, facts in node_facts.items()} for need in wanted
-            ]
-            found += check.judge(*every)
-            ran = True
-        else:
-            for node, facts in node_facts.items():
-                arguments = _arguments(wanted, facts)
-                if isinstance(arguments, Missing):
-                    skipped = skipped or arguments
-                    continue
-                found += [replace(finding, nodes=finding.nodes or (node,)) for finding in check.judge(*arguments)]
-                ran = True
-        undeclared = {finding.code for finding in found} - {problem.code for problem in check.problems}
+        over_all = any(need.kind == "per-node" for need in wanted)
+        outcome = (_over_all if over_all else _on_each)(check, wanted, node_facts)
+        undeclared = {finding.code for finding in outcome.findings} - {problem.code for problem in check.problems}
         if undeclared:
             raise ValueError(f"reports {', '.join(sorted(undeclared))}, which it does not declare")
     except Exception as error:
         # A check is other people's code as well: whatever it raises is its outcome, and the others go on.
         told = f"{type(error).__name__}: {error}"
-        return Outcome(
-            check, "crashed", error=told, traceback=traceback.format_exc(), seconds=time.perf_counter() - start
-        )
-    seconds = time.perf_counter() - start
-    if not ran:
-        return Outcome(check, "skipped", missing=skipped, seconds=seconds)
-    return Outcome(check, "ran", tuple(found), seconds=seconds)
+        outcome = Outcome(check, "crashed", error=told, traceback=traceback.format_exc())
+    return replace(outcome, seconds=time.perf_counter() - start)
 
 
 def run(checks: Iterable[Check], node_facts: Mapping[str, Facts]) -> list[Outcome]:
@@ -136,7 +155,8 @@ def run(checks: Iterable[Check], node_facts: Mapping[str, Facts]) -> list[Outcom
         node_facts: node name -> its facts.
 
     Returns:
-        One outcome per check, in order. A check over several nodes is "ran" if it ran on any of them.
+        One outcome per check, in order. On several nodes a check "ran" if it ran on any of them; the outcome says on
+        which it was skipped all the same.
     """
     return [_judge(check, node_facts) for check in checks]
 
@@ -159,15 +179,12 @@ def _causes(findings: Sequence[Finding]) -> list[Finding]:
 
 def _merge(findings: Iterable[Finding]) -> list[Finding]:
     """The same finding on many nodes is one finding."""
-    merged: dict[Any, Finding] = {}
+    merged: dict[Any, tuple[Finding, dict[str, None]]] = {}
     for finding in findings:
         key = (finding.code, finding.situation, finding.severity, finding.because_of, tuple(finding.evidence.items()))
-        known = merged.get(key)
-        nodes = (
-            finding.nodes if known is None else known.nodes + tuple(n for n in finding.nodes if n not in known.nodes)
-        )
-        merged[key] = replace(finding, nodes=nodes)
-    return list(merged.values())
+        _, nodes = merged.setdefault(key, (finding, {}))
+        nodes.update(dict.fromkeys(finding.nodes))
+    return [replace(finding, nodes=tuple(nodes)) for finding, nodes in merged.values()]
 
 
 def _time(finding: Finding) -> float:

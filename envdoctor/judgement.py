@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -91,14 +92,18 @@ def _measured(file: TopicFile, snapshots: Sequence[Snapshot]) -> bool:
 
 def _told_apart(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     """The snapshots with a name of its own for each node: two hosts may give themselves the same one."""
+    times = Counter(snapshot.node.name for snapshot in snapshots)
+    numbers: dict[str, int] = {}
+    taken: set[str] = set()
     told: list[Snapshot] = []
     for snapshot in snapshots:
         node = snapshot.node
-        names = [other.node.name for other in snapshots]
-        name = f"{node.name} ({node.address})" if names.count(node.name) > 1 and node.address else node.name
-        taken = {other.node.name for other in told}
-        number = next(n for n in range(1, len(snapshots) + 2) if (name if n == 1 else f"{name} #{n}") not in taken)
-        told.append(replace(snapshot, node=replace(node, name=name if number == 1 else f"{name} #{number}")))
+        name = base = f"{node.name} ({node.address})" if times[node.name] > 1 and node.address else node.name
+        while name in taken:
+            numbers[base] = numbers.get(base, 1) + 1
+            name = f"{base} #{numbers[base]}"
+        taken.add(name)
+        told.append(replace(snapshot, node=replace(node, name=name)))
     return told
 
 

@@ -311,7 +311,11 @@ class TopicFile:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a check: it ran and has findings, lacked a fact, or crashed with an error and a traceback."""
+    """What became of a check: it ran and has findings, lacked a fact, or crashed with an error and a traceback.
+
+    Attributes:
+        skipped_on: the nodes on which it lacked a fact, by what it lacked there; it may have run on others.
+    """
 
     check: Check
     status: Literal["ran", "skipped", "crashed"]
@@ -320,6 +324,7 @@ class Outcome:
     error: str = ""
     traceback: str = ""
     seconds: float = 0.0
+    skipped_on: tuple[tuple[Missing, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True)

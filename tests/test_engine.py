@@ -141,6 +141,53 @@ def test_a_check_over_nodes_sees_all_of_them() -> None:
     assert [finding.nodes for finding in outcome.findings] == [("b",)]
 
 
+def test_facts_that_several_nodes_share_are_judged_once() -> None:
+    judged = []
+
+    @check(NONE_LEFT)
+    def counts(apples: Apples, pears: Pears | None) -> Iterable[Finding]:
+        judged.append(apples.count)
+        yield NONE_LEFT.found(count=apples.count)
+
+    shared, pears = Apples(1), Pears()
+    outcome = only(counts, a={Apples: shared}, b={Apples: Apples(2), Pears: pears}, c={Apples: shared}, d={})
+    assert judged == [1, 2]
+    assert [(finding.nodes, finding.evidence["count"]) for finding in outcome.findings] == [
+        (("a",), 1),
+        (("b",), 2),
+        (("c",), 1),
+    ]
+    judged.clear()
+    only(counts, a={Apples: shared}, b={Apples: shared, Pears: pears})
+    assert judged == [1, 1], "every fact that a check looks at counts"
+
+
+def test_a_check_that_names_nodes_itself_is_heard() -> None:
+    @check(NONE_LEFT)
+    def names(apples: Apples) -> Iterable[Finding]:
+        yield Finding(NONE_LEFT, {"count": apples.count}, nodes=("elsewhere",))
+
+    shared = Apples(1)
+    (merged,) = fold([only(names, a={Apples: shared}, b={Apples: shared})])
+    assert merged.nodes == ("elsewhere",)
+
+
+def test_what_was_skipped_on_some_nodes_is_told_though_it_ran_on_others() -> None:
+    gone, denied = Missing("apples", "hung"), Missing("apples", "denied")
+    outcome = only(none_left, a={Apples: Apples(0)}, b={Apples: gone}, c={Apples: denied}, d={Apples: gone})
+    assert (outcome.status, outcome.missing) == ("ran", None)
+    assert outcome.skipped_on == ((gone, ("b", "d")), (denied, ("c",)))
+    nowhere = only(none_left, b={Apples: gone}, c={Apples: denied})
+    assert (nowhere.status, nowhere.missing, len(nowhere.skipped_on)) == ("skipped", gone, 2)
+
+
+def test_a_check_over_nodes_says_where_its_first_fact_is_not_known() -> None:
+    hung, absent = Missing("apples", "hung"), Missing("apples", "not-here")
+    outcome = only(over_nodes, a={Apples: Apples(3)}, b={Apples: hung}, c={Apples: absent}, d={})
+    assert outcome.skipped_on == ((hung, ("b",)),), "what does not exist there is known"
+    assert only(over_nodes, a={Apples: Apples(3)}).skipped_on == ()
+
+
 def found(*findings: Finding) -> tuple[str, ...]:
     everything = [
         finding if finding.nodes else Finding(finding.problem, finding.evidence, nodes=("a",)) for finding in findings

@@ -29,6 +29,12 @@ def test_nodes_of_one_name_are_told_apart() -> None:
     assert finding.nodes == ("node", "node #2", "node (10.0.0.3)", "other")
 
 
+def test_a_thousand_nodes_of_one_name_are_told_apart_at_once() -> None:
+    names = [node.name for node in judgement.judge([small("vm")] * 1000 + [small("vm #2")], LOADED, ["shm"]).nodes]
+    assert names[:3] == ["vm", "vm #2", "vm #3"]
+    assert len(set(names)) == 1001
+
+
 def test_names_choose_topics_checks_and_codes() -> None:
     files, checks = judgement.chosen(LOADED, ["shm"])
     assert {file.topic.name for file in files} == {"shm"}

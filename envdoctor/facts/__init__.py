@@ -6,6 +6,7 @@ older or newer version still reads: unknown fields are dropped, absent ones take
 
 from __future__ import annotations
 
+import functools
 import importlib
 
 # section name -> module:class within this package; imported only when a section of that name is decoded.
@@ -13,6 +14,7 @@ KINDS = {
     "asked": "asked:Asked",
     "host": "host:Host",
     "environment": "environment:Environment",
+    "clock": "clock:Clock",
     "limits": "limits:Limits",
     "python": "python:Python",
     "torch-install": "torch:TorchInstall",
@@ -60,6 +62,7 @@ OF_TEXTS = ("log", "nccl-log", "network-listing")
 OF_BENCHES = ("allreduce", "reached")
 
 
+@functools.cache
 def kind(name: str) -> type:
     """The dataclass of a section. Raises KeyError for a name that is no section."""
     module, _, class_name = KINDS[name].partition(":")

@@ -92,6 +92,7 @@ class Section(object):
 SECTIONS: "Tuple[Section, ...]" = (
     Section("host", "host:host", "here"),
     Section("environment", "environment:environment", "here"),
+    Section("clock", "clock:clock", "here"),
     Section("limits", "limits:limits", "here", linux=True),
     Section("python", "python:python", "python"),
     Section("torch-install", "torch_install:torch_install", "python"),

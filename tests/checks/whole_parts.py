@@ -7,6 +7,7 @@ from typing import Any
 
 from envdoctor import facts
 from envdoctor.facts.asked import Asked
+from envdoctor.facts.clock import Clock
 from envdoctor.facts.cpu import Cpu
 from envdoctor.facts.disks import Disks, Place
 from envdoctor.facts.environment import Environment
@@ -189,6 +190,7 @@ def linux(torch: str = "2.9.1+cpu", machine: str = "x86_64", name: str = "ws1", 
         *stack(torch, site_of(python), machine=machine),
         PciDevices((PciDevice("0000:05:00.0", "0x8086", "0x15f3", "0x020000", "network", "igc"),)),
         KernelLog("/dev/kmsg", 500_000.0),
+        Clock(1.7e9),
         Cpu({"performance": 16}, "acpi-cpufreq", "tsc", ("tsc", "hpet"), 1, 0),
         nics(LO, LAN, source="192.168.1.20"),
         NcclSettings(),
