@@ -22,6 +22,8 @@ from envdoctor.transport.commands import NO_PYTHON
 from envdoctor.transport.hosts import NAME, Host
 
 WAY = "srun"
+TITLE = "Slurm (srun)"
+OPTION = "--slurm"
 # Ended by this, srun ends what runs on the node. Killed, it leaves that behind with an input that stays open: Slurm
 # waits for an sattach.
 END = signal.SIGTERM

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 
 from envdoctor.errors import UsageError
 from envdoctor.facts.reached import Reach
 from envdoctor.transport.commands import NO_PYTHON
 from envdoctor.transport.hosts import Host
 
+WAY = "ssh"
+TITLE = "OpenSSH"
+OPTION = "--hosts"
+END = signal.SIGKILL  # however it ends, sshd ends the input of what it has started
 CONNECT_S = 10  # seconds for the connection and, in OpenSSH since 9.2 too, for the banner
 ALIVE_S = 4  # the server is asked this often,
 ALIVE_TIMES = 3  # and gone after so many questions without an answer
@@ -82,7 +87,7 @@ def reach(host: Host, status: int | None, said: str, noise: str, heard: bool) ->
         outcome = "ok"  # whatever ended it later is told by the benchmark itself
     if outcome in ("invalid", "not-executed") and not words:
         words = noise.strip()[-MOST_SAID:]
-    return Reach(host.name, "ssh", outcome, "" if heard and status == 0 else words, status, host.user, host.port)
+    return Reach(host.name, WAY, outcome, "" if heard and status == 0 else words, status, host.user, host.port)
 
 
 def _outcome(status: int | None, said: str) -> str:
