@@ -1,0 +1,37 @@
+"""Snapshots that were saved, as a verb is given them: files, and folders of files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from envdoctor.snapshot import Snapshot
+
+
+def read(sources: Sequence[Path]) -> list[Snapshot]:
+    """The snapshots of all files; of a folder, those of its *.json.
+
+    Raises:
+        UsageError: a file cannot be read or holds no fact, a folder holds no snapshot.
+    """
+    from envdoctor.errors import UsageError
+    from envdoctor.model import Missing
+    from envdoctor.snapshot import read_all
+
+    files: list[Path] = []
+    for source in sources:
+        inside = sorted(source.glob("*.json")) if os.path.isdir(source) else [source]
+        if not inside:
+            raise UsageError(
+                f"the folder {source} holds no snapshot (*.json); write one: `envdoctor snapshot -o {source}/NAME.json`"
+            )
+        files += inside
+    snapshots = [(file, snapshot) for file in files for snapshot in read_all(file)]
+    for file, snapshot in snapshots:
+        if all(isinstance(fact, Missing) for name, fact in snapshot.sections.items() if name != "asked"):
+            # Nothing could be wrong in it: it must not read as fine.
+            raise UsageError(f"{file} holds no fact that can be read; write one with `envdoctor snapshot -o FILE`")
+    return [snapshot for _, snapshot in snapshots]
