@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
-from envdoctor.facts.allreduce import AllreduceResult
+from envdoctor.facts.allreduce import AllreduceResult, Failure
+
+# What tells that a member ended, the most certain first: of a process it is known, of a connection that ended that its
+# machine or agent did, and of one that fell silent not even that.
+_GONE = {"died": 0, "lost": 1, "unheard": 2, "cut": 3}
 
 TOPIC = Topic("ranks", 250, Text("the ranks of a job that failed", "失败作业中的各个 rank"))
 
@@ -48,6 +53,24 @@ PEER_DIED = Problem(
                 "somebody or something ended it: dmesg or the scheduler's record on {node} tells",
                 "它是被终止的：{node} 上的 dmesg 或调度器记录会说明原因",
             ),
+        ),
+        "silent": Situation(
+            title=Text("{node} fell silent while {rung} was under way", "{node} 在 {rung} 阶段失去响应"),
+            why=Text(
+                "the other ranks wait for it: in training this is a hang until the timeout",
+                "其他 rank 会一直等待它：训练时表现为挂起，直到超时",
+            ),
+            seen=Text(
+                "nothing has come from {node} for {seconds:.0f} s, which says a word every second; its connection was "
+                "not closed",
+                "{node} 每秒都会发出一个消息，而已有 {seconds:.0f} 秒没有任何消息；它的连接并未关闭",
+            ),
+            help=Text(
+                "its network was cut, or the machine stopped, froze or lost power: see whether it still answers, and "
+                "what its kernel says of the interface",
+                "它的网络中断，或机器停机、死机、断电：请查看它是否仍有应答，以及其内核关于网络接口的消息",
+            ),
+            look="ping -c 3 {quoted}",
         ),
     },
 )
@@ -102,15 +125,20 @@ COLLECTIVE_TIMEOUT_DESYNC = Problem(
 
 @check(PEER_DIED)
 def peer_died(result: AllreduceResult | None) -> Iterable[Finding]:
-    """In a benchmark: a process that ended before its time, not those that only noticed."""
+    """In a benchmark: a process that ended before its time, not those that only noticed; of nodes that fell silent,
+    all."""
     if result is None or result.done:
         return
-    gone = [failure for failure in result.failures if failure.how in ("died", "lost", "cut")]
-    # That of a process is certain; a connection that ended tells of its machine or agent, and of nothing more.
-    first = {"died": 0, "lost": 1, "cut": 2}
-    for failure in sorted(gone, key=lambda one: first[one.how])[:1]:
+    # What ends while it imports torch is told where imports are judged; what is killed, here.
+    gone = [one for one in result.failures if one.how in _GONE and (not _in_the_import(one) or one.signal == "SIGKILL")]
+    first = sorted(gone, key=lambda one: _GONE[one.how])[:1]
+    for failure in [one for one in gone if one.how == "unheard"] if first and first[0].how == "unheard" else first:
         member = 0 if failure.how == "cut" else failure.member
         node = result.named(member)
+        if failure.how == "unheard" or (failure.how == "cut" and failure.seconds is not None):
+            silent = {"node": node, "quoted": shlex.quote(node), "rung": failure.rung, "seconds": failure.seconds}
+            yield replace(PEER_DIED.found("silent", **silent), nodes=(node,))
+            continue
         ranks = failure.ranks if failure.how == "died" else (found.ranks if (found := result.member(member)) else ())
         numbers = ", ".join(str(rank) for rank in ranks)
         ended = failure.signal or (f"exit status {failure.status}" if failure.status is not None else "")
@@ -123,3 +151,7 @@ def peer_died(result: AllreduceResult | None) -> Iterable[Finding]:
             said=failure.said or None,
         )
         yield replace(found_, nodes=(node,))
+
+
+def _in_the_import(failure: Failure) -> bool:
+    return failure.how == "died" and failure.rung == "torch"

@@ -169,6 +169,20 @@ BACKEND_UNAVAILABLE = Problem(
         "Jetson 的构建和自行编译的版本常常不含它；服务器用的 wheel 都包含",
     ),
     confirm="python -c 'import torch.distributed as d; print(d.is_available() and d.is_nccl_available())'",
+    situations={
+        "bench": Situation(
+            title=Text(
+                "the torch of {node} is built without torch.distributed",
+                "{node} 的 torch 编译时未包含 torch.distributed",
+            ),
+            why=Text("its ranks cannot take part, and all others wait", "该节点的 rank 无法参与，其他 rank 都在等待"),
+            seen=Text(
+                "{node}, {python}: torch.distributed.is_available() is False",
+                "{node}，{python}：torch.distributed.is_available() 为 False",
+            ),
+            severity=Severity.ERROR,
+        ),
+    },
 )
 
 
@@ -318,6 +332,18 @@ def backend_unavailable(torch: TorchImport, host: Host, environment: Environment
         backends=", ".join(torch.backends) or "none", cuda=torch.cuda, file=torch.file,
     )  # fmt: skip
     yield found.at(Severity.ERROR) if several else found
+
+
+@check(BACKEND_UNAVAILABLE)
+def without_distributed(result: AllreduceResult) -> Iterable[Finding]:
+    """In a benchmark, on whatever node."""
+    for failure in result.on("torch"):
+        if failure.kind == "undistributed":
+            member = result.member(failure.member)
+            node = result.named(failure.member)
+            yield replace(
+                BACKEND_UNAVAILABLE.found("bench", node=node, python=member.python if member else None), nodes=(node,)
+            )
 
 
 @summary

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 
 from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check
+from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.autopsy import ImportAutopsy, Trial
 from envdoctor.facts.python import Python, name_of
 from envdoctor.facts.torch import TorchImport, TorchInstall
@@ -99,6 +102,12 @@ IMPORT_FAILS = Problem(
             title=Text("`import torch` ends the interpreter ({error})", "`import torch` 会直接结束解释器（{error}）"),
             seen=Text("{error}; last words: {said}", "{error}；最后的输出：{said}"),
         ),
+        "bench": Situation(
+            title=Text("`import torch` fails on {node}: {error}", "{node} 上 `import torch` 失败：{error}"),
+            why=Text("its ranks cannot take part, and all others wait", "该节点的 rank 无法参与，其他 rank 都在等待"),
+            seen=Text("{node}, {python}: {error}\nat {place}", "{node}，{python}：{error}\n位置：{place}"),
+            look="envdoctor check torch   # on {node}",
+        ),
     },
 )
 
@@ -117,6 +126,14 @@ IMPORT_CRASHES = Problem(
                 "the binary uses instructions that this processor lacks; take a build for it, or another machine",
                 "二进制使用了本机 CPU 不支持的指令；请换用适合此 CPU 的构建，或换一台机器",
             ),
+        ),
+        "bench": Situation(
+            title=Text("`import torch` dies of {signal} on {node}", "{node} 上 `import torch` 因 {signal} 崩溃"),
+            why=Text("its ranks cannot take part, and all others wait", "该节点的 rank 无法参与，其他 rank 都在等待"),
+            seen=Text(
+                "{node}, {python}: {signal}; last words: {said}", "{node}，{python}：{signal}；最后的输出：{said}"
+            ),
+            look="envdoctor check torch   # on {node}",
         ),
         "killed": Situation(
             help=Text(
@@ -170,6 +187,17 @@ IMPORT_UNFINISHED = Problem(
     seen=Text("when the time was up it stood at {place}", "时间用完时停在：{place}"),
     command="envdoctor check --timeout 300",
     confirm="time {python} -c 'import torch'",
+    situations={
+        "bench": Situation(
+            title=Text(
+                "`import torch` had not finished on {node} after {seconds:.0f} s",
+                "{node} 上的 `import torch` 在 {seconds:.0f} 秒后仍未完成",
+            ),
+            seen=Text("{node}, {python}: ranks {ranks} gave no answer", "{node}，{python}：rank {ranks} 没有应答"),
+            look="time {quoted} -c 'import torch'   # on {node}",
+            severity=Severity.ERROR,
+        ),
+    },
 )
 
 FRAME = re.compile(r'File "([^"]+)", line (\d+)')
@@ -278,6 +306,32 @@ def torch_import_crashes(
         yield _cured(IMPORT_CRASHES, cure, **evidence, error=error)
     else:
         yield IMPORT_CRASHES.found(MEANINGS.get(signal, "fault"), **evidence)
+
+
+@check(IMPORT_FAILS, IMPORT_CRASHES, IMPORT_UNFINISHED)
+def torch_import_in_a_benchmark(result: AllreduceResult) -> Iterable[Finding]:
+    """On whatever node: the ranks that a benchmark started there import torch first of all. Where torch is absent,
+    checks/torch.py tells."""
+    for failure in result.on("torch"):
+        member = result.member(failure.member)
+        node, where = result.named(failure.member), (member.python if member else "") or "python"
+        evidence: dict[str, Scalar] = {"node": node, "python": where, "quoted": shlex.quote(where)}
+        said = last_words(failure.said)
+        if failure.how == "raised" and failure.kind not in ("", "undistributed") and not failure.absent:
+            first = failure.error.strip().partition("\n")[0][:300]
+            error = f"{failure.kind}: {first}" if first else failure.kind
+            found = IMPORT_FAILS.found("bench", **evidence, error=error, place=failure.place or None)
+        elif failure.how == "died" and failure.signal != "SIGKILL" and failure.signal:
+            found = IMPORT_CRASHES.found("bench", **evidence, signal=failure.signal, said=said)
+        elif failure.how == "died" and not failure.signal:
+            ended = f"exit status {failure.status}; {said}"
+            found = IMPORT_FAILS.found("bench", **evidence, error=ended, place=None)
+        elif failure.how == "silent":
+            ranks = ", ".join(str(rank) for rank in failure.ranks)
+            found = IMPORT_UNFINISHED.found("bench", **evidence, seconds=failure.seconds, ranks=ranks)
+        else:
+            continue
+        yield replace(found, nodes=(node,))
 
 
 @check(IMPORT_HANGS, IMPORT_UNFINISHED)

@@ -19,6 +19,7 @@ from envdoctor.model import (
     Outcome,
     PerNode,
     Scalar,
+    Severity,
     Summary,
     Text,
     Topic,
@@ -187,6 +188,12 @@ def _merge(findings: Iterable[Finding]) -> list[Finding]:
     return [replace(finding, nodes=tuple(nodes)) for finding, nodes in merged.values()]
 
 
+def _unexplained(findings: list[Finding]) -> list[Finding]:
+    """Without those of a last resort where another error explains what they stand for."""
+    explained = any(one.severity is Severity.ERROR and not one.problem.last_resort for one in findings)
+    return [one for one in findings if not (explained and one.problem.last_resort)]
+
+
 def _time(finding: Finding) -> float:
     """When it showed: what is known to have happened comes before what was found to be so at no known time."""
     return float("inf") if finding.order is None else finding.order
@@ -198,7 +205,7 @@ def fold(outcomes: Iterable[Outcome]) -> tuple[Finding, ...]:
     Among equals the earliest comes first where times are known; else the order is that of the checks, so that it does
     not change from run to run.
     """
-    findings = _merge(_causes([finding for outcome in outcomes for finding in outcome.findings]))
+    findings = _merge(_causes(_unexplained([finding for outcome in outcomes for finding in outcome.findings])))
     by_code: dict[str, Finding] = {}
     for finding in findings:
         by_code.setdefault(finding.code, finding)

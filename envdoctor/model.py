@@ -96,6 +96,7 @@ class Problem:
             proven against a fake driver or a made-up sysfs tree only.
         refs: public pages that document it.
         fix: name of the automatic fix, if there is one.
+        last_resort: said only where no other error was found: something failed, and nothing tells why.
     """
 
     code: str
@@ -112,6 +113,7 @@ class Problem:
     hardware: Literal["not-needed", "confirmed", "unconfirmed"] = "not-needed"
     refs: tuple[str, ...] = ()
     fix: str | None = None
+    last_resort: bool = False
 
     def found(self, situation: str | None = None, /, **evidence: Scalar) -> Finding:
         """A finding of this problem. Raises KeyError for a situation the problem does not know."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -229,6 +229,19 @@ def test_problems_that_blame_each_other_do_not_end_in_a_circle() -> None:
 def test_a_long_chain_is_told_from_its_root() -> None:
     chain = [problem("c", Severity.ERROR, "b"), problem("b", Severity.NOTE, "a"), problem("a", Severity.NOTE)]
     assert found(*(own.found() for own in chain)) == ("a", "b", "c")
+
+
+def test_a_last_resort_is_told_only_where_no_other_error_is() -> None:
+    last = replace(problem("stopped"), last_resort=True)
+    error, warning = problem("broken"), problem("slow", Severity.WARNING)
+
+    def told(*problems: Problem) -> list[str]:
+        found = tuple(Finding(one, nodes=("a",)) for one in problems)
+        return [one.code for one in fold([Outcome(over_nodes, "ran", found)])]
+
+    assert told(last) == ["stopped"]
+    assert told(last, warning) == ["stopped", "slow"]
+    assert told(last, error) == ["broken"]
 
 
 def test_summaries() -> None:

@@ -133,7 +133,9 @@ class Agent(object):
                 self.meet()
             port = self.approach()
             while not self.follow(self.join(port)):
-                pass  # it closed before it had said welcome: rank 0's node may be starting anew
+                # It closed before it had said welcome: rank 0's node may be starting anew.
+                if time.monotonic() > self.join_until:
+                    raise ways.Cause("foreign", address=self.addresses[0], error="")
         except ways.Cause as cause:
             self.fail(self.rung, cause.how, cause.values)
             if self.leader is not None and self.link is None:
@@ -222,6 +224,7 @@ class Agent(object):
         family = socket.AF_INET6 if socket.has_ipv6 else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ways.in_small_segments(listener)
         try:
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
@@ -246,7 +249,12 @@ class Agent(object):
             word["port"] = self.bind(host, 0)
             self.request["master_port"] = port  # the store's
         self.begin("store")
-        told = self.crew.do(word)
+        try:
+            told = self.crew.do(word)
+        except ways.Cause as cause:
+            if "absent" in cause.values:
+                self.rung = "torch"  # it is not the store that fails
+            raise
         self.end("store")
         return int(told["port"])
 
@@ -262,7 +270,7 @@ class Agent(object):
         while True:
             for address in self.addresses:
                 left_s = until - time.monotonic()
-                tried = ways.dial(address, port, max(0.2, min(ways.DIAL_S, left_s)))
+                tried = ways.dial(address, port, max(0.2, min(ways.DIAL_S, left_s)), small=True)
                 if tried.connection is not None:
                     tried.connection.settimeout(None)
                     tried.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -317,7 +325,7 @@ class Agent(object):
             try:
                 event = self.events.get(timeout=rungs.SILENT_S if welcome else WELCOME_S)
             except queue.Empty:
-                event = {"cut": True} if welcome else {"foreign": ""}
+                event = {"cut": True, "seconds": rungs.SILENT_S} if welcome else {"foreign": ""}
             if "welcome" in event:
                 welcome = True
             elif "go" in event:
@@ -339,7 +347,7 @@ class Agent(object):
             elif "foreign" in event:
                 raise ways.Cause("foreign", address=self.addresses[0], error=event.get("foreign", ""))
             elif "cut" in event:
-                raise ways.Cause("cut", host=self.request["master_addr"])
+                raise ways.Cause("cut", host=self.request["master_addr"], seconds=event.get("seconds"))
 
     def climb(self, rung: str, function: "Any", event: "Record") -> None:
         """One rung, in a thread of its own: the coordinator's word that all is over is heard meanwhile."""

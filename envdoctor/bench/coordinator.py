@@ -184,7 +184,8 @@ class Coordinator(threading.Thread):
         self.causes.append(cause)
         self.send(agent, {"stop": {"stage": "join", "causes": [cause], "missing": [], "refused": True}})
 
-    def _gone(self, agent: "Agent") -> None:
+    def _gone(self, agent: "Agent", silent: bool = False) -> None:
+        """A connection ended, or nothing has come over it for too long."""
         try:
             self.selector.unregister(agent.connection)
         except (KeyError, ValueError):
@@ -194,8 +195,7 @@ class Coordinator(threading.Thread):
         if self.agents.get(agent.index) is agent:
             del self.agents[agent.index]
             self.lost.append(agent.index)
-            name = agent.hello.get("name")
-            self.causes.append({"rung": self.rung, "node": agent.index, "how": "lost", "values": {"name": name}})
+            self._miss(agent, "unheard" if silent else "lost")
             self.tell({"lost": agent.index, "rung": self.rung, "node": agent.index})
 
     def _look_after_the_silent(self) -> None:
@@ -206,10 +206,14 @@ class Coordinator(threading.Thread):
                 self.send(agent, {"alive": True})
         for agent in list(self.agents.values()):
             if now - agent.heard_at > rungs.SILENT_S:
-                self._gone(agent)
+                self._gone(agent, silent=True)
         for agent in list(self.strangers):
             if now - agent.heard_at > HELLO_S:
                 self._gone(agent)
+
+    def _miss(self, agent: "Agent", how: str) -> None:
+        values = {"name": agent.hello.get("name"), "seconds": round(time.monotonic() - agent.heard_at, 1)}
+        self.causes.append({"rung": self.rung, "node": agent.index, "how": how, "values": values})
 
     def send(self, agent: "Agent", record: "Record") -> None:
         agent.out += json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"
@@ -287,12 +291,14 @@ class Coordinator(threading.Thread):
         if self.causes:
             # Who failed first is rarely who is to blame: the others say what they saw.
             self.pump(time.monotonic() + rungs.GRACE_S, lambda: all(index in self.answers for index in asked))
-            raise Stopped
-        silent = [index for index in asked if index not in self.answers]
-        if silent:
-            for index in silent:
-                values = {"name": self.agents[index].hello.get("name") if index in self.agents else None}
-                self.causes.append({"rung": rung, "node": index, "how": "no-answer", "values": values})
+        owing = [self.agents[index] for index in asked if index not in self.answers and index in self.agents]
+        for agent in owing:
+            if time.monotonic() - agent.heard_at > rungs.MUTE_S:
+                self._miss(agent, "unheard")  # what the others report of the way to it says nothing about that way
+        if owing and not self.causes:
+            for agent in owing:
+                self._miss(agent, "no-answer")
+        if self.causes:
             raise Stopped
         return {index: self.answers[index].get("values") or {} for index in asked}
 

@@ -206,7 +206,9 @@ def _without_echoes(failures: list[Failure]) -> tuple[Failure, ...]:
     kept: list[Failure] = []
     for failure in failures:
         others = [other.how for other in failures if other is not failure and other.member == failure.member]
-        if failure.how in ("lost", "cut") and "died" in others:
+        if failure.how in ("lost", "unheard", "cut") and "died" in others:
+            continue
+        if failure.how == "lost" and "unheard" in others:
             continue
         if failure.how == "no-answer" and others:
             continue
@@ -248,7 +250,8 @@ def failure_of(cause: Record, members: Mapping[int, Member]) -> Failure:
         port=values.get("port"),
         ranks=tuple(member.ranks[place] for place in places if place < len(member.ranks)),
         error=str(values.get("error") or "")[:MOST_SAID],
-        kind=str(values.get("kind") or ""),
+        kind=str(values.get("kind") or "")[:256],
+        place=str(values.get("at") or "")[:256],
         said=str(values.get("said") or "")[-MOST_SAID:],
         signal=str(values.get("signal") or ""),
         status=values.get("status"),

@@ -6,6 +6,7 @@ Streamed to every node; Python 3.6 syntax, standard library only.
 import ctypes
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -50,26 +51,29 @@ class Rank:
             start_new_session=True,
         )  # fmt: skip
         self._hear = hear
-        self._pen = threading.Lock()
+        self._words: "queue.Queue[bytes]" = queue.Queue()
         self.threads = [
             threading.Thread(target=self._read, daemon=True),
             threading.Thread(target=self._read_errors, daemon=True),
+            threading.Thread(target=self._write, daemon=True),
         ]
         for thread in self.threads:
             thread.start()
-        self._write(blob)
+        self._words.put(blob)
 
-    def _write(self, data: bytes) -> None:
-        with self._pen:
+    def _write(self) -> None:
+        """The first words are more than a pipe holds: a Python that is slow to start must not keep the agent."""
+        assert self.process.stdin is not None
+        while True:
+            data = self._words.get()
             try:
-                assert self.process.stdin is not None
                 self.process.stdin.write(data)
                 self.process.stdin.flush()
             except (OSError, ValueError):
-                pass  # it has ended, which its output tells
+                return  # it has ended, which its output tells
 
     def tell(self, command: "Dict[str, Any]") -> None:
-        self._write(json.dumps(command).encode("ascii") + b"\n")
+        self._words.put(json.dumps(command).encode("ascii") + b"\n")
 
     def _read(self) -> None:
         assert self.process.stdout is not None

@@ -26,5 +26,7 @@ RUNGS = tuple(LIMITS)
 DONE = "done"
 GRACE_S = 1.5  # once a node has failed, the others may still say what they saw
 SILENT_S = 12.0  # an agent says something every second; one silent this long is lost
+MUTE_S = 3.0  # one that owes an answer, and has not said anything for so long, is no longer there
+SEGMENT = 536  # bytes of data that a packet may hold on any way there is (RFC 9293, 3.7.1)
 ALIVE_S = 1.0
 LINE = 4 << 20  # bytes, the longest line between agents

@@ -30,7 +30,16 @@ BESIDE = (
 AFTERWARDS = {"bind": ("rendezvous-port",)}
 
 
-_MET = ("duplicate", "world-size", "lost", "cut", "no-answer", "not-started", "coordinator")  # not of the way there
+_MET = (
+    "duplicate",
+    "world-size",
+    "lost",
+    "unheard",
+    "cut",
+    "no-answer",
+    "not-started",
+    "coordinator",
+)  # not of the way there
 _ABOVE = RUNGS[RUNGS.index("join") + 1 :]
 
 

@@ -96,7 +96,7 @@ class Worker(object):
         if self.torch is None:
             raise Told(self.import_error)
         if not self.dist.is_available():
-            raise Told({"error": "torch.distributed is not in this build", "absent": False, "undistributed": True})
+            raise Told({"error": "torch.distributed is not in this build", "kind": "undistributed"})
         self.world_size = int(command["world_size"])
         self.rank = int(command["first_rank"]) + int(self.request["place"])
         cuda = self.torch.cuda.is_available()

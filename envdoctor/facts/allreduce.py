@@ -97,8 +97,10 @@ class Failure:
         how: by rung, resolve: "unresolvable", "resolver-silent"; route: "no-route", "interface-missing"; bind:
             "not-here", "bind"; connect: an outcome as of `Way`; join: "duplicate", "world-size"; dial: "unreached";
             bulk: "stalled"; from torch on: "raised", "died", "silent" (no answer within the deadline); on any: "lost"
-            (its connection ended), "no-answer", "cut" (the connection to rank 0 ended).
-        ranks: those concerned. error, kind: words and class of an exception. said: last words of a process.
+            (its connection ended), "unheard" (nothing came over it any more, for `seconds`), "no-answer" (it is there
+            and does not get ahead), "cut" (the connection to rank 0 ended, or was silent for `seconds`).
+        ranks: those concerned. error, kind, place: words and class of an exception, and the file:line it came from.
+        said: last words of a process.
         elsewhere: after silence, the outcome on another port of the same host.
         other: the name of the one it contradicts. given, expected: the numbers that contradict.
     """
@@ -113,6 +115,7 @@ class Failure:
     ranks: tuple[int, ...] = ()
     error: str = ""
     kind: str = ""
+    place: str = ""
     said: str = ""
     signal: str = ""
     status: int | None = None
@@ -237,7 +240,9 @@ class AllreduceResult:
     @property
     def departed(self) -> frozenset[int]:
         """Members that went away while others were at work: nobody listens there any longer."""
-        left = {failure.member for failure in self.failures if failure.how in ("lost", "died", "not-started")}
+        left = {
+            failure.member for failure in self.failures if failure.how in ("lost", "unheard", "died", "not-started")
+        }
         return frozenset(left | {0 for failure in self.failures if failure.how == "cut"})
 
     def on(self, *rungs: str) -> tuple[Failure, ...]:

@@ -14,7 +14,12 @@ LOST = Failure("sweep", 1, "gpu02", "lost")
 KILLED = Failure("sweep", 1, "gpu02", "died", ranks=(1,), signal="SIGKILL", status=-9)
 CUT = Failure("first", 1, "gpu02", "cut")
 
+SILENT = Failure("stream", 1, "gpu02", "unheard", seconds=12.2)
+
 CASES = [
+    Case("a node fell silent", (stopped("stream", SILENT),), {"peer-died": "error"}),
+    Case("it was killed while it imported", (stopped("torch", replace(KILLED, rung="torch")),), {"peer-died": "error"}),
+    Case("the import itself ended it", (stopped("torch", replace(KILLED, rung="torch", signal="SIGSEGV")),)),
     Case("a log shows peer-died", (log("peer-died"),), {"peer-died": "error"}),
     Case("a log shows rank-out-of-memory", (log("rank-out-of-memory"),), {"rank-out-of-memory": "error"}),
     Case(
@@ -35,6 +40,16 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_cases(case: Case) -> None:
     case.assert_holds(CHECKS / "ranks.py")
+
+
+def test_all_nodes_that_fell_silent_are_named() -> None:
+    two = stopped("stream", SILENT, replace(SILENT, member=0, node="gpu01"))
+    case = Case("", (two,), {"peer-died": "error"})
+    assert [found.nodes for found in case.assert_holds(CHECKS / "ranks.py")] == [("gpu02",), ("gpu01",)]
+    (cut,) = Case("", (stopped("first", replace(CUT, seconds=12.0)),), {"peer-died": "error"}).assert_holds(
+        CHECKS / "ranks.py"
+    )
+    assert (cut.situation, cut.nodes) == ("silent", ("gpu01",))
 
 
 def test_the_process_that_ended_is_named_not_those_that_noticed() -> None:

@@ -41,6 +41,11 @@ def shadow(folder: str, version: str, place: str) -> TorchInstall:
 NO_TORCH = Failure("torch", 1, "gpu02", "raised", error="No module named 'torch'", absent=True)
 CASES = [
     Case("a benchmark found torch on all nodes", (BENCHED, WHOLE, FINE, PYTHON)),
+    Case(
+        "in a benchmark, a node's torch cannot do it",
+        (stopped("torch", Failure("torch", 1, "gpu02", "raised", kind="undistributed")), WHOLE, FINE),
+        {"backend-unavailable": "error"},
+    ),
     Case("another node of a benchmark has none", (stopped("torch", NO_TORCH), WHOLE, FINE), {"torch-missing": "error"}),
     Case(
         "another node of a benchmark has none, and was looked at as well",

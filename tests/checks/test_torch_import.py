@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from envdoctor.facts.allreduce import Failure
 from envdoctor.facts.autopsy import ImportAutopsy, Trial
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchImport, TorchInstall
 from envdoctor.model import Missing
 from envdoctor.testing import Case
 from tests import CHECKS
+from tests.checks.bench_results import FINE, stopped
 
 FILE = CHECKS / "torch_import.py"
 PYTHON = Python(executable="/e/bin/python")
@@ -40,7 +44,21 @@ FAILS, CRASHES, HANGS = (
     {"torch-import-crashes": "error"},
     {"torch-import-hangs": "error"},
 )
+BROKEN = Failure(
+    "torch", 1, "gpu02", "raised", kind="ImportError", error="libcudart.so.12: cannot open\nmore", place="torch.py:3"
+)
+UNFINISHED = {"torch-import-unfinished": "error"}
+
 CASES = [
+    Case("in a benchmark all have it", (FINE,)),
+    Case("in a benchmark, on another node", (stopped("torch", BROKEN),), FAILS),
+    Case("absent there", (stopped("torch", replace(BROKEN, kind="ModuleNotFoundError", absent=True)),)),
+    Case("it dies there", (stopped("torch", replace(BROKEN, how="died", signal="SIGILL", said="x")),),
+         {"torch-import-crashes": "error"}),
+    Case("it ends there", (stopped("torch", replace(BROKEN, how="died", status=3, said="goodbye")),), FAILS),
+    Case("it was killed there", (stopped("torch", replace(BROKEN, how="died", signal="SIGKILL")),)),
+    Case("it does not come back there", (stopped("torch", replace(BROKEN, how="silent", ranks=(1,), seconds=60.0)),),
+         UNFINISHED),
     Case("it comes in", (TorchImport(version="2.7.1"), INSTALLED)),
     Case("it was not asked for", (missing("not-asked"),)),
     Case("there is no torch", (missing("not-here"),)),
@@ -66,6 +84,13 @@ CASES = [
     Case("it hangs in the kernel", (missing("hung", "stuck in nfs_wait\n"), PYTHON), HANGS),
     Case("it is slow", (missing("slow", STACK),), {"torch-import-unfinished": "note"}),
 ]  # fmt: skip
+
+
+def test_the_node_of_a_benchmark_on_which_it_fails_is_named() -> None:
+    (found,) = Case("", (stopped("torch", BROKEN),), FAILS).assert_holds(CHECKS / "torch_import.py")
+    assert found.nodes == ("gpu02",)
+    assert found.evidence["error"] == "ImportError: libcudart.so.12: cannot open"
+    assert (found.evidence["place"], found.evidence["python"]) == ("torch.py:3", "/opt/env/bin/python")
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
