@@ -155,7 +155,7 @@ def run(
             hurry()
             if "asks" in record:
                 conduct.say(number, answer(str(record["asks"]), observed.result))
-            elif "size" in record or record.get("end") == "join":
+            elif "size" in record or "begin" in record or record.get("end") == "join":
                 on_change(observed.result)
 
         def over(number: int, ended: Ended) -> None:

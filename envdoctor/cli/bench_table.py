@@ -21,7 +21,8 @@ WAITS_S = 1.5  # after this long without the others, how to start them is said
 
 
 class Table:
-    """Prints each row as it comes, and after a while what the others are to be started with.
+    """Prints each row as it comes, and after a while what the others are to be started with; with -v each rung that
+    this node begins.
 
     Args:
         live: whether the table goes to standard output while it grows.
@@ -38,6 +39,7 @@ class Table:
         self._quiet = quiet
         self._began = time.monotonic()
         self._met = threading.Event()
+        self._rung = ""
         self.printed: tuple[Size, ...] | None = None
 
     def __enter__(self) -> Table:
@@ -86,6 +88,14 @@ class Table:
 
         if result.world_size:
             self._met.set()
+        own = result.member(result.own)
+        if own is not None and own.rung != self._rung and self._style.verbosity > 0:
+            self._rung = own.rung
+            sys.stderr.write(
+                Text("envdoctor: {rung}", "envdoctor：{rung}").say(self._style.language, {"rung": own.rung})
+            )
+            sys.stderr.write("\n")
+            sys.stderr.flush()
         if not self._live or len(result.sizes) <= len(self.printed or ()):
             return
         if self.printed is None:

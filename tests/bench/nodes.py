@@ -22,7 +22,10 @@ from tests import needs
 _number = itertools.count()
 LIMIT_S = 60.0
 TOOK: dict[int, float] = {}  # process id -> seconds it ran
-USUAL = ("--nproc-per-node", "1", "--sizes", "8:256K", "--timeout", "8", "--json")
+# The nodes wait for each other for so long: with other tests beside it one may start seconds after the other.
+USUAL = ("--nproc-per-node", "1", "--sizes", "8:256K", "--timeout", "40", "--json")
+JOIN_S = 8
+SOON = ("--timeout", str(JOIN_S))  # where one of them waits in vain
 
 
 @dataclass
@@ -102,6 +105,17 @@ def ended(process: subprocess.Popen[str]) -> Ended:
     return Ended(process.returncode, out, err, TOOK[process.pid])
 
 
+def climbs(process: subprocess.Popen[str], rung: str) -> None:
+    """Wait until a benchmark that was started with -v begins a rung."""
+    assert process.stderr is not None
+    said = []
+    while line := process.stderr.readline():
+        said.append(line)
+        if line == f"envdoctor: {rung}\n":
+            return
+    raise AssertionError(f"it never came to {rung}: {''.join(said)}")
+
+
 def by_hand(first: Node, second: Node, *options: str, **variables: str) -> tuple[Ended, Ended]:
     """Start both by hand, as in the manual, and wait for both."""
     common = ("--nnodes", "2", "--master-addr", first.address, *options)
@@ -110,7 +124,7 @@ def by_hand(first: Node, second: Node, *options: str, **variables: str) -> tuple
     return ended(one), ended(two)
 
 
-def gone(node: Node, within_s: float = 3.0) -> bool:
+def gone(node: Node, within_s: float = 10.0) -> bool:
     """Whether nothing runs on a node any longer, soon."""
     until = time.monotonic() + within_s
     while node.processes():

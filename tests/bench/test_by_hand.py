@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests import needs
-from tests.bench.nodes import Node, by_hand, ended, gone, two
+from tests.bench.nodes import JOIN_S, SOON, Node, by_hand, climbs, ended, gone, two
 
-JOIN_S = 8.0  # of nodes.USUAL
-SLACK_S = 3.0
-# Starting Python, loading the checks and looking at the machine, on the slowest machine that tests run on.
-AROUND_S = 8.0
+# Starting Python, loading the checks and looking at the machine, on the slowest machine that tests run on, and beside
+# other tests. `python -m tests.bench.allreduce_faults` holds each fault to its deadline.
+AROUND_S = 25.0
 
 
 @pytest.fixture
@@ -55,16 +54,16 @@ def test_several_ranks_on_each_node(nodes: tuple[Node, Node]) -> None:
 
 def test_a_node_never_comes(nodes: tuple[Node, Node]) -> None:
     first, _ = nodes
-    alone = ended(first.bench("--nnodes", "2", "--node-rank", "0", "--master-addr", first.address))
+    alone = ended(first.bench("--nnodes", "2", "--node-rank", "0", "--master-addr", first.address, *SOON))
     assert (alone.status, alone.codes) == (1, ["rank-missing"])
     assert alone.document["missing_ranks"] == [1]
-    assert alone.seconds < JOIN_S + SLACK_S + AROUND_S
+    assert alone.seconds < JOIN_S + AROUND_S
     assert "--node-rank I --master-addr 10.9.0.1" in alone.err
 
 
 def test_the_port_is_dropped(nodes: tuple[Node, Node]) -> None:
     nodes[0].nft('iifname "w0" tcp dport 29500 drop')
-    one, other = by_hand(*nodes)
+    one, other = by_hand(*nodes, *SOON)
     assert one.codes == ["rank-missing"]
     assert other.codes == ["firewall-blocks-ports"]
     assert other.document["stage"] == "connect"
@@ -72,7 +71,7 @@ def test_the_port_is_dropped(nodes: tuple[Node, Node]) -> None:
 
 def test_the_port_is_refused_by_a_firewall(nodes: tuple[Node, Node]) -> None:
     nodes[0].nft('iifname "w0" tcp dport 29500 reject')
-    _, other = by_hand(*nodes)
+    _, other = by_hand(*nodes, *SOON)
     assert other.codes == ["firewall-blocks-ports"]
     assert other.seconds < AROUND_S, "what no waiting mends is said at once"
 
@@ -98,8 +97,8 @@ def test_a_bulk_of_data_stalls(nodes: tuple[Node, Node]) -> None:
 
 def test_the_master_s_address_is_nobody_s(nodes: tuple[Node, Node]) -> None:
     first, second = nodes
-    one = first.bench("--nnodes", "2", "--node-rank", "0", "--master-addr", first.address)
-    other = ended(second.bench("--nnodes", "2", "--node-rank", "1", "--master-addr", "10.9.0.9"))
+    one = first.bench("--nnodes", "2", "--node-rank", "0", "--master-addr", first.address, *SOON)
+    other = ended(second.bench("--nnodes", "2", "--node-rank", "1", "--master-addr", "10.9.0.9", *SOON))
     assert other.codes == ["master-unreachable"]
     assert ended(one).codes == ["rank-missing"]
 
@@ -108,7 +107,7 @@ def test_the_master_s_address_is_another_machine_s(nodes: tuple[Node, Node]) -> 
     first, second = nodes
     one = ended(first.bench("--nnodes", "2", "--node-rank", "0", "--master-addr", second.address))
     assert one.codes == ["master-unreachable"]
-    assert one.seconds < AROUND_S + 4.0
+    assert one.seconds < AROUND_S
 
 
 def test_the_master_s_name_does_not_resolve(nodes: tuple[Node, Node]) -> None:
@@ -146,10 +145,9 @@ def test_one_node_was_told_of_three(nodes: tuple[Node, Node]) -> None:
 
 def test_the_interface_for_gloo_is_not_there(nodes: tuple[Node, Node]) -> None:
     first, second = nodes
-    one = first.bench("--nnodes", "2", "--master-addr", first.address, "--node-rank", "0")
-    other = ended(
-        second.bench("--nnodes", "2", "--master-addr", first.address, "--node-rank", "1", GLOO_SOCKET_IFNAME="eth9")
-    )
+    common = ("--nnodes", "2", "--master-addr", first.address, *SOON)
+    one = first.bench(*common, "--node-rank", "0")
+    other = ended(second.bench(*common, "--node-rank", "1", GLOO_SOCKET_IFNAME="eth9"))
     assert other.codes == ["interface-missing"]
     assert other.document["stage"] == "route"
     assert ended(one).codes == ["rank-missing"]
@@ -196,17 +194,14 @@ def running(node: Node, part: str) -> list[int]:
 def test_a_node_dies_while_the_sweep_runs(nodes: tuple[Node, Node], victim: str) -> None:
     first, second = nodes
     common = ("--nnodes", "2", "--master-addr", first.address, "--sizes", "8M:1G")
-    one, other = first.bench(*common, "--node-rank", "0"), second.bench(*common, "--node-rank", "1")
-    until = time.monotonic() + 30.0
+    one, other = first.bench(*common, "--node-rank", "0", "-v"), second.bench(*common, "--node-rank", "1")
+    climbs(one, "sweep")
     # The rank has no option -I, which its agent has.
-    while not (ranks := [pid for pid in running(second, "w['boot']") if pid not in running(second, "-I")]):
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    time.sleep(4.0)
+    ranks = [pid for pid in running(second, "w['boot']") if pid not in running(second, "-I")]
     killed_at = time.monotonic()
     os.kill(ranks[0] if victim == "rank" else other.pid, signal.SIGKILL)
     seen = ended(one)
-    assert time.monotonic() - killed_at < SLACK_S + AROUND_S
+    assert time.monotonic() - killed_at < AROUND_S
     assert seen.codes[0] == "peer-died"
     assert seen.nodes_of("peer-died") == [second.name]
     assert gone(first) and gone(second), "nothing is left behind on any node"
@@ -215,10 +210,8 @@ def test_a_node_dies_while_the_sweep_runs(nodes: tuple[Node, Node], victim: str)
 def test_an_interrupt_ends_everything_everywhere(nodes: tuple[Node, Node]) -> None:
     first, second = nodes
     common = ("--nnodes", "2", "--master-addr", first.address, "--sizes", "8M:1G")
-    one, other = first.bench(*common, "--node-rank", "0"), second.bench(*common, "--node-rank", "1")
-    while len(running(second, "w['boot']")) < 2 or len(running(first, "w['boot']")) < 2:
-        time.sleep(0.1)
-    time.sleep(3.0)
+    one, other = first.bench(*common, "--node-rank", "0", "-v"), second.bench(*common, "--node-rank", "1")
+    climbs(one, "sweep")
     one.send_signal(signal.SIGINT)
     assert ended(one).status == 130
     assert ended(other).codes[0] == "peer-died"

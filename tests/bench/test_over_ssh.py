@@ -15,10 +15,11 @@ import pytest
 from envdoctor.bench.over_ssh import carried
 from envdoctor.transport import ssh
 from tests import ROOT, needs
-from tests.bench.nodes import Ended
+from tests.bench.nodes import Ended, climbs
 from tests.lab.hosts import Host, Lab
 
-USUAL = ("--nproc-per-node", "1", "--sizes", "8:64K", "--timeout", "8", "--json")
+USUAL = ("--nproc-per-node", "1", "--sizes", "8:64K", "--timeout", "40", "--json")
+AROUND_S = 25.0  # as in tests/bench/test_by_hand.py
 # An agent that hears nothing ends itself after CUT_S; a coordinator that hears nothing of one, after rungs.SILENT_S.
 CUT_S = max(ssh.CUT_S, 12) + 3.0
 
@@ -126,17 +127,17 @@ def no_shell(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "outcome", "within_s"),
+    ("fault", "outcome"),
     [
-        (no_key, "denied", 8),
-        (unknown_host_key, "host-key-unknown", 8),
-        (changed_host_key, "host-key-changed", 8),
-        (sshd_down, "refused", 8),
-        (packets_dropped, "timeout", ssh.CONNECT_S + 8),
-        (no_shell, "not-executed", 8),
+        (no_key, "denied"),
+        (unknown_host_key, "host-key-unknown"),
+        (changed_host_key, "host-key-changed"),
+        (sshd_down, "refused"),
+        (packets_dropped, "timeout"),
+        (no_shell, "not-executed"),
     ],
 )
-def test_a_login_that_cannot_be(lab: Lab, fault: Callable[[Lab], None], outcome: str, within_s: float) -> None:
+def test_a_login_that_cannot_be(lab: Lab, fault: Callable[[Lab], None], outcome: str) -> None:
     fault(lab)
     done = bench(lab, "node[0-2]")
     assert (done.status, done.codes) == (1, ["node-unreachable"]), done.out + done.err
@@ -144,7 +145,7 @@ def test_a_login_that_cannot_be(lab: Lab, fault: Callable[[Lab], None], outcome:
     assert done.document["stage"] == "start"
     reached = done.document["snapshots"][0]["facts"]["reached"]["hosts"]
     assert [host["outcome"] for host in reached] == ["ok", outcome, "ok"]
-    assert done.seconds < within_s
+    assert done.seconds < ssh.CONNECT_S + AROUND_S
     assert not lab.orphans()
 
 
@@ -209,13 +210,8 @@ def test_another_python_without_torch_and_none_at_all() -> None:
 @pytest.fixture
 def running(lab: Lab) -> Iterator[subprocess.Popen[str]]:
     """A benchmark on all three hosts, in the midst of it and far from its end."""
-    process = lab[0].start(*command("node[0-2]", "--sizes", "4M:256M"), PYTHONPATH=str(ROOT))
-    until = time.monotonic() + 30
-    # The agents' ranks are at work: two processes on a host that does not conduct, its agent and its rank.
-    while sum("boot" in words for words in lab[2].at_work().values()) < 2:
-        assert time.monotonic() < until and process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    time.sleep(3)
+    process = lab[0].start(*command("node[0-2]", "--sizes", "4M:256M", "-v"), PYTHONPATH=str(ROOT))
+    climbs(process, "sweep")
     yield process
     process.communicate(timeout=30)
 
@@ -233,26 +229,26 @@ def agent(host: Host) -> int:
 
 def test_ctrl_c(lab: Lab, running: subprocess.Popen[str]) -> None:
     os.kill(conductor(lab), signal.SIGINT)
-    assert not lab.orphans(5.0)
-    assert running.wait(5) == 130
+    assert not lab.orphans(AROUND_S)
+    assert running.wait(AROUND_S) == 130
 
 
 def test_ctrl_c_while_a_host_does_not_answer(lab: Lab) -> None:
     """The logins that still try are ended as well, and the hosts that wait for the others."""
     lab[1].fault("drop-ssh")
     process = lab[0].start(*command("node[0-2]"), PYTHONPATH=str(ROOT))
-    until = time.monotonic() + 20
+    until = time.monotonic() + AROUND_S
     while not any("boot" in words for words in lab[2].at_work().values()):
         assert time.monotonic() < until
         time.sleep(0.05)
     os.kill(conductor(lab), signal.SIGINT)
-    assert process.wait(5) == 130
-    assert not lab.orphans(1.0)
+    assert process.wait(AROUND_S) == 130
+    assert not lab.orphans(AROUND_S)
 
 
 def test_the_conductor_is_killed(lab: Lab, running: subprocess.Popen[str]) -> None:
     os.kill(conductor(lab), signal.SIGKILL)
-    assert not lab.orphans(5.0)
+    assert not lab.orphans(AROUND_S)
 
 
 @pytest.mark.parametrize("place", [0, 2])
@@ -263,7 +259,7 @@ def test_an_agent_is_killed(lab: Lab, running: subprocess.Popen[str], place: int
     done = Ended(running.returncode, out, err, time.monotonic() - began)
     assert (done.status, done.codes) == (1, ["peer-died"]), out + err
     assert done.nodes_of("peer-died") == [f"node{place}"]
-    assert done.seconds < 10
+    assert done.seconds < AROUND_S
     assert not lab.orphans()
 
 
@@ -272,9 +268,10 @@ def test_the_cable_of_a_host_is_cut(lab: Lab, running: subprocess.Popen[str]) ->
     lab[2].fault("cut")
     out, err = running.communicate(timeout=60)
     done = Ended(running.returncode, out, err, time.monotonic() - began)
-    assert done.status == 1 and done.seconds < CUT_S + 5, out + err
-    assert any("node2" in finding["nodes"] for finding in done.document["findings"]), out
-    assert not lab.orphans(max(0.0, began + CUT_S - time.monotonic()))
+    assert done.status == 1 and done.seconds < CUT_S + AROUND_S, out + err
+    assert set(done.codes) <= {"peer-died", "node-unreachable"} and done.codes, out
+    assert all(finding["nodes"] == ["node2"] for finding in done.document["findings"]), out
+    assert not lab.orphans(CUT_S + AROUND_S)
 
 
 def test_variables_of_training_go_along_and_others_do_not() -> None:

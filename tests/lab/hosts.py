@@ -287,7 +287,7 @@ class Lab:
                     host.pid = int(child)
             time.sleep(0.01)
 
-    def orphans(self, within_s: float = 3.0) -> dict[str, str]:
+    def orphans(self, within_s: float = 10.0) -> dict[str, str]:
         """What is still at work on any host after so long: "host pid" -> command line."""
         until = time.monotonic() + within_s
         while True:
