@@ -31,6 +31,22 @@ RANK_MISSING = Problem(
         "请以相同的 --nnodes、--master-addr、--master-port 启动它；若已启动，它会在自己的终端上说明停在哪一级",
     ),
     confirm="envdoctor bench allreduce --nnodes N --node-rank I --master-addr A",
+    situations={
+        "launched": Situation(
+            help=Text(
+                "{launcher} has started it: see whether it still runs there, and what it printed",
+                "{launcher} 已启动它：请查看它是否仍在运行，以及输出了什么",
+            ),
+            look="ps -ef | grep -F 'bench allreduce'   # on {nodes}",
+        ),
+        "launched-somewhere": Situation(
+            help=Text(
+                "{launcher} has started it on a node that is not listed here, or has not: look at what it printed",
+                "{launcher} 可能在未列出的节点上启动了它，也可能没有启动：请查看它的输出",
+            ),
+            look="ps -ef | grep -F 'bench allreduce'   # on each node",
+        ),
+    },
 )
 
 RANK_DUPLICATE = Problem(
@@ -108,7 +124,11 @@ def rank_missing(result: AllreduceResult) -> Iterable[Finding]:
         # told, and who else would have come is not known.
         return
     kind = "node" if result.per == "node" else "rank"
-    yield RANK_MISSING.found(
+    situation = None
+    if result.per == "process":
+        situation = "launched" if result.awaited else "launched-somewhere"
+    found = RANK_MISSING.found(
+        situation,
         missing=f"{kind} {_numbers(result.missing)}",
         address=result.master_addr,
         port=result.master_port,
@@ -116,7 +136,10 @@ def rank_missing(result: AllreduceResult) -> Iterable[Finding]:
         expected=result.expected_members,
         names=", ".join(dict.fromkeys(member.node for member in result.members if member.node)) or None,
         ranks=_numbers(result.missing_ranks),
+        launcher=result.launcher or None,
+        nodes=", ".join(result.awaited) or None,
     )
+    yield replace(found, nodes=result.awaited) if result.awaited else found
 
 
 def _numbers(numbers: tuple[int, ...]) -> str:
@@ -181,12 +204,22 @@ def _one_line(failure: Failure) -> str:
     return re.sub(r"\[[^\]\s]*\.(cc|cpp|h):\d+\] ?", "", said)[:300]
 
 
+SPEED_BYTES = 1 << 20  # below this latency decides, and no speed is told
+
+
 @summary
 def line(result: AllreduceResult) -> tuple[Text, Mapping[str, Scalar]] | None:
     best = result.best
     values: dict[str, Scalar] = {"ranks": result.world_size, "backend": result.backend, "stage": result.stage}
     if not result.done or best is None:
         return Text("stopped at {stage}", "停在 {stage}"), values
+    if best.bytes < SPEED_BYTES:
+        # A check of the way, not of its speed.
+        took = Text(
+            "{ranks} ranks exchange data over {backend}; 8 bytes take {time_us:.0f} us",
+            "{ranks} 个 rank 可通过 {backend} 交换数据；8 字节耗时 {time_us:.0f} 微秒",
+        )
+        return took, {**values, "time_us": best.median_us}
     said = Text(
         "{ranks} ranks, {backend}: busbw {busbw:.3f} GB/s", "{ranks} 个 rank，{backend}：busbw {busbw:.3f} GB/s"
     )

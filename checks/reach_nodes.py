@@ -146,6 +146,11 @@ NODE_UNREACHABLE = Problem(
     },
 )
 
+_NOT_WHOLE = Text(
+    "what it had not told is not judged: {host} may have further problems",
+    "未返回的部分不予判断：{host} 可能还有其他问题",
+)
+
 NODE_HUNG = Problem(
     code="node-hung",
     severity=Severity.ERROR,
@@ -161,6 +166,37 @@ NODE_HUNG = Problem(
     ),
     look="ssh {options} 'df -h .'",
     confirm="ssh HOST 'python3 -c 0'",
+    situations={
+        "midway": Situation(
+            title=Text(
+                "{host} began to answer and went silent while it looked at {section}",
+                "{host} 开始应答后，在检查 {section} 时失去响应",
+            ),
+            why=_NOT_WHOLE,
+            seen=Text(
+                "the last word from {host} over {way} was that it looks at {section}",
+                "{host} 通过 {way} 发来的最后消息是正在检查 {section}",
+            ),
+            help=Text(
+                "a device or file system that this section reads hangs there, or the network to it has broken",
+                "该部分读取的设备或文件系统在该机上挂起，或到它的网络已中断",
+            ),
+            look="ssh {options} 'ps -eo pid,stat,wchan:32,args | grep -w D'",
+        ),
+        "ended": Situation(
+            title=Text("{host} began to answer and ended: {said}", "{host} 开始应答后中途结束：{said}"),
+            why=_NOT_WHOLE,
+            seen=Text(
+                "what was started on {host} over {way} ended with status {status}: {said}",
+                "通过 {way} 在 {host} 上启动的程序以状态 {status} 结束：{said}",
+            ),
+            help=Text(
+                "it was killed there (out of memory, a limit on processes, an administrator), or the login was ended",
+                "它在该机上被终止（内存不足、进程数限制或管理员操作），或登录会话已结束",
+            ),
+            look="ssh {options} 'dmesg -T | tail -n 20; ulimit -a'",
+        ),
+    },
 )
 
 NODE_ANSWER_INVALID = Problem(
@@ -187,8 +223,8 @@ def hosts_reached(reached: Reached) -> Iterable[Finding]:
     for host in reached.hosts:
         if host.outcome == "ok":
             continue
-        if host.outcome == "silent":
-            problem, situation = NODE_HUNG, None
+        if host.outcome in ("silent", "hung", "died"):
+            problem, situation = NODE_HUNG, {"hung": "midway", "died": "ended"}.get(host.outcome)
         elif host.outcome == "invalid":
             problem, situation = NODE_ANSWER_INVALID, None
         else:
@@ -197,8 +233,10 @@ def hosts_reached(reached: Reached) -> Iterable[Finding]:
         found = problem.found(
             situation, host=host.host, target=shlex.quote(host.host), options=_options(host), way=host.way,
             status=host.status, said=_one_line(host),
+            section=_one_line(host) if host.outcome == "hung" and host.said else None,
         )  # fmt: skip
-        yield replace(found, nodes=(host.host,))
+        # Where each node tells of itself alone, it is known by the name that it has in the report.
+        yield found if len(reached.hosts) == 1 else replace(found, nodes=(host.host,))
 
 
 def _options(host: Reach) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envdoctor import __version__, decode, facts
 from envdoctor.errors import ExaminationError
@@ -17,6 +17,10 @@ from envdoctor.model import Node
 from envdoctor.snapshot import Snapshot
 from envdoctor.transport import local
 from envdoctor.transport.target import Target
+
+if TYPE_CHECKING:
+    from envdoctor.transport import hosts as reached_hosts
+    from envdoctor.transport.visits import OnRecord, Visit, Way
 
 MADE_BY = f"envdoctor {__version__}"
 
@@ -45,6 +49,44 @@ def of_this_machine(
     sections.update(local.settle(answer))
     sections["asked"] = asked
     return Snapshot(node_of(Node(python=target.python, python_why=target.why), sections), now(), MADE_BY, sections)
+
+
+def of_hosts(
+    hosts: Sequence[reached_hosts.Host],
+    way: Way,
+    target: Target,
+    request: local.Request,
+    asked: Asked,
+    on_record: OnRecord,
+) -> list[Snapshot]:
+    """Examine every host, as `envdoctor.transport.visits.examine` does, with the target's path where that is there.
+
+    Returns:
+        One snapshot for each, in their order. That of a host that was not reached holds nothing but why.
+    """
+    from envdoctor.transport import visits
+
+    return [
+        _visited(visit, target, asked)
+        for visit in visits.examine(hosts, way, target.python, request, on_record=on_record)
+    ]
+
+
+def _visited(visit: Visit, target: Target, asked: Asked) -> Snapshot:
+    from envdoctor.facts.clock import Clock
+    from envdoctor.facts.reached import Reached
+
+    sections: dict[str, object] = {
+        name: decode.fact(name, value) for name, value in visit.answer.values.items() if name in facts.KINDS
+    }
+    sections.update(local.settle(visit.answer))
+    sections["asked"] = asked
+    sections["reached"] = Reached((visit.reach,))
+    if visit.clock is not None:
+        sections["clock"] = Clock(visit.clock.time_s, visit.clock.asked_s, visit.clock.answered_s)
+    why = target.why if visit.python == target.python else "there"
+    node = Node(visit.host.name, visit.host.name, visit.python, python_why=why if visit.python else "")
+    return Snapshot(node_of(node, sections), now(), MADE_BY, sections)
 
 
 def node_of(node: Node, sections: Mapping[str, object]) -> Node:

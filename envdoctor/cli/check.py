@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from envdoctor.cli import host_files, options
+from envdoctor.cli import elsewhere, host_files, options, saved
+from envdoctor.cli.elsewhere import HostsOption
 from envdoctor.cli.host_files import BadHostsOption, GoodHostsOption
 from envdoctor.cli.options import (
     ChecksOption,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from envdoctor.model import Report
     from envdoctor.readers.scan import Reading
     from envdoctor.render import Style
-    from envdoctor.snapshot import Snapshot
 
 
 class FailOn(str, enum.Enum):
@@ -78,6 +77,7 @@ def check(
     offline: OfflineOption = False,
     port: PortOption = 0,
     checks: ChecksOption = None,
+    hosts: HostsOption = "",
     good_hosts: GoodHostsOption = None,
     bad_hosts: BadHostsOption = None,
     fail_on: Annotated[FailOn, typer.Option("--fail-on", help="What makes the exit code 1.")] = FailOn.error,
@@ -106,11 +106,15 @@ def check(
     from envdoctor.cli.examine import Examined, Question, examine
     from envdoctor.snapshot import to_json
 
+    others = elsewhere.Elsewhere(hosts)
+    others.refuse(source, log)
     reading = _texts(log, style, quiet) if log else None
+    question = Question(tuple(names or ()), python, quick, offline, port, timeout, quiet)
     if source:
-        examined = Examined(load.everything(checks or []), _read(source))
+        examined = Examined(load.everything(checks or []), saved.read(source))
+    elif others:
+        examined = elsewhere.examine(others, question, checks or [], style)
     else:
-        question = Question(tuple(names or ()), python, quick, offline, port, timeout, quiet)
         examined = examine(question, checks or [], form, style, redactor, output is not None or reading is not None)
     if reading is not None:
         from envdoctor import texts
@@ -119,14 +123,14 @@ def check(
     for snapshot in examined.snapshots:
         redactor.learn(to_json(snapshot))
     loaded = examined.loaded
-    if not names:
+    if source and not names:
         from envdoctor.bench import spoken
 
         loaded = spoken.of(loaded, examined.snapshots)
     report = judgement.judge(examined.snapshots, loaded, names or [])
     report = replace(report, seconds=time.monotonic() - began)
     options.write(examined.rest(render.renderer(form.value).render(report, style, redactor)), output)
-    if not source:
+    if not source and not others:
         from envdoctor import last_check
 
         last_check.write(report, redactor, tuple(names or ()))
@@ -149,24 +153,3 @@ def exit_code(report: Report, fail_on: FailOn, form: Format = Format.text) -> in
     if report.with_status("crashed") or report.unloaded:
         return 3
     return 1 if any(finding.severity in FAILING[fail_on] for finding in report.findings) else 0
-
-
-def _read(sources: list[Path]) -> list[Snapshot]:
-    from envdoctor.errors import UsageError
-    from envdoctor.model import Missing
-    from envdoctor.snapshot import read_all
-
-    files: list[Path] = []
-    for source in sources:
-        inside = sorted(source.glob("*.json")) if os.path.isdir(source) else [source]
-        if not inside:
-            raise UsageError(
-                f"the folder {source} holds no snapshot (*.json); write one: `envdoctor snapshot -o {source}/NAME.json`"
-            )
-        files += inside
-    snapshots = [(file, snapshot) for file in files for snapshot in read_all(file)]
-    for file, snapshot in snapshots:
-        if all(isinstance(fact, Missing) for name, fact in snapshot.sections.items() if name != "asked"):
-            # Nothing could be wrong in it: it must not read as fine.
-            raise UsageError(f"{file} holds no fact that can be read; write one with `envdoctor snapshot -o FILE`")
-    return [snapshot for _, snapshot in snapshots]

@@ -19,8 +19,6 @@ class Reach:
             answer), "hung" (it answered and went silent; `said` is the section it was at), "died" (it answered, and
             ended before it was through).
         said: the last words that tell. status: exit status, None where it had not ended.
-        clock_ahead_s: how far its clock is ahead of the doctor's, seconds, give or take `clock_precision_s`; None
-            where that was not measured.
     """
 
     host: str = ""
@@ -30,8 +28,6 @@ class Reach:
     status: int | None = None
     user: str = ""
     port: int | None = None
-    clock_ahead_s: float | None = None
-    clock_precision_s: float | None = None
 
 
 @dataclass(frozen=True)

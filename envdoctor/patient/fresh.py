@@ -52,8 +52,9 @@ _module.main({request!r})
 
 def code(module: str, request: "Dict[str, Any]") -> str:
     """A program for `python -c` that calls `main(request)` of a module of this package. No JSON: see torch_import."""
-    folder = os.path.dirname(os.path.abspath(__file__))
-    modules = FROM_SOURCES if SOURCES else FROM_FILES.format(folder=folder)
+    modules = FROM_SOURCES
+    if not SOURCES:
+        modules = FROM_FILES.format(folder=os.path.dirname(os.path.abspath(__file__)))
     return CODE.format(modules=modules, module=module, request=request)
 
 

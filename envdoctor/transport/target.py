@@ -19,6 +19,7 @@ CHOICES = {
     "conda": Text("the active conda environment", "当前激活的 conda 环境"),
     "own": Text("envdoctor's own environment", "envdoctor 自身的环境"),
     "path": Text("the first Python on PATH", "PATH 中的第一个 Python"),
+    "there": Text("the one that a shell there finds first", "该主机上的 shell 首先找到的 Python"),
     "last": Text("envdoctor's own Python, for want of another", "envdoctor 自身的 Python（没有别的可用）"),
 }
 

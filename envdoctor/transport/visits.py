@@ -28,23 +28,41 @@ PIECE = 1 << 16
 
 
 # Logins under way in whatever thread: it ends with this process, and what it has started must not outlive that.
-_under_way: set[subprocess.Popen[bytes]] = set()
+_under_way: dict[subprocess.Popen[bytes], signal.Signals] = {}  # -> what ends it
 
 
 @atexit.register
 def _end_all() -> None:
-    for process in tuple(_under_way):
-        process.kill()
+    for process, how in tuple(_under_way.items()):
+        process.send_signal(how)
 
 
 class Way(Protocol):
-    """How hosts are reached: `envdoctor.transport.ssh` is one."""
+    """How hosts are reached: `envdoctor.transport.ssh` is one.
+
+    Attributes:
+        TITLE: its name for people. OPTION: of ours, which asks for it. END: the signal that ends it with what it has
+            started on the host.
+    """
+
+    TITLE: str
+    OPTION: str
+    END: signal.Signals
 
     def argv(self, host: Host, line: str) -> tuple[str, ...]:
         """The command line that runs `line` in a shell of the host, with our end as its input and output."""
 
     def reach(self, host: Host, status: int | None, said: str, noise: str, heard: bool) -> Reach:
         """How the host was reached, from how that command ended; see `envdoctor.transport.ssh.reach`."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Unix time on the host, and by our own clock just before it was asked and just after it answered."""
+
+    time_s: float
+    asked_s: float
+    answered_s: float
 
 
 @dataclass(frozen=True)
@@ -55,6 +73,7 @@ class Visit:
     reach: Reach
     answer: Answer
     python: str = ""
+    clock: Clock | None = None
 
 
 # Called with the number of a host and a record of its patient, as it comes; {"over": outcome} is the last.
@@ -77,8 +96,8 @@ class _Guest:
     taken: int = 0
     python: str = ""
     words: int = 0
-    asked: tuple[float, float] = (0.0, 0.0)  # the time when it was asked for its own: of the world, of no change
-    clock: tuple[float, float] | None = None  # ahead, precision
+    asked: tuple[float, float] = (0.0, 0.0)  # Unix and monotonic time when it was asked for its own
+    clock: Clock | None = None
     flooded: bool = False
     late: bool = False
 
@@ -156,7 +175,7 @@ class _Round:
             said = f"{argv[0]}: {error.strerror or error}"
             self._tell(number, Visit(host, self._way.reach(host, 127, said, "", False), Answer(failure=said)))
             return
-        _under_way.add(process)
+        _under_way[process] = self._way.END
         began = time.monotonic()
         limit_s = self._request.limit_s
         guest = _Guest(
@@ -222,9 +241,9 @@ class _Round:
             except (TypeError, ValueError):
                 return
             asked, since = guest.asked
-            precision = (now - since) / 2
-            if guest.clock is None or precision < guest.clock[1]:
-                guest.clock = (told - (asked + precision), precision)
+            best = guest.clock
+            if best is None or now - since < best.answered_s - best.asked_s:
+                guest.clock = Clock(told, asked, asked + (now - since))
         if guest.words < examining.WORDS and guest.process.stdin is not None:
             guest.words += 1
             guest.asked = (world, now)
@@ -260,8 +279,6 @@ class _Round:
         noise = guest.lines.noise.decode("utf-8", "replace")
         heard = bool(guest.python)
         reach = self._way.reach(guest.host, status, said, noise, heard)
-        if guest.clock is not None:
-            reach = replace(reach, clock_ahead_s=round(guest.clock[0], 6), clock_precision_s=round(guest.clock[1], 6))
         if guest.flooded:
             size = f"more than {guest.taken // 1000000 or 1} MB of it; the last: " if heard else ""
             return replace(reach, outcome="invalid", said=size + noise.strip()[-200:], status=None)
@@ -311,11 +328,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 pass
     if process.poll() is None:
         try:
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, _under_way.get(process, signal.SIGKILL))
         except OSError:
             pass
         try:
             process.wait(0.2)
         except subprocess.TimeoutExpired:
             process.returncode = -signal.SIGKILL  # it sleeps in the kernel: nobody waits for it
-    _under_way.discard(process)
+    _under_way.pop(process, None)

@@ -6,13 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from envdoctor.facts.allreduce import AllreduceResult, Failure
+from envdoctor.facts.allreduce import AllreduceResult, Failure, Size
 from envdoctor.testing import Case, topic_file
 from tests import CHECKS
 from tests.checks.bench_results import FINE, FIRST, SECOND, stopped
 
 FILE = CHECKS / "bench_ranks.py"
 ALONE = stopped("join", members=(FIRST,), expected_members=4, missing=(1, 2, 3), missing_ranks=(8, 9, 10, 11, 14))
+TASKS = replace(
+    ALONE, per="process", launcher="Slurm (srun)", missing=(1, 3), missing_ranks=(1, 3),
+    members=(FIRST, replace(SECOND, index=2)), started=(("gpu01.cluster", 1), ("gpu02", 2), ("gpu03", 1)),
+)  # fmt: skip
 TWICE = Failure(
     "join", 1, "gpu03", "duplicate", address="10.0.0.3", other="gpu02", other_address="10.0.0.2",
 )  # fmt: skip
@@ -24,7 +28,10 @@ SILENT = Failure("large", 0, "gpu01", "silent", ranks=(0,), seconds=60.0)
 CASES = [
     Case("all came and all held", (FINE,)),
     Case("three nodes never came", (ALONE,), {"rank-missing": "error"}),
-    Case("a rank of srun never came", (replace(ALONE, per="process"),), {"rank-missing": "error"}),
+    Case(
+        "a rank of mpirun never came", (replace(ALONE, per="process", launcher="Open MPI"),), {"rank-missing": "error"}
+    ),
+    Case("a rank of srun never came", (TASKS,), {"rank-missing": "error"}),
     Case("rank 0's own agent did not get through", (stopped("join", missing=(0, 1), members=(FIRST,)),)),
     Case("two nodes with one number", (stopped("join", TWICE),), {"rank-duplicate": "error"}),
     Case("another contradiction is told elsewhere", (stopped("join", replace(TWICE, how="world-size")),)),
@@ -62,6 +69,12 @@ def test_who_is_missing_is_said_in_ranges() -> None:
     assert found.evidence["names"] == "gpu01"
 
 
+def test_under_srun_the_nodes_that_lack_a_rank_are_named() -> None:
+    (found,) = Case("", (TASKS,), {"rank-missing": "error"}).assert_holds(FILE)
+    assert found.nodes == ("gpu02", "gpu03")
+    assert found.evidence["missing"] == "rank 1, 3" and found.evidence["nodes"] == "gpu02, gpu03"
+
+
 def test_both_that_claim_a_number_are_named() -> None:
     (found,) = Case("", (stopped("join", TWICE),), {"rank-duplicate": "error"}).assert_holds(FILE)
     assert found.nodes == ("gpu03", "gpu02")
@@ -77,6 +90,10 @@ def test_words_of_an_exception_count_more_than_a_silence() -> None:
     ("result", "said"),
     [
         (FINE, "2 ranks, gloo: busbw 0.120 GB/s"),
+        (
+            replace(FINE, sizes=(Size(bytes=8, iterations=3, median_us=212.4),)),
+            "2 ranks exchange data over gloo; 8 bytes take 212 us",
+        ),
         (stopped("gloo", RAISED), "stopped at gloo"),
         (replace(FINE, members=(FIRST, SECOND), sizes=()), "stopped at done"),
     ],

@@ -31,6 +31,9 @@ CASES = [
     Case("no Python there", one("no-python", "envdoctor: no Python", 127), {"node-unreachable": "error"}),
     Case("an account without a shell", one("not-executed", "not available", 1), {"node-unreachable": "error"}),
     Case("no word in time", one("silent", "", None), {"node-hung": "error"}),
+    Case("it went silent in the midst of it", one("hung", "disks", None), {"node-hung": "error"}),
+    Case("it went silent between two sections", one("hung", "", None), {"node-hung": "error"}),
+    Case("it was killed in the midst of it", one("died", "Killed", 137), {"node-hung": "error"}),
     Case("a forced command answers", one("invalid", "Welcome to the menu", 0), {"node-answer-invalid": "error"}),
 ]  # fmt: skip
 
@@ -45,6 +48,12 @@ def test_the_host_is_named_and_not_those_that_were_reached() -> None:
     assert found.nodes == ("gpu02",)
     assert found.evidence["said"] == DENIED
     assert found.command == "ssh-copy-id gpu02"
+
+
+def test_a_node_that_tells_of_itself_has_the_name_of_the_report() -> None:
+    alone = (Reached((Reach("alias", "ssh", "denied", DENIED, 255),)),)
+    (found,) = Case("", alone, {"node-unreachable": "error"}).assert_holds(FILE)
+    assert found.nodes != ("alias",)
 
 
 def test_commands_reach_the_host_as_the_benchmark_did() -> None:
