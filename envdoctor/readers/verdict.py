@@ -43,7 +43,8 @@ def _decided(seen: Sighting, context: Context) -> Sighting | None:
 def _cause(seen: Sighting, all_seen: Sequence[Sighting]) -> str:
     """The code of the problem that explains this sighting; "" where none was seen.
 
-    A row may name its causes; a symptom without one follows from the first error on any rank that is none itself.
+    A row may name its causes; a symptom without one follows from the first error on any rank that is none itself, else
+    from the first line before it that the catalogue takes for a likely cause.
     """
     row = signatures.by_id().get(seen.signature)
     named = row.consequence_of if row is not None else ()
@@ -53,5 +54,17 @@ def _cause(seen: Sighting, all_seen: Sequence[Sighting]) -> str:
                 return other.code
     if seen.kind != "symptom":
         return seen.because_of
-    causes = (other for other in all_seen if other.kind == "root" and other.severity == "error")
-    return next((other.code for other in causes if other.code not in ("", seen.code)), "")
+    causes = [other for other in all_seen if other.kind == "root" and other.code not in ("", seen.code)]
+    certain = (other.code for other in causes if other.severity == "error")
+    likely = (other.code for other in causes if _leads_to(other, seen))
+    return next(certain, "") or next(likely, "")
+
+
+def _leads_to(other: Sighting, seen: Sighting) -> bool:
+    """Whether a warning may explain a symptom: a line of the same log, before it; not what a script is advised of."""
+    return (
+        other.severity == "warning"
+        and other.order < seen.order
+        and other.place.file == seen.place.file
+        and other.signature in signatures.by_id()
+    )

@@ -8,7 +8,7 @@ from envdoctor.readers.decisions import Context
 
 def unrecognised(seen: Sighting, context: Context) -> Sighting | None:
     """The first error that no row knows is worth a word where nothing else was recognised."""
-    telling = (other for other in context.sightings if other.kind != "noise" and other.severity != "note")
+    telling = (one for one in context.sightings if one.code and one.kind != "noise" and one.severity != "note")
     if any(other.signature != seen.signature for other in telling):
         return None
     first = context.saw(seen.signature)

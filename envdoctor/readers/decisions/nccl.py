@@ -250,6 +250,15 @@ def gloo(seen: Sighting, context: Context) -> Sighting:
     return replace(seen, code="peer-died", kind="symptom")
 
 
+def mpi_connect(seen: Sighting, context: Context) -> Sighting:
+    """Open MPI blames a firewall; an address that leads to no other host was announced by a bridge or loopback."""
+    del context
+    address = value(seen, "addr")
+    if address and _only_here(address):
+        return replace(seen, code="wrong-interface")
+    return replace(seen, severity="warning") if value(seen, "why") == "refused" else seen
+
+
 def _connects_at_once(told: NcclLog) -> bool:
     """Before 2.22 an initialisation is complete when rings and trees are connected; later that waits for their use."""
     releases = [tuple(map(int, one.version.split("."))) for one in told.processes if one.version]

@@ -164,9 +164,21 @@ def over_tcp(seen: Sighting, context: Context) -> Sighting | None:
     meant = told.rdma_is_meant
     if not meant:
         return None
-    if any(process.no_libibverbs for process in told.processes) and not told.devices:
+    if any(process.no_libibverbs for process in told.processes):
         return replace(seen, code="libibverbs-missing")
-    return seen
+    return replace(seen, code="ib-hca-wrong") if _selects_none(told) else seen
+
+
+def _selects_none(told: NcclLog) -> bool:
+    """Whether NCCL_IB_HCA leaves none of the adapters that the text lists ("=" exact, "^" all but, else a prefix)."""
+    asked = told.setting("NCCL_IB_HCA") or ""
+    if not asked or not told.devices:
+        return False
+    words = asked.lstrip("^=").split(",")
+    names = [word.partition(":")[0] for word in words if word]
+    exact = asked.startswith(("=", "^="))
+    taken = [one for one in told.devices if any(one == name if exact else one.startswith(name) for name in names)]
+    return len(taken) == len(told.devices) if asked.startswith("^") else not taken
 
 
 def two_networks(seen: Sighting, context: Context) -> Sighting:
@@ -176,6 +188,11 @@ def two_networks(seen: Sighting, context: Context) -> Sighting:
         if told.differing(name):
             return replace(seen, code="nccl-env-mismatch", severity="error")
     return seen
+
+
+def nvlink(seen: Sighting, context: Context) -> Sighting:
+    """The kernel's Xid says more of it: which link of which GPU, and what to do."""
+    return replace(seen, code="gpu-xid") if any(one.code == "gpu-xid" for one in context.sightings) else seen
 
 
 def no_network(seen: Sighting, context: Context) -> Sighting:
