@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from envdoctor import __version__
-from envdoctor.cli import bench, check, explain, fix, listing, snapshot
+from envdoctor.cli import bench, check, diff, explain, fix, listing, snapshot
 from envdoctor.cli.ending import WrongUsage
 
 # Plain help: rich's costs 60 ms and breaks lines in pipes. Exceptions are handled in envdoctor.cli.main.
@@ -26,6 +26,7 @@ app.command("fix", context_settings=fix.CONTEXT, add_help_option=False)(fix.fix)
 app.command("list")(listing.list_checks)
 app.add_typer(bench.app, name="bench")
 app.command("snapshot")(snapshot.snapshot)
+app.command("diff")(diff.diff)
 
 
 def _version(wanted: bool) -> None:

@@ -98,6 +98,10 @@ def _document(said: str, code: int, form: str, verb: str) -> str:
         from envdoctor.render import fixes
 
         return fixes.failure(said, code)
+    if verb == "diff":
+        from envdoctor.render import difference_json
+
+        return difference_json.failure(said, code)
     from envdoctor.render import json_report
 
     return json_report.failure(said, code)
