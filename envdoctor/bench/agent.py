@@ -61,10 +61,10 @@ class Agent(object):
         self.listener = ways.Listener()
         self.leader: "Optional[coordinator.Coordinator]" = None
         self.addresses: "List[str]" = []
-        self.rung = ""
-        self.join_until = 0.0
+        self.rung, self.join_until = "", 0.0
         self.invitations: "queue.Queue[Record]" = queue.Queue()
         self.ended = threading.Event()
+        self.at_rest = threading.Event()  # its doctor looks at this machine no longer
 
     # What it says
 
@@ -116,6 +116,8 @@ class Agent(object):
             if "meet" in word:
                 if word.get("to", self.index) == self.index:
                     self.invitations.put(word["meet"])
+            elif "looked" in word:
+                self.at_rest.set()
             elif self.leader is not None:
                 self.leader.words.put(word)
         if not self.ended.is_set():
@@ -331,8 +333,10 @@ class Agent(object):
             elif "go" in event:
                 rung = str(event["go"])
                 self.begin(rung)
-                function = {"dial": peers.dial, "bulk": peers.bulk, "stream": peers.bulk}.get(rung, self.crew.do)
-                threading.Thread(target=self.climb, args=(rung, function, event), daemon=True).start()
+                own = {"dial": peers.dial, "bulk": peers.bulk, "stream": peers.bulk}
+                own["rest"] = lambda event: {"rested": self.at_rest.wait(float(event["limit_s"]) - 1.0)}
+                work = (rung, own.get(rung, self.crew.do), event)
+                threading.Thread(target=self.climb, args=work, daemon=True).start()
             elif "stop" in event:
                 if event["stop"].get("refused"):
                     self.leader = None  # another has this agent's place, and its coordinator is the one that counts

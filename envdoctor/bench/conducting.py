@@ -229,7 +229,7 @@ class Conduct:
     def stop(self) -> None:
         """End every agent that still runs: its input ends, then TERM, then KILL for its group."""
         left = {number: one for number, one in self._running.items() if one.process.poll() is None}
-        for one in left.values():
+        for one in self._running.values():
             assert one.process.stdin is not None
             try:
                 one.process.stdin.close()

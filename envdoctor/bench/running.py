@@ -14,6 +14,7 @@ from envdoctor.bench import blame, expectation, rungs
 from envdoctor.bench.conducting import Conduct, Ended
 from envdoctor.bench.observed import Observed
 from envdoctor.bench.places import Places
+from envdoctor.bench.resting import Resting
 from envdoctor.errors import ExaminationError
 from envdoctor.facts.allreduce import RUNGS, AllreduceResult, Size
 from envdoctor.facts.asked import Asked
@@ -150,6 +151,7 @@ def run(
 
         def take(number: int, record: dict[str, Any]) -> None:
             observed.take(record)
+            resting.heard(number)
             for start, word in places.hear(number, record):
                 conduct.say(start, word)
             hurry()
@@ -166,10 +168,12 @@ def run(
             if not places.met():
                 conduct.hurry(0.0)
 
+        resting = Resting(conduct)
         patience = threading.Timer(max(FIRST_WORD_S, wanted.join_s), first_word)
         patience.daemon = True
         patience.start()
         places.look(BESIDE)
+        resting.after(places)
         try:
             conduct.follow(take, time.monotonic() + longest_s(wanted), over)
         finally:

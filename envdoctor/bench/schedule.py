@@ -62,8 +62,10 @@ def climb(all_: "Coordinator") -> "Iterator[str]":
     if op not in WITHOUT_TORCH:
         yield processes(all_)
         yield collectives(all_)
-        if len(machines) > 1:
-            yield stream(all_, machines)
+    all_.together("rest", everyone())
+    yield "rest"
+    if len(machines) > 1 and op not in WITHOUT_TORCH:
+        yield stream(all_, machines)
     for name in PROGRAMS[op]:
         module, _, function = name.partition(":")
         yield from getattr(importlib.import_module("envdoctor.bench." + module), function)(all_)
@@ -96,7 +98,7 @@ def paths(all_: "Coordinator", machines: "List[Record]") -> str:
 def stream(all_: "Coordinator", machines: "List[Record]") -> str:
     """What a socket carries from each machine to the next while all send at once, as in a ring.
 
-    Now that torch is imported the machines are at rest: before, the stream would wait for processors.
+    Torch is imported and the machines are at rest: before, the stream would wait for processors.
     """
     count = len(machines)
     all_.together("stream", to(machines, lambda place: [(place + 1) % count], seconds=ways.RATE_S))

@@ -166,7 +166,12 @@ class Worker(object):
         number = self.torch.ones(1, device=self.device)
         self.dist.all_reduce(number, group=self.group)
         self.torch.cuda.synchronize()
-        return {"device": self.torch.cuda.get_device_name(index), "free_bytes": self.torch.cuda.mem_get_info(index)[0]}
+        told = {"device": self.torch.cuda.get_device_name(index)}
+        if hasattr(self.torch.cuda, "mem_get_info"):  # since torch 1.11
+            told["free_bytes"] = self.torch.cuda.mem_get_info(index)[0]
+        else:
+            told["free_bytes"] = self.torch.cuda.get_device_properties(index).total_memory
+        return told
 
     def do_first(self, command: "Record") -> "Record":
         return self.measure(command)
@@ -184,12 +189,20 @@ class Worker(object):
         coordinator compares both over the ranks: what is measured is not trusted to carry its own verdict.
         """
         size = int(command["bytes"])
-        whole, part = self.buffers(size)
-        buffer = part.clone()
-        # Timed one after the other, with nothing between them that one rank may take longer for than another.
-        self.fence()
-        times = self.times(buffer, part, int(command["iterations"]))
-        wrong = self.changed(buffer)
+        iterations = int(command["iterations"])
+        if self.group is None:
+            # Before anything else is there: what is timed meets the memory that a training loop meets.
+            buffer = self.zeros(size)
+            self.fence()
+            times = self.times(buffer, iterations)
+            wrong = self.changed(buffer)
+            whole, part = self.buffers(size)
+        else:
+            whole, part = self.buffers(size)
+            buffer = self.torch.empty_like(part)
+            self.finish()  # no rank is still at work on its patterns when the first one starts
+            self.fence()
+            times, wrong = self.times_on_gpu(buffer, part, iterations), None
         for _ in range(VERIFIED if size <= SMALL else 1):
             buffer.copy_(part)
             self.dist.all_reduce(buffer, group=self.group)
@@ -199,8 +212,6 @@ class Worker(object):
 
     def changed(self, buffer: "Any") -> "Optional[Record]":
         """On the CPU what was timed is a sum of zeros, which stays what it is."""
-        if self.group is not None:
-            return None
         count = int((buffer != 0).sum())
         return {"wrong": count} if count else None
 
@@ -214,6 +225,8 @@ class Worker(object):
         for digit in range(max(1, (self.world_size - 1).bit_length())):
             for value in (0, 1):
                 members = [rank for rank in range(self.world_size) if (rank >> digit) & 1 == value]
+                if not members:
+                    continue
                 # A collective over all ranks, whoever is in the group.
                 group = self.dist.new_group(members, backend=backend)
                 if self.rank not in members:
@@ -228,40 +241,46 @@ class Worker(object):
                     seen[key] = max(seen.get(key, 0), int(wrong))
         return {"groups": seen}
 
-    def buffers(self, size: int) -> "Any":
-        """The sum that is expected, and this rank's part of it."""
+    def zeros(self, size: int) -> "Any":
+        """A tensor of so many bytes, one element at least."""
         dtype = getattr(self.torch, str(self.request["dtype"]))
         element = self.torch.empty(0, dtype=dtype).element_size()
+        return self.torch.zeros(max(1, size // element), dtype=dtype, device=self.device)
+
+    def buffers(self, size: int) -> "Any":
+        """The sum that is expected, and this rank's part of it."""
+        empty = self.zeros(size)
         self.turn += 1
-        whole = patterns.expected(self.torch, max(1, size // element), dtype, self.device, self.turn)
+        whole = patterns.expected(self.torch, empty.numel(), empty.dtype, self.device, self.turn)
         return whole, patterns.given(self.torch, whole, self.rank, self.world_size)
 
-    def times(self, buffer: "Any", part: "Any", iterations: int) -> "List[float]":
-        """Seconds of each iteration on this rank.
-
-        On a GPU the buffer is filled anew before each, outside of the events: what zeros cost there is not what data
-        cost. On a CPU a copy in between would empty the caches, which a training loop does not do: it sums zeros.
-        """
-        found: "List[Any]" = []
-        on_gpu = self.group is not None
-        buffer.zero_()
+    def times(self, buffer: "Any", iterations: int) -> "List[float]":
+        """Seconds of each iteration on this rank, on the CPU: of sums of zeros, back to back. Another content would
+        have to be copied in between, which empties the caches as a training loop does not."""
+        found = []
         for _ in range(iterations):
-            if on_gpu:
-                buffer.copy_(part)
-                start = self.torch.cuda.Event(enable_timing=True)
-                stop = self.torch.cuda.Event(enable_timing=True)
-                start.record()
-                self.dist.all_reduce(buffer, group=self.group)
-                stop.record()
-                found.append((start, stop))
-            else:
-                began = time.perf_counter()
-                self.dist.all_reduce(buffer)
-                found.append(time.perf_counter() - began)
-        if on_gpu:
-            self.torch.cuda.synchronize()
-            return [start.elapsed_time(stop) / 1e3 for start, stop in found]
+            began = time.perf_counter()
+            self.dist.all_reduce(buffer)
+            found.append(time.perf_counter() - began)
         return found
+
+    def times_on_gpu(self, buffer: "Any", part: "Any", iterations: int) -> "List[float]":
+        """The same on a GPU, by events of its stream: what zeros cost there is not what data cost, so the buffer is
+        filled anew before each, outside of the events.
+
+        A collective of NCCL runs on a stream of its own; the current one waits for it, so the second event is after it.
+        """
+        found = []
+        for _ in range(iterations):
+            buffer.copy_(part)
+            start = self.torch.cuda.Event(enable_timing=True)
+            stop = self.torch.cuda.Event(enable_timing=True)
+            start.record()
+            self.dist.all_reduce(buffer, group=self.group)
+            stop.record()
+            found.append((start, stop))
+        self.torch.cuda.synchronize()
+        return [start.elapsed_time(stop) / 1e3 for start, stop in found]
 
     def fence(self) -> None:
         """Have all ranks begin together."""

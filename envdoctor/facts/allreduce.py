@@ -11,8 +11,8 @@ from typing import Literal
 
 # The rungs in their order, and what is below torch: envdoctor/bench/rungs.py holds their deadlines.
 RUNGS = (
-    "resolve", "route", "bind", "connect", "join", "dial", "bulk", "torch", "store", "gloo", "nccl", "first", "stream",
-    "large", "sweep", "locate",
+    "resolve", "route", "bind", "connect", "join", "dial", "bulk", "torch", "store", "gloo", "nccl", "first", "rest",
+    "stream", "large", "sweep", "locate",
 )  # fmt: skip
 DONE = "done"
 
@@ -157,6 +157,7 @@ class AllreduceResult:
     Attributes:
         own: index of the member that tells. expected_members: how many there were to be.
         per: "node" or "process", what a member is. launcher: who started them, for people.
+        started: nodes, and how many members the launcher starts on each; empty where it does not say.
         world_size: 0 until all have come.
         stage: "done", or the rung on which it ended.
         missing: indices of members that never came; missing_ranks: their ranks.
@@ -181,6 +182,7 @@ class AllreduceResult:
     expected_members: int = 1
     per: str = "node"
     launcher: str = ""
+    started: tuple[tuple[str, int], ...] = ()
     master_addr: str = ""
     master_port: int | None = None
     world_size: int = 0
@@ -236,6 +238,12 @@ class AllreduceResult:
             if getattr(member, field) != usual:
                 strange.setdefault(member.host or member.node, member)
         return tuple((member, first) for member in strange.values())
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """Nodes on which the launcher starts more members than have come."""
+        come = Counter(member.node.partition(".")[0] for member in self.members)
+        return tuple(name for name, count in self.started if come[name.partition(".")[0]] < count)
 
     @property
     def departed(self) -> frozenset[int]:
