@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
@@ -19,12 +19,12 @@ NODE_UNREACHABLE = Problem(
         "nothing can be started there, so no job that needs this node comes about",
         "无法在其上启动任何程序，需要该节点的任务无法开始",
     ),
-    seen=Text("ssh to {host} ended with status {status}: {said}", "连接 {host} 的 ssh 以状态 {status} 结束：{said}"),
+    seen=Text("{way} to {host} ended with status {status}: {said}", "到 {host} 的 {way} 以状态 {status} 结束：{said}"),
     help=Text(
         "log in by hand from here first; what works there without a question works here too",
         "请先从本机手动登录；无需任何交互即可登录后，这里也就可以了",
     ),
-    look="ssh -v -o BatchMode=yes {target} true",
+    look="{there} true",
     confirm="ssh -o BatchMode=yes HOST true; echo $?",
     refs=("https://man.openbsd.org/ssh", "https://man.openbsd.org/ssh_config"),
     situations={
@@ -130,7 +130,34 @@ NODE_UNREACHABLE = Problem(
                 "give one that is there with --python PATH: a path that all hosts share, 3.6 or newer",
                 "请用 --python PATH 指定所有主机上都存在的 Python（3.6 或更新）",
             ),
-            look="ssh {options} 'command -v python3; echo $PATH'",
+            look="{there} 'command -v python3; echo $PATH'",
+        ),
+        "no-container": Situation(
+            title=Text("there is no {host} to execute in: {said}", "没有可供执行的 {host}：{said}"),
+            help=Text("name one that runs", "请指定正在运行的容器"),
+            look="{list_them}",
+        ),
+        "not-running": Situation(
+            title=Text("{host} is there and does not run: {said}", "{host} 存在但未运行：{said}"),
+            help=Text(
+                "start it first; what it printed last says why it ended", "请先启动它；其最后的输出说明了结束原因"
+            ),
+            look="{show_log}",
+        ),
+        "no-daemon": Situation(
+            title=Text("{way} does not reach what runs the containers: {said}", "{way} 无法连接运行容器的服务：{said}"),
+            help=Text(
+                "start the daemon, or point the client at the right one (DOCKER_HOST, KUBECONFIG)",
+                "请启动守护进程，或将客户端指向正确的服务（DOCKER_HOST、KUBECONFIG）",
+            ),
+            look="{list_them}",
+        ),
+        "no-shell": Situation(
+            title=Text("{host} has no /bin/sh to start anything with", "{host} 中没有可用的 /bin/sh"),
+            help=Text(
+                "examine an image that training runs in: it has a shell and a Python",
+                "请检查用于训练的镜像：其中应有 shell 和 Python",
+            ),
         ),
         "not-executed": Situation(
             title=Text(
@@ -141,7 +168,7 @@ NODE_UNREACHABLE = Problem(
                 "a login shell or a start-up file there ends before the command, or its Python is broken",
                 "该机的登录 shell 或启动文件在命令之前就已结束，或其 Python 已损坏",
             ),
-            look="ssh {options} 'python3 --version'",
+            look="{there} 'python3 --version'",
         ),
     },
 )
@@ -164,7 +191,7 @@ NODE_HUNG = Problem(
         "log in by hand: where that hangs as well, a start-up file or the home directory is the cause",
         "请手动登录：若同样挂起，原因在启动文件或主目录",
     ),
-    look="ssh {options} 'df -h .'",
+    look="{there} 'df -h .'",
     confirm="ssh HOST 'python3 -c 0'",
     situations={
         "midway": Situation(
@@ -181,7 +208,7 @@ NODE_HUNG = Problem(
                 "a device or file system that this section reads hangs there, or the network to it has broken",
                 "该部分读取的设备或文件系统在该机上挂起，或到它的网络已中断",
             ),
-            look="ssh {options} 'ps -eo pid,stat,wchan:32,args | grep -w D'",
+            look="{there} 'ps -eo pid,stat,wchan:32,args | grep -w D'",
         ),
         "ended": Situation(
             title=Text("{host} began to answer and ended: {said}", "{host} 开始应答后中途结束：{said}"),
@@ -194,7 +221,7 @@ NODE_HUNG = Problem(
                 "it was killed there (out of memory, a limit on processes, an administrator), or the login was ended",
                 "它在该机上被终止（内存不足、进程数限制或管理员操作），或登录会话已结束",
             ),
-            look="ssh {options} 'dmesg -T | tail -n 20; ulimit -a'",
+            look="{there} 'dmesg -T | tail -n 20; ulimit -a'",
         ),
     },
 )
@@ -212,7 +239,7 @@ NODE_ANSWER_INVALID = Problem(
         "a forced command, a menu or a start-up file with `exec` stands before the login shell there",
         "该机的强制命令、菜单或含 `exec` 的启动文件取代了登录 shell",
     ),
-    look="ssh {options} 'echo ok'",
+    look="{there} 'echo ok'",
     confirm="ssh HOST 'echo ok'",
 )
 
@@ -232,15 +259,43 @@ def hosts_reached(reached: Reached) -> Iterable[Finding]:
             situation = host.outcome if host.outcome in problem.situations else None
         found = problem.found(
             situation, host=host.host, target=shlex.quote(host.host), options=_options(host), way=host.way,
-            status=host.status, said=_one_line(host),
+            status=host.status, said=_one_line(host), there=_there(host), **_of_containers(host),
             section=_one_line(host) if host.outcome == "hung" and host.said else None,
         )  # fmt: skip
         # Where each node tells of itself alone, it is known by the name that it has in the report.
         yield found if len(reached.hosts) == 1 else replace(found, nodes=(host.host,))
 
 
+def _of_containers(host: Reach) -> Mapping[str, str]:
+    """The commands that show what containers there are, and what one has printed."""
+    if host.way == "docker":
+        return {"list_them": "docker ps -a", "show_log": f"docker logs --tail 20 {shlex.quote(host.host)}"}
+    if host.way == "kubectl":
+        space, _, rest = host.host.rpartition("/")
+        of = f" -n {space}" if space else ""
+        return {
+            "list_them": f"kubectl get pods{of or ' -A'}",
+            "show_log": f"kubectl logs{of} --tail 20 {shlex.quote(rest.partition(':')[0])}",
+        }
+    return {}
+
+
+def _there(host: Reach) -> str:
+    """What a command for a shell on the host is put behind."""
+    if host.way == "docker":
+        return f"docker exec {shlex.quote(host.host)} sh -c"
+    if host.way == "kubectl":
+        space, _, rest = host.host.rpartition("/")
+        pod, _, container = rest.partition(":")
+        words = ["kubectl", "exec", *(["-n", space] if space else []), pod, *(["-c", container] if container else [])]
+        return f"{shlex.join(words)} -- sh -c"
+    if host.way == "srun":
+        return f"srun -N 1 -n 1 -w {shlex.quote(host.host)} sh -c"
+    return f"ssh {_options(host)}"
+
+
 def _options(host: Reach) -> str:
-    """What ssh is to be given to reach a host as the benchmark did."""
+    """What ssh is to be given to reach a host as we did."""
     words = (["-p", str(host.port)] if host.port else []) + [f"{host.user}@{host.host}" if host.user else host.host]
     return shlex.join(words)
 

@@ -16,6 +16,10 @@ def one(outcome: str, said: str = "", status: int | None = 255) -> tuple[Reached
     return (Reached((Reach("gpu01", outcome="ok", status=0), Reach("gpu02", "ssh", outcome, said, status))),)
 
 
+def by(way: str, outcome: str, host: str = "trainer", status: int | None = 1) -> tuple[Reached]:
+    return (Reached((Reach(host, way, outcome, "its words", status),)),)
+
+
 CASES = [
     Case("all were reached", (Reached((Reach("gpu01", outcome="ok"), Reach("gpu02", outcome="ok"))),)),
     Case("no host at all", (Reached(),)),
@@ -31,6 +35,10 @@ CASES = [
     Case("no Python there", one("no-python", "envdoctor: no Python", 127), {"node-unreachable": "error"}),
     Case("an account without a shell", one("not-executed", "not available", 1), {"node-unreachable": "error"}),
     Case("no word in time", one("silent", "", None), {"node-hung": "error"}),
+    *(
+        Case(f"a container is not reached: {outcome}", by("docker", outcome), {"node-unreachable": "error"})
+        for outcome in ("no-container", "not-running", "no-daemon", "no-shell", "denied")
+    ),
     Case("it went silent in the midst of it", one("hung", "disks", None), {"node-hung": "error"}),
     Case("it went silent between two sections", one("hung", "", None), {"node-hung": "error"}),
     Case("it was killed in the midst of it", one("died", "Killed", 137), {"node-hung": "error"}),
@@ -68,3 +76,23 @@ def test_every_outcome_has_words() -> None:
 
     (problem,) = (one for one in topic_file(FILE).problems if one.code == "node-unreachable")
     assert {outcome for _, outcome in OUTCOMES} <= set(problem.situations)
+
+
+@pytest.mark.parametrize(
+    ("way", "outcome", "host", "look"),
+    [
+        ("docker", "no-container", "trainer", "docker ps -a"),
+        ("docker", "not-running", "trainer", "docker logs --tail 20 trainer"),
+        ("docker", "silent", "trainer", "docker exec trainer sh -c 'df -h .'"),
+        ("kubectl", "no-container", "ml/trainer-0:main", "kubectl get pods -n ml"),
+        ("kubectl", "no-container", "trainer-0", "kubectl get pods -A"),
+        ("kubectl", "not-running", "ml/trainer-0:main", "kubectl logs -n ml --tail 20 trainer-0"),
+        ("kubectl", "silent", "ml/trainer-0:main", "kubectl exec -n ml trainer-0 -c main -- sh -c 'df -h .'"),
+        ("srun", "silent", "gpu02", "srun -N 1 -n 1 -w gpu02 sh -c 'df -h .'"),
+        ("ssh", "silent", "gpu02", "ssh gpu02 'df -h .'"),
+    ],
+)
+def test_what_shows_more_goes_the_same_way(way: str, outcome: str, host: str, look: str) -> None:
+    code = "node-hung" if outcome == "silent" else "node-unreachable"
+    (found,) = Case("", by(way, outcome, host), {code: "error"}).assert_holds(FILE)
+    assert found.look == look
