@@ -23,6 +23,7 @@ TABLES = (
     "nccl",
     "fabric",
     "packages",
+    "mentions",
     "general",
 )
 

@@ -30,7 +30,13 @@ class Traceback:
 
     def needles(self) -> Mapping[str, int]:
         return dict.fromkeys(
-            (": cannot open shared object file", "[WinError 1", "DLL load failed while importing", "undefined symbol"),
+            (
+                ": cannot open shared object file",
+                "[WinError 1",
+                "DLL load failed while importing",
+                "undefined symbol",
+                "no kernel image is available",
+            ),
             MOST,
         )
 

@@ -28,6 +28,9 @@ def cli(seen: Sighting, context: Context) -> Sighting | None:
     code = next(code for pattern, code in ANSWERS if pattern.search(said))
     if not code:
         return None
+    if code == "driver-missing" and "libnvidia-ml" in said and context.saw("docker-in-vm"):
+        # A daemon in a snap or a virtual machine has no view of the host's libraries.
+        return replace(seen, code="gpu-not-in-container")
     if wsl(context) and ("file exists" in said or code == "driver-missing"):
         code = "wsl-driver"
     return replace(seen, code=code)

@@ -2,80 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.log import Sighting
 from envdoctor.facts.torch import TorchInstall
-from envdoctor.knowledge import gpus
 from envdoctor.knowledge import xid as xids
 from envdoctor.readers.decisions import Context, value
 from envdoctor.readers.decisions.container import container, wsl
 
-CODE = re.compile(r"(?:sm|compute)_(\d+)")
-# From Blackwell on new majors overlap with old ones in the lists of builds: what is missing there is new.
-BLACKWELL = 100
-# Volta and before were dropped by CUDA 13; those before it by torch's builds for CUDA 12.8 (torch_builds.toml).
-VOLTA, OLDEST_OF_CUDA_13 = 70, 75
 NO_DRIVER = ("smi-no-driver", "nvml-not-loaded", "torch-no-driver", "nvml-mismatch", "nvrm-mismatch")
-
-
-def architecture(seen: Sighting, context: Context) -> Sighting:
-    """torch names the GPU's capability and those it was built for: newer than all of them, or dropped."""
-    del context
-    device = int(value(seen, "cc").replace(".", "") or 0)
-    return _judged(seen, device, [int(code) for code in CODE.findall(value(seen, "built"))])
-
-
-def listed_architectures(seen: Sighting, context: Context) -> Sighting:
-    """Up to 2.9 a minimum or a range stands below the GPU's capability, since 2.10 a list with what runs each code."""
-    told, below = value(seen, "cc"), value(seen, "list")
-    if not told:
-        return replace(seen, kind="symptom") if context.saw("arch-incompatible") else seen
-    device = int(told.replace(".", ""))
-    if built := [int(major + minor) for major, minor in re.findall(r"- (\d{1,2})\.(\d) which supports", below)]:
-        return _judged(seen, device, built)
-    if limits := re.search(r"\((\d{1,2})\.(\d)\) - \((\d{1,2})\.(\d)\)", below):
-        least, most = int(limits[1] + limits[2]), int(limits[3] + limits[4])
-        if device > most:
-            # Within a major version newer GPUs run older code.
-            same = device // 10 == most // 10
-            return replace(seen, code="gpu-arch-unsupported-new", severity="note" if same else "error")
-        return seen if device < least else replace(seen, severity="note")
-    return seen
-
-
-def _judged(seen: Sighting, device: int, built: list[int]) -> Sighting:
-    if not device or not built:
-        return seen
-    runs = gpus.runs([f"sm_{code}" for code in built], _dotted(device))
-    new = device > max(built) or (device >= BLACKWELL and runs == "no")
-    # torch leaves Jetson's out of what it says it supports, and runs there by the code of its major version.
-    same = any(code // 10 == device // 10 and code <= device for code in built)
-    severity = "note" if runs != "no" or same else seen.severity
-    return replace(seen, code="gpu-arch-unsupported-new" if new else "gpu-arch-unsupported-old", severity=severity)
-
-
-def no_kernel(seen: Sighting, context: Context) -> Sighting:
-    """Old or new is told by the GPU; where the torch that the text shows runs on it, an extension is at fault."""
-    found, torch = context.sections.get("gpu"), context.sections.get("torch-install")
-    known = [gpu.compute_capability for gpu in found.gpus if gpu.compute_capability] if isinstance(found, Gpus) else []
-    if not known:
-        return seen
-    capability = min(known, key=gpus.whole)
-    cuda = torch.cuda if isinstance(torch, TorchInstall) else ""
-    if gpus.whole(capability) < OLDEST_OF_CUDA_13 and (gpus.whole(capability) < VOLTA or cuda.startswith("13")):
-        return replace(seen, code="gpu-arch-unsupported-old")
-    return seen
-
-
-def compiler_architecture(seen: Sighting, context: Context) -> Sighting:
-    """nvcc and ptxas know no architecture newer than themselves, and drop the oldest: CUDA 12 those before 5.0, CUDA 13
-    those before 7.5."""
-    del context
-    told = value(seen, "compute") or value(seen, "sm")
-    return replace(seen, code="gpu-arch-unsupported-old") if told and int(told) < VOLTA else seen
 
 
 def no_device(seen: Sighting, context: Context) -> Sighting:
@@ -108,16 +44,6 @@ def driver_level_zero(seen: Sighting, context: Context) -> Sighting:
     if wsl(context):
         return replace(seen, code="wsl-driver")
     return replace(seen, code="gpu-not-in-container", severity="warning") if container(context) else seen
-
-
-def hip(seen: Sighting, context: Context) -> Sighting:
-    """A ROCm build beside an NVIDIA GPU is the wrong build; without one ROCm may not reach its own devices."""
-    found = context.sections.get("gpu")
-    if not value(seen, "none"):
-        return seen
-    if isinstance(found, Gpus) or "driver" in context.sections:
-        return replace(seen, code="torch-rocm-build")
-    return replace(seen, code="gpu-not-visible", severity="warning")
 
 
 def stub(seen: Sighting, context: Context) -> Sighting:
@@ -184,10 +110,6 @@ def xid(seen: Sighting, context: Context) -> Sighting | None:
     return replace(seen, severity=action)
 
 
-def _dotted(capability: int) -> str:
-    return f"{capability // 10}.{capability % 10}"
-
-
 def no_driver(seen: Sighting, context: Context) -> Sighting:
     """torch with CUDA on a machine without a GPU warns when it is asked whether there is one: that is no fault."""
     asked_only = "Warning" in seen.quote and "torch-install" in context.sections
@@ -199,6 +121,21 @@ def no_driver(seen: Sighting, context: Context) -> Sighting:
     if container(context) and not context.saw("smi-no-driver", "nvml-not-loaded"):
         # Whether the host has a driver shows where its GPUs do.
         return replace(seen, code="gpu-not-in-container", severity="error" if "gpu" in context.sections else "warning")
+    return seen
+
+
+def nvml_mismatch(seen: Sighting, context: Context) -> Sighting:
+    """Where CUDA refuses a forward-compatible library that stands on the path, that path is what is wrong."""
+    if context.saw("compat-path") and context.saw("cuda-804", "cuda-803"):
+        return replace(seen, code="cuda-compat-mismatch")
+    return seen
+
+
+def error_804(seen: Sighting, context: Context) -> Sighting:
+    """The same is said where a driver was upgraded under a running system: its new libcuda takes the loaded module for
+    one that it must be compatible with."""
+    if context.saw("nvml-mismatch", "nvrm-mismatch") and not context.saw("compat-path") and not container(context):
+        return replace(seen, code="driver-library-mismatch")
     return seen
 
 

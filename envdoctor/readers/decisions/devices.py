@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from envdoctor.facts.gpu import Gpus
+from envdoctor.facts.host import Host
 from envdoctor.facts.log import Sighting
 from envdoctor.readers.decisions import Context, value
 
@@ -21,6 +22,9 @@ def mask(seen: Sighting, context: Context) -> Sighting | None:
     if told == "None":
         return None
     missed = context.saw(*UNSEEN) is not None
+    if told in ("", "NoDevFiles") and slurm(context) and missed and not _given(context):
+        # Slurm's gres/gpu plugin empties the mask of a job that was given no GPU.
+        return replace(seen, code="gpu-not-allocated", severity="error")
     if not told:
         known = isinstance(context.sections.get("gpu"), Gpus)
         severity = "error" if missed and known else "warning" if missed else ""
@@ -34,6 +38,39 @@ def mask(seen: Sighting, context: Context) -> Sighting | None:
     if not isinstance(found, Gpus) or not found.gpus or max(numbers) < len(found.gpus):
         return None
     return replace(seen, severity="error") if missed else None
+
+
+def order(seen: Sighting, context: Context) -> Sighting | None:
+    """The same GPUs in another order than nvidia-smi lists them."""
+    found = context.sections.get("gpu")
+    names = [name.strip(" '\"") for name in value(seen, "names").split(",")]
+    listed = [gpu.name for gpu in found.gpus] if isinstance(found, Gpus) else []
+    return seen if names != listed and sorted(names) == sorted(listed) else None
+
+
+def ordinal(seen: Sighting, context: Context) -> Sighting:
+    """Of several processes one has no GPU; a single one that names a device itself has a mask that hides it."""
+    if seen.place.rank is not None or context.saw("launched") or "num_gpus=" in seen.quote:
+        return seen
+    if context.saw("cuda-mask", "mask-echoed") is not None:
+        return replace(seen, code="cuda-visible-devices-invalid")
+    return seen
+
+
+def slurm(context: Context) -> bool:
+    """Whether the text is of a job of Slurm."""
+    host = context.sections.get("host")
+    named = isinstance(host, Host) and host.scheduler.kind == "slurm"
+    return named or context.saw("batch-directive", "slurm-cpu-gpus") is not None
+
+
+def _given(context: Context) -> bool:
+    """Whether the text shows that the job was given GPUs."""
+    return any(
+        (one.signature == "slurm-cpu-gpus" and value(one, "gpus") not in ("", "0"))
+        or (one.signature == "batch-directive" and re.match(r"--gres|--gpus|--tres|-G", value(one, "option")))
+        for one in context.sightings
+    )
 
 
 def link_width(seen: Sighting, context: Context) -> Sighting | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
+from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.log import Sighting
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.readers.decisions import Context, value
@@ -85,7 +87,8 @@ def cuda_part(seen: Sighting, context: Context) -> Sighting | None:
     torch = context.sections.get("torch-install")
     if value(seen, "split") or (isinstance(torch, TorchInstall) and torch.cuda):
         return replace(seen, code="extension-abi-mismatch")
-    return seen
+    # Imported before torch, an extension does not find its libraries either, whatever torch was built for.
+    return seen if isinstance(torch, TorchInstall) else replace(seen, severity="warning")
 
 
 def windows_library(seen: Sighting, context: Context) -> Sighting | None:
@@ -112,11 +115,18 @@ def cudnn(seen: Sighting, context: Context) -> Sighting | None:
     """A part of cuDNN that is not there at all, or libcuda missing below it, has a row of its own."""
     if context.saw("cudnn-cannot-open", "windows-cuda-dll"):
         return None
-    return None if "libcuda.so: cannot open" in seen.quote or ("libcuda" in seen.quote and wsl(context)) else seen
+    if "libcuda.so: cannot open" in seen.quote or ("libcuda" in seen.quote and wsl(context)):
+        return None
+    if "Unable to load any of {libcudnn_ops" in seen.quote:
+        # The part that is loaded first: none of them is where the loader looks.
+        return replace(seen, code="cuda-library-missing")
+    return seen
 
 
-def tensorflow(seen: Sighting, context: Context) -> Sighting:
+def tensorflow(seen: Sighting, context: Context) -> Sighting | None:
     """Said at every start on a machine without a GPU; where the text shows one, it goes unused."""
+    if value(seen, "library").startswith("libcuda.so"):
+        return None  # told as a driver that is missing
     shown = "gpu" in context.sections or "driver" in context.sections or "Cannot dlopen" in seen.quote
     return replace(seen, severity="warning") if shown else seen
 
@@ -127,6 +137,45 @@ def cpu_version(seen: Sighting, context: Context) -> Sighting | None:
         return None
     shown = "gpu" in context.sections or "driver" in context.sections
     return seen if shown or context.saw(*WANTED) else None
+
+
+def leftover(seen: Sighting, context: Context) -> Sighting:
+    """A note of pip's, unless torch then does not import as it should."""
+    broken = context.saw("torch-shadowed", "torch-missing", "torch-leftover-namespace", "torch-namespace")
+    return replace(seen, severity="error") if broken else seen
+
+
+def namespace(seen: Sighting, context: Context) -> Sighting:
+    """A folder among the installed packages is what a removal left; elsewhere it is somebody's own."""
+    del context
+    folder = value(seen, "folder")
+    return replace(seen, code="torch-shadowed") if folder and "-packages" not in folder else seen
+
+
+def torch_file(seen: Sighting, context: Context) -> Sighting | None:
+    """Another release than pip lists in the same text."""
+    listed = context.saw("torch-listed")
+    told = value(listed, "version") or value(listed, "version2") if listed else ""
+    same = told.partition("+")[0] == value(seen, "version").partition("+")[0]
+    return seen if told and not same else None
+
+
+def rocm_build(seen: Sighting, context: Context) -> Sighting | None:
+    """A fault beside an NVIDIA GPU only."""
+    return seen if nvidia_shown(context) else None
+
+
+def nvidia_shown(context: Context) -> bool:
+    """Whether the text shows an NVIDIA GPU or its driver."""
+    found = context.sections.get("gpu")
+    names = [gpu.name for gpu in found.gpus] if isinstance(found, Gpus) else []
+    return "driver" in context.sections or any(not re.search(r"AMD|Radeon|Instinct", name) for name in names)
+
+
+def xformers(seen: Sighting, context: Context) -> Sighting:
+    """It names the torch that it found: one of the CPU is what must be replaced."""
+    del context
+    return replace(seen, code="torch-cpu-build") if "+cpu" in value(seen, "have") else seen
 
 
 def extension_module(seen: Sighting, context: Context) -> Sighting | None:

@@ -66,6 +66,15 @@ def locked(seen: Sighting, context: Context) -> Sighting | None:
     return seen if mirrors.pypi_mirror(value(seen, "url")) is not None else None
 
 
+def uv_beside(seen: Sighting, context: Context) -> Sighting | None:
+    """uv is used, pip's own settings name a mirror, and nothing tells uv of one."""
+    told = [one for one in context.sightings if one.signature == "pip-index-told"]
+    if any(value(one, "key").startswith("UV_") or "[[index]]" in one.quote for one in told):
+        return None
+    settings = (one for one in told if "Looking" not in value(one, "key") and " -i" not in value(one, "key"))
+    return seen if any(mirrors.pypi_mirror(value(one, "url")) is not None for one in settings) else None
+
+
 def foreign(seen: Sighting, context: Context) -> Sighting | None:
     """The files of a known mirror come from another place: its pages link back."""
     told = context.saw("pip-indexes")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from envdoctor.facts.host import Host
 from envdoctor.facts.log import Sighting
 from envdoctor.facts.python import Python
-from envdoctor.knowledge import torch_builds
+from envdoctor.knowledge import mirrors, torch_builds
 from envdoctor.knowledge.versions import numbers
 from envdoctor.readers.decisions import Context, value
 
@@ -47,6 +47,8 @@ def no_versions(seen: Sighting, context: Context) -> Sighting:
     if context.saw(*NO_CONNECTION):
         return replace(seen, kind="symptom")
     indexes = _indexes(context)
+    if context.saw("machine-32"):
+        return replace(seen, code="platform-unsupported")
     if TORCH.match(value(seen, "req")):
         return replace(seen, code="python-unsupported")
     if indexes and all(TORCH_INDEX.search(url) for url in indexes):
@@ -64,9 +66,11 @@ def versions(seen: Sighting, context: Context) -> Sighting | None:
     base, _, local = wanted.partition("+")
     have = re.split(r",\s*", value(seen, "have"))
     offered = sorted({numbers(one.partition("+")[0]) for one in have if one[:1].isdigit()})
-    if not base or not offered or not TORCH.match(name):
+    if not base or not offered:
         return seen
     number = numbers(base)
+    if not TORCH.match(name):
+        return _newer(seen, context) if number > offered[-1] else seen
     if local and offered[0] <= number <= offered[-1]:
         return None  # the row of the local version tells it
     if name == "torch" and number > offered[-1] and len(offered) > 1:
@@ -78,6 +82,17 @@ def versions(seen: Sighting, context: Context) -> Sighting | None:
         if known and any(torch_builds.python_holds(known.python, python) for python in fits):
             return replace(seen, code="pip-index-stale", severity="warning" if not _indexes(context) else "error")
     return seen
+
+
+def _newer(seen: Sighting, context: Context) -> Sighting:
+    """A release after all that the index offers: pip says which ones want another Python, else the index is behind."""
+    indexes = _indexes(context)
+    if context.saw("pip-python-range"):
+        return seen
+    if indexes and all(TORCH_INDEX.search(url) for url in indexes):
+        return replace(seen, code="pip-config-broken", severity="warning")
+    mirrored = any(mirrors.pypi_mirror(url) is not None for url in indexes)
+    return replace(seen, code="pip-index-stale" if mirrored else seen.code, severity="warning")
 
 
 def _begins(python: tuple[int, int]) -> tuple[int, ...]:
@@ -110,8 +125,12 @@ def certificate(seen: Sighting, context: Context) -> Sighting | None:
 
 def connection(seen: Sighting, context: Context) -> Sighting | None:
     """The retries name what broke the connection: of TLS and proxies other rows tell."""
-    del context
-    return None if value(seen, "what") in ("SSLError", "ProxyError") else seen
+    if value(seen, "what") in ("SSLError", "ProxyError"):
+        return None
+    installed = [one for one in context.sightings if one.signature == "pip-installed" and one.order > seen.order]
+    failed = context.saw("pip-none", "pip-versions", "pip-build-fail")
+    # pip tries five times: what it then installs, it has reached.
+    return replace(seen, severity="note") if installed and not failed else seen
 
 
 def wheel_tag(seen: Sighting, context: Context) -> Sighting:
@@ -122,6 +141,9 @@ def wheel_tag(seen: Sighting, context: Context) -> Sighting:
     for mark, of in (("win_", "windows"), ("macosx", "macos"), ("linux", "linux")):
         if mark in name and system and system != of:
             return seen
+    needs, libc = re.search(r"manylinux_2_(\d+)_", name), glibc(context)
+    if needs and libc and libc < (2, int(needs[1])):
+        return replace(seen, code="glibc-too-old")
     tag = re.search(r"-cp3(\d{1,2})-", name)
     told = python.version if isinstance(python, Python) else ""
     printed = context.saw("python-version")
@@ -132,6 +154,18 @@ def wheel_tag(seen: Sighting, context: Context) -> Sighting:
     if (machine and "x86_64" in name) or context.saw("windows-prompt"):
         return seen
     return replace(seen, code="python-unsupported") if tag else seen
+
+
+def glibc(context: Context) -> tuple[int, ...]:
+    """The C library's release, if the text names it or a distribution that is known for it; () if not."""
+    host = context.sections.get("host")
+    if isinstance(host, Host) and host.glibc:
+        return numbers(host.glibc)
+    told = context.saw("glibc-version")
+    if told is None:
+        return ()
+    named = next((text for name in ("glibc", "glibc2", "glibc3") if (text := value(told, name))), "")
+    return numbers(named) if named else (2, 17)
 
 
 def http(seen: Sighting, context: Context) -> Sighting:
@@ -221,7 +255,14 @@ def no_toolkit(seen: Sighting, context: Context) -> Sighting:
     built = context.saw("pip-build-fail", "ninja", "gcc-new") or "No CUDA runtime" in seen.quote
     if "No CUDA runtime" in seen.quote:
         return replace(seen, severity="note")
+    if asked and context.saw("toolkit-folder"):
+        return replace(seen, code="cuda-not-on-path", severity="warning" if built else "note")
     return replace(seen, severity="note") if asked and not built else seen
+
+
+def no_cuda_folder(seen: Sighting, context: Context) -> Sighting | None:
+    """Python's own words for None + text: of nvcc where the line above asks for it."""
+    return seen if context.saw("nvcc-asked") else None
 
 
 def uv_tags(seen: Sighting, context: Context) -> Sighting:
