@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from envdoctor.cli import elsewhere, host_files, options, saved
-from envdoctor.cli.elsewhere import HostsOption
+from envdoctor.cli.elsewhere import DockerOption, HostsOption, KubectlOption, SlurmOption
 from envdoctor.cli.host_files import BadHostsOption, GoodHostsOption
 from envdoctor.cli.options import (
     ChecksOption,
@@ -78,6 +78,9 @@ def check(
     port: PortOption = 0,
     checks: ChecksOption = None,
     hosts: HostsOption = "",
+    slurm: SlurmOption = False,
+    docker: DockerOption = "",
+    kubectl: KubectlOption = "",
     good_hosts: GoodHostsOption = None,
     bad_hosts: BadHostsOption = None,
     fail_on: Annotated[FailOn, typer.Option("--fail-on", help="What makes the exit code 1.")] = FailOn.error,
@@ -106,8 +109,8 @@ def check(
     from envdoctor.cli.examine import Examined, Question, examine
     from envdoctor.snapshot import to_json
 
-    others = elsewhere.Elsewhere(hosts)
-    others.refuse(source, log)
+    others = elsewhere.Elsewhere(hosts, slurm, docker, kubectl)
+    others.refuse(from_=source, log=log)
     reading = _texts(log, style, quiet) if log else None
     question = Question(tuple(names or ()), python, quick, offline, port, timeout, quiet)
     if source:

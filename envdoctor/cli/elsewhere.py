@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,8 @@ from envdoctor.errors import UsageError
 if TYPE_CHECKING:
     from envdoctor.bench.connectivity import Startable
     from envdoctor.cli.examine import Examined, Question
+    from envdoctor.load import Loaded
+    from envdoctor.model import Language
     from envdoctor.render import Style
     from envdoctor.snapshot import Snapshot
     from envdoctor.transport.hosts import Host
@@ -25,6 +27,13 @@ HostsOption = Annotated[
     str,
     typer.Option("--hosts", metavar="SPEC", help="Examine these over ssh: a,b,c or node[01-16] or @FILE."),
 ]
+SlurmOption = Annotated[bool, typer.Option("--slurm", help="Examine every node of this Slurm allocation.")]
+DockerOption = Annotated[
+    str, typer.Option("--docker", metavar="NAMES", help="Examine these running containers, of docker or podman.")
+]
+KubectlOption = Annotated[
+    str, typer.Option("--kubectl", metavar="PODS", help="Examine these pods: [NAMESPACE/]POD[:CONTAINER],...")
+]
 
 
 @dataclass(frozen=True)
@@ -32,36 +41,59 @@ class Elsewhere:
     """Which other machines, as the command line has it; all empty for this one."""
 
     hosts: str = ""
-
-    def __bool__(self) -> bool:
-        return bool(self.hosts)
-
-    def refuse(self, source: object, log: object) -> None:
-        """Raise UsageError where another option says what is to be judged."""
-        for option, value in (("--from", source), ("--log", log)):
-            if self and value:
-                raise UsageError(
-                    f"{self.option} examines other machines and {option} judges what is written down; leave one out"
-                )
+    slurm: bool = False
+    docker: str = ""
+    kubectl: str = ""
 
     @property
-    def option(self) -> str:
-        """The option that was used."""
-        return "--hosts"
+    def options(self) -> list[str]:
+        """The options that were used."""
+        given = {"--hosts": self.hosts, "--slurm": self.slurm, "--docker": self.docker, "--kubectl": self.kubectl}
+        return [option for option, value in given.items() if value]
 
-    def resolved(self) -> Route:
+    def __bool__(self) -> bool:
+        return bool(self.options)
+
+    def refuse(self, **others: object) -> None:
+        """Refuse what contradicts them.
+
+        Args:
+            others: options that say what is to be judged, "from_" for --from.
+
+        Raises:
+            UsageError: two options name what is to be examined, or this is no machine to do it from.
+        """
+        if not self:
+            return
+        if len(self.options) > 1:
+            raise UsageError(f"{' and '.join(self.options)} both name what is to be examined; leave one out")
+        for name, value in others.items():
+            if value:
+                option = "--" + name.rstrip("_")
+                raise UsageError(
+                    f"{self.options[0]} examines other machines and {option} judges what is written down; leave one out"
+                )
+        if os.name != "posix":
+            raise UsageError(
+                f"{self.options[0]} works from Linux and macOS; "
+                "write snapshots on those machines and judge them with --from"
+            )
+
+    def route(self) -> Route:
         """The machines, and the way to them.
 
         Raises:
-            UsageError: they cannot be named like that.
+            UsageError: they cannot be named like that, or are not reached from here.
         """
-        from envdoctor.transport import ssh
+        from envdoctor.transport import containers, srun, ssh
         from envdoctor.transport.hosts import hosts
 
-        if os.name != "posix":
-            raise UsageError(
-                "--hosts works from Linux and macOS; here, write snapshots there and judge them with --from"
-            )
+        if self.slurm:
+            return Route(srun.nodes(os.environ), srun)
+        if self.docker:
+            return Route(containers.DOCKER.places(self.docker), containers.DOCKER)
+        if self.kubectl:
+            return Route(containers.KUBECTL.places(self.kubectl), containers.KUBECTL)
         return Route(hosts(self.hosts), ssh)
 
 
@@ -76,25 +108,24 @@ class Route:
         """Those of them with these numbers, as the places of a benchmark."""
         from envdoctor.bench.over_ssh import OverSsh, Wish
 
-        return OverSsh([self.hosts[number] for number in numbers], Wish(1), target, environ)
+        return OverSsh([self.hosts[number] for number in numbers], Wish(1), target, environ, self.way)
 
 
-def snapshots(elsewhere: Elsewhere, question: Question, style: Style) -> list[Snapshot]:
+def snapshots(route: Route, question: Question, language: Language) -> list[Snapshot]:
     """Examine the machines, without judging them.
 
     Raises:
-        UsageError: they cannot be named like that.
+        UsageError: what leads there is not installed here.
     """
     from envdoctor import examination
     from envdoctor.cli.nodes_bar import NodesBar
     from envdoctor.transport import local
     from envdoctor.transport.target import choose
 
-    route = elsewhere.resolved()
     request = local.Request(
         limit_s=question.timeout, quick=question.quick, offline=question.offline, port=question.port
     )
-    with NodesBar(style.language, [host.name for host in route.hosts], question.quiet) as bar:
+    with NodesBar(language, [host.name for host in route.hosts], question.quiet) as bar:
         return examination.of_hosts(
             route.hosts, route.way, choose(question.python), request, question.asked, bar.record
         )
@@ -105,20 +136,21 @@ def examine(elsewhere: Elsewhere, question: Question, checks: list[Path], style:
     exchange eight bytes.
 
     Raises:
-        UsageError: they cannot be named like that.
+        UsageError: they cannot be named like that, or are not reached from here.
     """
     from envdoctor import judgement, load
     from envdoctor.cli.examine import Examined
 
     loaded = load.everything(checks)
     judgement.chosen(loaded, question.names)
-    told = snapshots(elsewhere, question, style)
+    route = elsewhere.route()
+    told = snapshots(route, question, style.language)
     if not question.quick and _of_benches(loaded, question.names):
-        told = _tried(elsewhere.resolved(), told, question, style)
+        told = _tried(route, told, question, style)
     return Examined(loaded, told)
 
 
-def _of_benches(loaded: Any, names: Sequence[str]) -> bool:
+def _of_benches(loaded: Loaded, names: Sequence[str]) -> bool:
     """Whether what was asked for takes a benchmark."""
     from envdoctor import judgement
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json as json_module
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from envdoctor.cli import options
+from envdoctor.cli import elsewhere, options
+from envdoctor.cli.elsewhere import DockerOption, HostsOption, KubectlOption, SlurmOption
 from envdoctor.cli.options import (
     KeyOption,
     OfflineOption,
@@ -15,6 +19,12 @@ from envdoctor.cli.options import (
     QuietOption,
     TimeoutOption,
 )
+from envdoctor.errors import ExaminationError, UsageError
+
+if TYPE_CHECKING:
+    from envdoctor.cli.elsewhere import Elsewhere
+    from envdoctor.cli.examine import Question
+    from envdoctor.redact import Redactor
 
 
 def snapshot(
@@ -23,22 +33,89 @@ def snapshot(
     quick: QuickOption = False,
     offline: OfflineOption = False,
     port: PortOption = 0,
+    hosts: HostsOption = "",
+    slurm: SlurmOption = False,
+    docker: DockerOption = "",
+    kubectl: KubectlOption = "",
     quiet: QuietOption = False,
     timeout: TimeoutOption = 60.0,
     redact_key: KeyOption = None,
 ) -> int:
-    """Write down everything that was observed, without judging it. Secrets and user names are replaced by hashes."""
+    """Write down everything that was observed, without judging it. Secrets and user names are replaced by hashes.
+
+    Of several machines -o names a folder, which gets a file for each; `envdoctor check --from FOLDER` judges them.
+    """
     from envdoctor.cli.examine import Question
     from envdoctor.cli.progress import Progress
     from envdoctor.snapshot import to_json
     from envdoctor.transport.target import choose
 
+    others = elsewhere.Elsewhere(hosts, slurm, docker, kubectl)
+    others.refuse()
+    question = Question((), python, quick, offline, port, timeout, quiet)
+    if others:
+        return _of_others(others, question, output, options.redactor(redact_key))
     options.refuse(output)
     redactor = options.redactor(redact_key)
-    question = Question((), python, quick, offline, port, timeout, quiet)
     with Progress("en", timeout, quiet) as progress:
         taken = question.observe(choose(python), progress.record)
-    document = to_json(taken)
-    redactor.learn(document)
-    options.write(json_module.dumps(redactor.value(document), indent=1) + "\n", output)
+    options.write(_text(to_json(taken), redactor), output)
     return 0
+
+
+def _text(document: dict[str, Any], redactor: Redactor) -> str:
+    redactor.learn(document)
+    return json_module.dumps(redactor.value(document), indent=1) + "\n"
+
+
+def _of_others(others: Elsewhere, question: Question, folder: Path | None, redactor: Redactor) -> int:
+    from envdoctor.facts.reached import Reached
+    from envdoctor.render.places import folded
+    from envdoctor.snapshot import to_json
+
+    route = others.route()
+    names = [host.name for host in route.hosts]
+    if folder is None:
+        raise UsageError(f"{others.options[0]} writes a file for each machine: name a folder for them with -o FOLDER")
+    _refuse(folder)
+    taken = elsewhere.snapshots(route, question, "en")
+    documents = [to_json(snapshot) for snapshot in taken]
+    for document in documents:
+        redactor.learn(document)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {folder}: {error.strerror}; name another with -o") from error
+    for number, (name, document) in enumerate(zip(names, documents, strict=True)):
+        options.write(_text(document, redactor), folder / _file(name, names[:number]))
+    lost = [
+        name
+        for name, snapshot in zip(names, taken, strict=True)
+        if isinstance(reached := snapshot.sections["reached"], Reached) and reached.hosts[0].outcome != "ok"
+    ]
+    if len(lost) == len(names):
+        raise ExaminationError(f"none of {folded(names)} was examined; `envdoctor check --from {folder}` says why")
+    if lost and not question.quiet:
+        told = f"envdoctor: {folded(lost)} not examined to the end; `envdoctor check --from {folder}` says why\n"
+        sys.stderr.write(told)
+    return 0
+
+
+def _refuse(folder: Path) -> None:
+    """Refuse, before anything is examined, a folder whose files would be judged together with the new ones."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; name a folder with -o, which gets a file for each machine")
+    if any(folder.glob("*.json")):
+        raise UsageError(
+            f"{folder} holds snapshots already, which would be judged with the new ones; name a new folder"
+        )
+
+
+def _file(name: str, before: list[str]) -> str:
+    """The name of a machine's file: of the letters that every file system takes."""
+
+    def plain(text: str) -> str:
+        return "".join(letter if letter.isalnum() or letter in "-._@" else "_" for letter in text)
+
+    times = [plain(other).lower() for other in before].count(plain(name).lower())
+    return f"{plain(name)}{f'_{times + 1}' if times else ''}.json"

@@ -45,9 +45,14 @@ class Way(Protocol):
             started on the host.
     """
 
-    TITLE: str
-    OPTION: str
-    END: signal.Signals
+    @property
+    def TITLE(self) -> str: ...
+
+    @property
+    def OPTION(self) -> str: ...
+
+    @property
+    def END(self) -> signal.Signals: ...
 
     def argv(self, host: Host, line: str) -> tuple[str, ...]:
         """The command line that runs `line` in a shell of the host, with our end as its input and output."""
