@@ -6,15 +6,22 @@ Python being run for them.
 
 from __future__ import annotations
 
-from collections import Counter
+import functools
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import ahocorasick_rs
 
 # A literal that every line holds tells nothing new after so many lines, and costs time for each.
 MOST_LINES = 4000
+# After so many lines with any literal, each is worth no more than `MOST_MORE` further lines: in a text in which
+# everything matters, the last million errors tell what the first hundred thousand told.
+MANY_LINES = 100_000
+MOST_MORE = 200
 # Below this many bytes the quicker construction wins over the quicker search.
 SMALL = 1 << 20
+# Finds of literals that have told enough, after which a search without them pays for its construction.
+WASTED = 50_000
 
 
 class Needles:
@@ -22,47 +29,63 @@ class Needles:
 
     def __init__(self, limits: Mapping[str, int]) -> None:
         """Args: limits: literal -> how many lines with it are worth a look; MOST_LINES is usual."""
-        self._left = Counter({needle.encode("utf-8"): limit for needle, limit in limits.items() if needle})
-        self._build(quick=True)
-        self._seen = 0
+        self._names = tuple(needle for needle in limits if needle)
+        self._left = [limits[needle] for needle in self._names]
+        self._automaton = _quick(self._names)
+        self._quick = True
+        self._seen = self._lines = self._wasted = 0
 
-    def _build(self, quick: bool) -> None:
-        self._words = [needle for needle, left in self._left.items() if left > 0]
-        self._names = [needle.decode("utf-8") for needle in self._words]
-        kind = ahocorasick_rs.Implementation.ContiguousNFA if quick else ahocorasick_rs.Implementation.DFA
-        self._quick = quick
-        self._automaton = ahocorasick_rs.BytesAhoCorasick(self._words, implementation=kind) if self._words else None
+    def _build(self) -> None:
+        """The search for the literals that have not told enough yet."""
+        kept = [index for index, left in enumerate(self._left) if left > 0]
+        self._names = tuple(self._names[index] for index in kept)
+        self._left = [self._left[index] for index in kept]
+        self._automaton = _automaton(self._names, ahocorasick_rs.Implementation.DFA)
+        self._quick, self._wasted = False, 0
 
     def candidates(self, piece: bytes) -> Iterator[tuple[int, int, frozenset[str]]]:
         """Start and end of each line that holds a literal, and the literals in it, from the first to the last."""
         self._seen += len(piece)
-        if self._quick and self._seen > SMALL:
-            self._build(quick=False)
+        if self._wasted > WASTED or (self._quick and self._seen > SMALL):
+            self._build()
         if self._automaton is None:
             return
-        spent = False
+        left, wasted = self._left, 0
         start, end, held = -1, -1, set[int]()
         for index, at, _ in self._automaton.find_matches_as_indexes(piece, overlapping=True):
+            if at < end and index in held:
+                continue
+            if left[index] <= 0:
+                wasted += 1
+                continue
+            left[index] -= 1
             if at < end:
                 held.add(index)
                 continue
             if held:
-                spent |= self._spend(held)
-                yield start, end, frozenset(self._names[one] for one in held)
+                yield start, end, self._told(held)
             start = piece.rfind(b"\n", 0, at) + 1
             end = piece.find(b"\n", at) + 1 or len(piece)
             held = {index}
         if held:
-            spent |= self._spend(held)
-            yield start, end, frozenset(self._names[one] for one in held)
-        if spent:
-            self._build(self._quick)
+            yield start, end, self._told(held)
+        self._wasted += wasted
 
-    def _spend(self, held: Iterable[int]) -> bool:
-        """Count a line against its literals; True when one of them has told enough."""
-        done = False
-        for index in held:
-            word = self._words[index]
-            self._left[word] -= 1
-            done |= self._left[word] == 0
-        return done
+    def _told(self, held: Iterable[int]) -> frozenset[str]:
+        """The names of the literals of a line."""
+        self._lines += 1
+        if self._lines == MANY_LINES:
+            self._left[:] = [min(left, MOST_MORE) for left in self._left]
+        return frozenset([self._names[index] for index in held])
+
+
+def _automaton(names: tuple[str, ...], kind: ahocorasick_rs.Implementation) -> Any:
+    """The search for these literals, None for none."""
+    words = [name.encode("utf-8") for name in names]
+    return ahocorasick_rs.BytesAhoCorasick(words, implementation=kind) if words else None
+
+
+@functools.lru_cache(maxsize=1)
+def _quick(names: tuple[str, ...]) -> Any:
+    """The search that every text begins with: who reads many texts one by one makes it once."""
+    return _automaton(names, ahocorasick_rs.Implementation.ContiguousNFA)

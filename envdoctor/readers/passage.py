@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
 
 from envdoctor.facts.log import Place, Sighting
@@ -11,9 +12,55 @@ from envdoctor.readers.lines import Line, split, when
 # Bytes of text before a line that are still at hand; after it, at least the following piece is.
 PAST = 1 << 16
 REACH = 1 << 16
+# Lines looked through for those of the same rank, in either direction: a thousand ranks that write in turn.
+MOST_PASSED = 2000
+# Split lines that are kept for the next one who asks.
+MOST_SPLIT = 4096
 # Lines before one without a stamp among which one is looked for: a long traceback.
 NEAR = 200
 LONGEST_QUOTE = 400
+
+
+class Window:
+    """A stretch of a text. Its lines are split once, however many of them ask for their neighbours.
+
+    Attributes:
+        file: what it is called; text: its bytes.
+    """
+
+    def __init__(self, file: str, text: bytes) -> None:
+        self.file = file
+        self.text = text
+        self._split: dict[int, Line] = {}
+
+    def line(self, start: int, end: int, number: int) -> Line:
+        """The line between two offsets, which is the one of this number."""
+        known = self._split.get(start)
+        if known is None:
+            if len(self._split) >= MOST_SPLIT:
+                self._split.clear()
+            known = self._split[start] = split(self.text[start:end], self.file, number)
+        return known
+
+    def following(self, end: int, number: int) -> Iterator[Line]:
+        """The lines after the one that ends here, the nearest first, as far as `REACH` goes."""
+        text, at, last = self.text, end, min(len(self.text), end + REACH)
+        for passed in range(1, MOST_PASSED + 1):
+            if at >= last:
+                return
+            end = text.find(b"\n", at) + 1 or len(text)
+            yield self.line(at, end, number + passed)
+            at = end
+
+    def preceding(self, start: int, number: int) -> Iterator[Line]:
+        """The lines before the one that begins here, the nearest first, as far as `PAST` goes."""
+        text, end, first = self.text, start, max(0, start - PAST)
+        for passed in range(1, MOST_PASSED + 1):
+            start = text.rfind(b"\n", max(0, first - 1), max(0, end - 1)) + 1
+            if end <= first or start < first:
+                return
+            yield self.line(start, end, number - passed)
+            end = start
 
 
 class Passage:
@@ -29,22 +76,20 @@ class Passage:
 
     def __init__(
         self,
-        file: str,
-        window: bytes,
+        window: Window,
         start: int,
         end: int,
         number: int,
         held: frozenset[str] = frozenset(),
         order: int = 0,
     ) -> None:
-        self.file = file
         self.held = held
         self.order = order
         self._window, self._start, self._end, self._number = window, start, end, number
 
     @functools.cached_property
     def line(self) -> Line:
-        return split(self._window[self._start : self._end], self.file, self._number)
+        return self._window.line(self._start, self._end, self._number)
 
     @property
     def place(self) -> Place:
@@ -65,35 +110,31 @@ class Passage:
 
     def after(self, most: int, same_stream: bool = True) -> list[Line]:
         """The next lines, at most `most`; only those of the same node, rank and process unless told otherwise."""
-        return self._taken(self._following(), most, same_stream)
+        if not same_stream:
+            return list(itertools.islice(self._window.following(self._end, self._number), most))
+        return self._after.taken(most)
 
-    def before(self, most: int, same_stream: bool = True) -> list[Line]:
-        """The lines before, the nearest last; at most `most`."""
-        return self._taken(self._preceding(), most, same_stream)[::-1]
+    def before(self, most: int) -> list[Line]:
+        """The lines before of the same node, rank and process, the nearest last; at most `most`."""
+        return self._before.taken(most)[::-1]
 
-    def _taken(self, lines: Iterator[Line], most: int, same_stream: bool) -> list[Line]:
-        found: list[Line] = []
-        for line in lines:
-            if len(found) >= most:
-                break
-            if not same_stream or line.stream == self.line.stream:
-                found.append(line)
-        return found
+    @functools.cached_property
+    def _after(self) -> _OneWriter:
+        return _OneWriter(self._window.following(self._end, self._number), self.line)
 
-    def _following(self) -> Iterator[Line]:
-        at, number, last = self._end, self._number, min(len(self._window), self._end + REACH)
-        while at < last:
-            end = self._window.find(b"\n", at) + 1 or len(self._window)
-            number += 1
-            yield split(self._window[at:end], self.file, number)
-            at = end
+    @functools.cached_property
+    def _before(self) -> _OneWriter:
+        return _OneWriter(self._window.preceding(self._start, self._number), self.line)
 
-    def _preceding(self) -> Iterator[Line]:
-        end, number, first = self._start, self._number, max(0, self._start - PAST)
-        while end > first:
-            start = self._window.rfind(b"\n", 0, end - 1) + 1
-            if start < first:
-                return
-            number -= 1
-            yield split(self._window[start:end], self.file, number)
-            end = start
+
+class _OneWriter:
+    """The lines on one side that the writer of a line wrote as well, looked for once, as far as they are asked for."""
+
+    def __init__(self, lines: Iterator[Line], line: Line) -> None:
+        stream = line.stream
+        self._left = (one for one in lines if one.stream == stream)
+        self._found: list[Line] = []
+
+    def taken(self, most: int) -> list[Line]:
+        self._found += itertools.islice(self._left, max(0, most - len(self._found)))
+        return self._found[:most]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from envdoctor.facts.log import Log, Place, Sighting, Told
 from envdoctor.readers import registry, sources, verdict
 from envdoctor.readers.needles import Needles
-from envdoctor.readers.passage import PAST, Passage
+from envdoctor.readers.passage import PAST, Passage, Window
 from envdoctor.readers.reader import Reader
 
 HEAD = 4096
@@ -94,6 +94,14 @@ def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
+@dataclass
+class _Owner:
+    """A reader that a literal belongs to, and how many more lines with it the reader wants to see."""
+
+    reader: Reader
+    left: int
+
+
 class _Scan:
     """Finds the lines that hold a reader's literals and shows them to it."""
 
@@ -101,13 +109,11 @@ class _Scan:
         self.lines = 0
         self.size = 0
         self.shown = 0
-        limits: dict[str, int] = {}
-        self._owners: dict[str, list[Reader]] = {}
+        self._owners: dict[str, list[_Owner]] = {}
         for reader in readers:
             for needle, limit in reader.needles().items():
-                limits[needle] = max(limit, limits.get(needle, 0))
-                self._owners.setdefault(needle, []).append(reader)
-        self._needles = Needles(limits)
+                self._owners.setdefault(needle, []).append(_Owner(reader, limit))
+        self._needles = Needles({needle: max(one.left for one in own) for needle, own in self._owners.items()})
 
     def of_whole(self, data: bytes, seen: Iterable[Sighting]) -> list[Sighting]:
         """The sightings of a file that was read at once, in their place among all."""
@@ -117,20 +123,31 @@ class _Scan:
         self.shown += len(told)
         return told
 
+    def _asked(self, held: Iterable[str]) -> Iterable[Reader]:
+        """The readers that want to see a line with these literals."""
+        asked: dict[Reader, None] = {}
+        for needle in held:
+            for owner in self._owners[needle]:
+                if owner.left > 0:
+                    owner.left -= 1
+                    asked[owner.reader] = None
+        return asked
+
     def run(self, file: str, pieces: Iterator[bytes]) -> None:
         """Show one text's lines to the readers. A line's surroundings are what came before it and the piece after."""
         past, number = b"", 1
         piece = next(pieces, b"")
         while piece:
             following = next(pieces, b"")
-            window, counted, at = b"", 0, number
+            window: Window | None = None
+            counted, at = 0, number
             for start, end, held in self._needles.candidates(piece):
-                window = window or past + piece + following
+                window = window or Window(file, past + piece + following)
                 at += piece.count(b"\n", counted, start)
                 counted = start
-                passage = Passage(file, window, len(past) + start, len(past) + end, at, held, self.shown)
+                passage = Passage(window, len(past) + start, len(past) + end, at, held, self.shown)
                 self.shown += 1
-                for reader in dict.fromkeys(owner for needle in held for owner in self._owners[needle]):
+                for reader in self._asked(held):
                     reader.read(passage)
             ends = piece.count(b"\n")
             number += ends

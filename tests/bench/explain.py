@@ -2,9 +2,11 @@
 
     python -m tests.bench.explain score [--cases FILE] [--failures] [--kind KIND]
     python -m tests.bench.explain speed [--megabytes 1000] [--keep FOLDER]
+    python -m tests.bench.explain size [--gigabytes 10] [--text KIND ...]
 
 `score` counts as ../shared/cases/score.py does, within one process. `speed` makes a log of NCCL INFO lines and one in
-which a fifth of the lines carry facts, and prints MB/s beside those of `grep -c -F -f` with the same literals.
+which a fifth of the lines carry facts, and prints MB/s beside those of `grep -c -F -f` with the same literals, by the
+clock and by CPU time. `size` reads texts that never end through a pipe (`explain_size.py`) and fails above 150 MiB.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from envdoctor import judgement, load, texts
 from envdoctor.model import Finding, Severity
 from envdoctor.readers import registry, scan
 from tests import SHARED
+from tests.bench import explain_size
 
 
 def answer(loaded: load.Loaded, text: str) -> tuple[Finding, ...]:
@@ -94,20 +98,22 @@ IDLE = (
 )
 
 
-def write_log(path: Path, size: int, telling: float) -> None:
-    """A log of `size` bytes by 16 ranks on two nodes, a share of whose lines names a fact."""
+def lines(telling: float) -> Iterator[str]:
+    """Lines of 16 ranks on two nodes for ever, a share of which names a fact."""
     chance = random.Random(5)
-    with path.open("w") as file:
+    while True:
+        rank = chance.randrange(16)
+        form = chance.choice(TELLING if chance.random() < telling else IDLE)
+        text = form.format(node=rank // 8, rank=rank, gpu=rank % 8, next=(rank + 1) % 16, channel=chance.randrange(32))
+        yield f"node{rank // 8}:{3000 + rank}:{4000 + rank} [{rank % 8}] {text}\n"
+
+
+def write_log(path: Path, size: int, telling: float) -> None:
+    """A log of `size` bytes, a share of whose lines names a fact."""
+    endless = lines(telling)
+    with path.open("wb") as file:
         while file.tell() < size:
-            block = []
-            for _ in range(20_000):
-                rank = chance.randrange(16)
-                form = chance.choice(TELLING if chance.random() < telling else IDLE)
-                text = form.format(
-                    node=rank // 8, rank=rank, gpu=rank % 8, next=(rank + 1) % 16, channel=chance.randrange(32)
-                )
-                block.append(f"node{rank // 8}:{3000 + rank}:{4000 + rank} [{rank % 8}] {text}\n")
-            file.writelines(block)
+            file.write(explain_size.block(endless))
 
 
 def speed(megabytes: int, folder: Path) -> None:
@@ -120,37 +126,47 @@ def speed(megabytes: int, folder: Path) -> None:
         if not log.exists():
             write_log(log, megabytes * 1_000_000, telling)
         size = log.stat().st_size
-        began = time.perf_counter()
-        subprocess.run(
-            ["grep", "-c", "-F", "-f", str(literals), str(log)],
-            env={**os.environ, "LC_ALL": "C"},
-            stdout=subprocess.PIPE,
-        )
-        grep = time.perf_counter() - began
-        began = time.perf_counter()
+        grep, grep_cpu = timed(["grep", "-c", "-F", "-f", str(literals), str(log)])
         command = [sys.executable, "-m", "envdoctor", "explain", str(log), "--json", "-o", str(folder / "answer.json")]
-        subprocess.run(command)
-        took = time.perf_counter() - began
+        took, cpu = timed(command)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         print(
-            f"{name:<8} {size / 1e6:.0f} MB: {size / took / 1e6:.0f} MB/s, grep -F {size / grep / 1e6:.0f} MB/s, "
-            f"{took / grep:.2f} x grep's time, at most {peak:.0f} MiB"
+            f"{name:<8} {size / 1e6:.0f} MB: {size / took / 1e6:.0f} MB/s ({size / cpu / 1e6:.0f} per second of CPU), "
+            f"grep -F {size / grep / 1e6:.0f} ({size / grep_cpu / 1e6:.0f}): {took / grep:.2f} x grep's time "
+            f"({cpu / grep_cpu:.2f} x its CPU), at most {peak:.0f} MiB",
+            flush=True,
         )
+
+
+def timed(command: list[str]) -> tuple[float, float]:
+    """Seconds that a command takes, by the clock and by CPU time."""
+    began, used = time.perf_counter(), explain_size.used_by_children()
+    subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began, explain_size.used_by_children() - used
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["score", "speed"])
+    parser.add_argument("what", choices=["score", "speed", "size"])
     parser.add_argument("--cases", type=Path, default=SHARED / "cases" / "cases.jsonl")
     parser.add_argument("--failures", action="store_true")
     parser.add_argument("--kind", default="")
     parser.add_argument("--megabytes", type=int, default=1000)
+    parser.add_argument("--gigabytes", type=float, default=10)
+    blocks = {
+        "idle": lambda: explain_size.block(lines(0.0)),
+        "telling": lambda: explain_size.block(lines(0.2)),
+        **explain_size.KINDS,
+    }
+    parser.add_argument("--text", action="append", choices=blocks, help="what the text of `size` is made of; all")
     parser.add_argument("--keep", type=Path, help="write the logs here and use those that are there")
     options = parser.parse_args()
     if options.what == "score":
         cases = [json.loads(line) for line in options.cases.read_text(encoding="utf-8").splitlines()]
         score([case for case in cases if options.kind in ("", case["kind"])], options.failures)
         return
+    if options.what == "size":
+        sys.exit(not explain_size.size(options.gigabytes, options.text or list(blocks), blocks))
     with tempfile.TemporaryDirectory() as own:
         speed(options.megabytes, options.keep or Path(own))
 

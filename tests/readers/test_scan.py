@@ -77,9 +77,9 @@ def test_time_grows_with_the_text_and_no_faster(reader: str) -> None:
         text = "".join(f"[rank{n % 8}]: {needles[n % len(needles)]} {'x' * 40}\n" for n in range(times))
         best = 9.0
         for _ in range(2):
-            began = time.perf_counter()
+            began = time.process_time()
             read(text)
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.process_time() - began)
         return best
 
     assert seconds(8000) < 12 * seconds(1000) + 0.5
