@@ -42,7 +42,17 @@ def test_the_first_command_works_in_a_fresh_clone(tmp_path: Path) -> None:
 
 
 def test_every_option_it_names_exists() -> None:
-    verbs = ("check", "explain", "list", "snapshot", "fix", "fix pip-mirror", "bench mirrors", "bench allreduce")
+    verbs = (
+        "check",
+        "explain",
+        "list",
+        "snapshot",
+        "fix",
+        "fix pip-mirror",
+        "bench mirrors",
+        "bench allreduce",
+        "diff",
+    )
     helps = [
         subprocess.run([sys.executable, "-m", "envdoctor", *verb.split(), "-h"], capture_output=True, text=True)
         for verb in verbs
