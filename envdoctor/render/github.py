@@ -5,6 +5,7 @@ from __future__ import annotations
 from envdoctor.model import Report, Severity
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean
+from envdoctor.render.places import places
 from envdoctor.render.words import points, tally, title
 
 COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
@@ -24,7 +25,7 @@ def render(report: Report, style: Style, redactor: Redactor) -> str:
     for finding in report.findings:
         if finding.severity is Severity.NOTE and style.verbosity < 1:
             continue
-        what = title(finding, style.language, redactor)
+        what = title(finding, style.language, redactor) + places(finding, report, redactor)
         parts = points(finding, style.language, redactor)
         name = _property(f"{finding.code}: {what}")
         lines.append(f"::{COMMANDS[finding.severity]} title={name}::{_data(chr(10).join(parts))}")

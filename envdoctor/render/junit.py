@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from envdoctor.model import Finding, Outcome, Report, Severity
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean
+from envdoctor.render.places import places
 from envdoctor.render.words import points, title, why_missing
 
 
@@ -23,9 +24,12 @@ def _words(finding: Finding, style: Style, redactor: Redactor) -> str:
     return _xml("\n".join(points(finding, style.language, redactor)))
 
 
-def _case(
-    suite: ElementTree.Element, outcome: Outcome, findings: tuple[Finding, ...], style: Style, redactor: Redactor
-) -> str:
+def _title(finding: Finding, report: Report, style: Style, redactor: Redactor) -> str:
+    return title(finding, style.language, redactor) + places(finding, report, redactor)
+
+
+def _case(suite: ElementTree.Element, outcome: Outcome, report: Report, style: Style, redactor: Redactor) -> str:
+    findings = _findings_of(outcome, report)
     case = ElementTree.SubElement(
         suite, "testcase", classname=outcome.check.topic, name=outcome.check.name, time=f"{outcome.seconds:.6f}"
     )
@@ -38,11 +42,11 @@ def _case(
         return "skipped"
     failed = [finding for finding in findings if finding.severity is Severity.ERROR]
     for finding in failed:
-        what = _xml(f"{finding.code}: {title(finding, style.language, redactor)}")
+        what = _xml(f"{finding.code}: {_title(finding, report, style, redactor)}")
         ElementTree.SubElement(case, "failure", type=finding.code, message=what).text = _words(finding, style, redactor)
     lesser = [finding for finding in findings if finding.severity is not Severity.ERROR]
     if lesser:
-        titles = [title(finding, style.language, redactor) for finding in lesser]
+        titles = [_title(finding, report, style, redactor) for finding in lesser]
         told = [
             f"{finding.severity.value}[{finding.code}]: {what}\n{_words(finding, style, redactor)}"
             for finding, what in zip(lesser, titles, strict=True)
@@ -56,7 +60,7 @@ def render(report: Report, style: Style, redactor: Redactor) -> str:
     for topic in dict.fromkeys(outcome.check.topic for outcome in report.outcomes):
         outcomes = [outcome for outcome in report.outcomes if outcome.check.topic == topic]
         suite = ElementTree.SubElement(root, "testsuite", name=topic)
-        ends = [_case(suite, outcome, _findings_of(outcome, report), style, redactor) for outcome in outcomes]
+        ends = [_case(suite, outcome, report, style, redactor) for outcome in outcomes]
         suite.set("tests", str(len(outcomes)))
         for end, name in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
             suite.set(name, str(ends.count(end)))

@@ -7,6 +7,7 @@ import re
 from envdoctor.model import Finding, Report, Severity, Text
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean, line
+from envdoctor.render.places import folded, places
 from envdoctor.render.words import SEVERITIES, seen, sentence, tally, title, why_missing
 
 FIX = Text("Fix", "修复")
@@ -29,9 +30,20 @@ def _prose(text: str) -> str:
     return "".join(piece if piece.startswith("`") and len(piece) > 1 else _escaped(piece) for piece in pieces)
 
 
-def _block(finding: Finding, many: bool, style: Style, redactor: Redactor) -> list[str]:
+def _nodes(report: Report, redactor: Redactor) -> list[str]:
+    """Who was examined, a line for all nodes whose Python is at the same place and of the same version."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for node in report.nodes:
+        alike.setdefault((node.python, node.python_version), []).append(line(redactor.text(node.name)))
+    return [
+        f"- {_literal(folded(names))}, Python {_literal(redactor.text(python))} " + _escaped(line(version))
+        for (python, version), names in alike.items()
+    ]
+
+
+def _block(finding: Finding, report: Report, style: Style, redactor: Redactor) -> list[str]:
     language = style.language
-    where = f" ({', '.join(line(redactor.text(node)) for node in finding.nodes)})" if many else ""
+    where = places(finding, report, redactor)
     what = title(finding, language, redactor)
     lines = [f"### {SEVERITIES[finding.severity].say(language)} `{finding.code}`: {_prose(what)}{_escaped(where)}", ""]
     lines += [f"- {_prose(told)}" for told in seen(finding, language, redactor)]
@@ -57,15 +69,10 @@ def _block(finding: Finding, many: bool, style: Style, redactor: Redactor) -> li
 
 def render(report: Report, style: Style, redactor: Redactor) -> str:
     lines = [f"## {report.made_by}: {tally(report, style)}", ""]
-    for node in report.nodes:
-        lines += [
-            f"- {_literal(redactor.text(node.name))}, Python {_literal(redactor.text(node.python))} "
-            + _escaped(line(node.python_version))
-        ]
-    lines.append("")
+    lines += [*_nodes(report, redactor), ""]
     for finding in report.findings:
         if finding.severity is not Severity.NOTE or style.verbosity >= 1:
-            lines += _block(finding, len(report.nodes) > 1, style, redactor)
+            lines += _block(finding, report, style, redactor)
     topics = [(one.topic.name, one.text.say(style.language, one.values)) for one in report.topics if one.text]
     if topics:
         lines += ["| | |", "|---|---|"]

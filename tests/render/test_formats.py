@@ -99,6 +99,37 @@ def test_markdown_escapes_what_would_be_markup() -> None:
     assert "- /sys/class/infiniband is absent" in said("markdown", verbosity=1)
 
 
+def on_many_nodes(form: str, **style: object) -> str:
+    """The report, its first finding on 63 of 64 nodes, the warning on one."""
+    whole = report()
+    names = tuple(f"gpu-a{number:02d}" for number in range(1, 65))
+    cause, consequence, warning, *others = whole.findings
+    found = (replace(cause, nodes=names[:63]), consequence, replace(warning, nodes=names[63:]), *others)
+    nodes = tuple(replace(whole.nodes[0], name=name) for name in names)
+    told = replace(whole, nodes=nodes, findings=found)
+    return renderer(form).render(told, Style(**style), Redactor(b"k" * 16))  # type: ignore[arg-type]
+
+
+def test_many_nodes_are_few_words_in_every_format() -> None:
+    """One annotation, one failure, one heading: not one for each node, and it says which nodes."""
+    github = on_many_nodes("github").splitlines()
+    assert sum(1 for one in github if "driver-too-old" in one.partition("::C")[0]) == 1
+    assert "CUDA 13.0 [gpu-a[01-63]]::" in github[0]
+    assert any("[gpu-a64]" in one for one in github if one.startswith("::warning"))
+    assert "[" not in said("github").splitlines()[0].partition("::CUDA")[0], "one node needs no name"
+
+    root = ElementTree.fromstring(on_many_nodes("junit"))
+    (failure,) = root.findall(".//failure[@type='driver-too-old']")
+    assert failure.get("message", "").endswith("[gpu-a[01-63]]")
+    told = root.findtext(".//testsuite[@name='pip']/testcase/system-out") or ""
+    assert "[gpu-a64]" in told.splitlines()[0]
+
+    page = on_many_nodes("markdown")
+    assert "- `gpu-a[01-64]`, Python `/opt/envs/train/bin/python` 3.11.7\n" in page
+    assert page.count("/opt/envs/train/bin/python") == 1
+    assert "for CUDA 13.0 \\[gpu-a\\[01-63\\]\\]\n" in page
+
+
 def hostile(form: str, **values: str | int | float) -> str:
     """A report on a node whose names and values try to pass for lines of the report, or for markup."""
     bad = "x\nerror[fake]: y\n::error::z\x1b]0;t\x07\u202e\u2066\u200b\x9b\udcff`| <b>"
