@@ -272,7 +272,8 @@ class _Round:
                 pass  # it has been before
         _end(process)
         self._tell(
-            guest.number, Visit(guest.host, self._reach(guest, status), self._answer(guest, status), guest.python)
+            guest.number,
+            Visit(guest.host, self._reach(guest, status), self._answer(guest, status), guest.python, guest.clock),
         )
 
     def _tell(self, number: int, visit: Visit) -> None:
