@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from envdoctor.bench import lifeline
+from envdoctor.bench import lifeline, mpirun
 from envdoctor.errors import UsageError
+from envdoctor.facts import hostlist
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.launch import Launch, launches, process
 
@@ -37,6 +38,7 @@ class Part:
         nproc: ranks it starts. local_rank: where the launcher has numbered them.
         store_is_there: torchrun's agent keeps the store at the master's port, and the workers join it.
         launcher: who started this, for people. given_by: the option or variable that named the master.
+        started: nodes, and how many members the launcher starts on each; empty where it does not say.
     """
 
     index: int = 0
@@ -49,6 +51,7 @@ class Part:
     store_is_there: bool = False
     launcher: str = ""
     given_by: str = "--master-addr"
+    started: tuple[tuple[str, int], ...] = ()
 
     @property
     def reports(self) -> bool:
@@ -117,8 +120,14 @@ def _as_rank(given: Given, own: Launch, told: tuple[Launch, ...], variables: Map
     if not address and own.local_world_size == own.world_size:
         address = "127.0.0.1"
     if not address:
+        # In an allocation mpirun starts on its first node, wherever it was called itself.
+        address = next((one.hosts[0] for one in told if one.hosts), "")
+    if not address:
+        address = mpirun.address(variables, own.rank, own.launcher)
+    if not address:
+        hint = mpirun.HANDS_ON.get(own.launcher, "")
         raise UsageError(
-            f"{own.title} does not say where rank 0 is; set MASTER_ADDR for all ranks (mpirun -x MASTER_ADDR=HOST ...)"
+            f"{own.title} does not say where rank 0 is; set MASTER_ADDR for all ranks{f': {hint}' if hint else ''}"
         )
     port = given.master_port or next((one.master_port for one in told if one.master_port), None)
     agent_store = own.launcher == "torchrun" and variables.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
@@ -132,7 +141,19 @@ def _as_rank(given: Given, own: Launch, told: tuple[Launch, ...], variables: Map
         store_is_there=agent_store,
         launcher=own.title,
         given_by="MASTER_ADDR",
+        started=_started(own, variables),
     )
+
+
+def _started(own: Launch, variables: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+    """The nodes of a job whose ranks a launcher has started, and how many on each, as far as its variables tell."""
+    try:
+        counts = hostlist.per_node(variables.get(own.sources.get("local_world_size", ""), ""))
+    except ValueError:
+        return ()
+    if len(counts) != len(own.hosts) or sum(counts) != own.world_size:
+        return ()
+    return tuple(zip(own.hosts, counts, strict=True))
 
 
 def _as_node(given: Given, own: Launch, gpus: int) -> Part:

@@ -22,8 +22,8 @@ class Observed:
         self._members: dict[int, Member] = {}
         self._processors: dict[int, tuple[str, int]] = {}  # the kernel, and a bit for each processor it may use
         self._failures: list[Failure] = []
-        self._ways: dict[tuple[int, int], Way] = {}
-        self._pairs: dict[tuple[int, int], Pair] = {}
+        self._ways: dict[tuple[int, int, int], Way] = {}
+        self._pairs: dict[tuple[int, int, int], Pair] = {}
         self._result = AllreduceResult(
             op=op,
             backend=backend,
@@ -32,6 +32,7 @@ class Observed:
             expected_members=part.members,
             per=part.per,
             launcher=part.launcher,
+            started=part.started,
             master_addr=part.master_addr,
             master_port=part.master_port,
         )
@@ -134,6 +135,7 @@ class Observed:
             python_version=str(hello.get("python_version") or "")[:64],
             cores=hello.get("cores") if isinstance(hello.get("cores"), int) else None,
             mtus={str(name): int(mtu) for name, mtu in (hello.get("mtus") or {}).items()},
+            nics=tuple(str(rail[0])[:64] for rail in hello.get("rails") or ()),
         )
 
     def _change(self, index: int, **changes: Any) -> None:
@@ -157,20 +159,23 @@ class Observed:
             self._change(index, device=str(values.get("device") or ""))
         elif rung in ("bulk", "stream"):
             for other, told in (values.get("peers") or {}).items():
-                self._way(_way(index, other, told))
+                self._way(replace(_way(index, other, told), rail=int(values.get("rail") or 0)))
 
     def _way(self, way: Way) -> None:
-        known = self._ways.get((way.a, way.b))
+        known = self._ways.get((way.a, way.b, way.rail))
         # The bulk comes first, the stream that shows the rate later; both are of one way.
-        self._ways[way.a, way.b] = way if known is None else replace(known, gb_s=way.gb_s, busy=way.busy)
+        self._ways[way.a, way.b, way.rail] = way if known is None else replace(known, gb_s=way.gb_s, busy=way.busy)
 
     def _measured(self, told: Record) -> None:
         """A stream of a pair; of several the best counts, for what disturbs only slows down."""
-        new = Pair(int(told["a"]), int(told["b"]), float(told["gb_s"]), float(told["busy"]), told.get("rtt_us"))
-        known = self._pairs.get((new.a, new.b))
+        new = Pair(
+            int(told["a"]), int(told["b"]), float(told["gb_s"]), float(told["busy"]), told.get("rtt_us"),
+            rail=int(told.get("rail") or 0),
+        )  # fmt: skip
+        known = self._pairs.get((new.a, new.b, new.rail))
         if known is not None:
             new = replace(known if known.gb_s > new.gb_s else new, times=known.times + 1)
-        self._pairs[new.a, new.b] = new
+        self._pairs[new.a, new.b, new.rail] = new
 
     def _fail(self, cause: Record) -> None:
         failure = failure_of(cause, self._members)

@@ -1,4 +1,4 @@
-"""Agents on hosts that are reached over OpenSSH, and nothing of ours installed there."""
+"""Agents on hosts that are reached over OpenSSH or by srun, and nothing of ours installed there."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from envdoctor.patient import boot
 from envdoctor.transport import commands, local, ssh
 from envdoctor.transport.hosts import Host
 from envdoctor.transport.target import Target
-from envdoctor.transport.visits import examine
+from envdoctor.transport.visits import Way, examine
 
 # Variables that a training script would be started with on every node; a login shell does not know them.
 CARRIED = ("NCCL_", "GLOO_", "TORCH_", "TP_", "OMP_NUM_THREADS")
-LAUNCHER = "OpenSSH"
+SILENT_S = float(ssh.CUT_S)  # an agent that hears nothing of the doctor for so long ends itself
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,16 @@ class OverSsh:
 
     far = True
 
-    def __init__(self, hosts: Sequence[Host], wish: Wish, target: Target, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, hosts: Sequence[Host], wish: Wish, target: Target, environ: Mapping[str, str], way: Way = ssh
+    ) -> None:
         self.part = Part(
             index=0, members=len(hosts), nproc=wish.nproc or 1, master_addr="", master_port=wish.port,
-            launcher=LAUNCHER, given_by="--hosts",
+            launcher=way.TITLE, given_by=way.OPTION,
         )  # fmt: skip
         self.mine: int | None = 0
         self._hosts = tuple(hosts)
+        self._way = way
         self._wish = wish
         self._target = target
         self._environ = carried(environ)
@@ -52,6 +55,7 @@ class OverSsh:
         self._ended: dict[int, Ended] = {}
         self._found: dict[int, dict[str, object]] = {number: {} for number in range(len(hosts))}
         self._looking: threading.Thread | None = None
+        self._known: tuple[Looked, ...] = ()
 
     # The agents
 
@@ -61,9 +65,9 @@ class OverSsh:
         for index, host in enumerate(self._hosts):
             own = {
                 **request, "index": index, "local_rank": None, "nproc": self._wish.nproc or host.slots,
-                "environ": self._environ, "meet": True, "pulse_s": float(ssh.CUT_S),
+                "environ": self._environ, "meet": True, "pulse_s": SILENT_S,
             }  # fmt: skip
-            found.append(Start(ssh.argv(host, line), own, name=host.name, pulse=True))
+            found.append(Start(self._way.argv(host, line), own, name=host.name, pulse=True))
         return found
 
     def index_of(self, start: int) -> int:
@@ -91,15 +95,18 @@ class OverSsh:
         return {"reached": Reached(tuple(self._reach(number) for number in range(len(self._hosts))))}
 
     def _reach(self, number: int) -> Reach:
-        host, ended = self._hosts[number], self._ended.get(number)
-        heard = number in self._meeting.heard
-        if ended is None:
-            return Reach(host.name, "ssh", "ok" if heard else "silent", user=host.user, port=host.port)
-        return ssh.reach(host, ended.status, ended.said, ended.noise, heard)
+        host, ended = self._hosts[number], self._ended.get(number, Ended())
+        return self._way.reach(host, ended.status, ended.said, ended.noise, number in self._meeting.heard)
 
     # What the machines look like
 
+    def known(self, looked: Sequence[Looked]) -> None:
+        """Take these for what the machines look like."""
+        self._known = tuple(looked)
+
     def look(self, names: Sequence[str]) -> None:
+        if self._known:
+            return
         self._looking = threading.Thread(target=self._look, args=(self._hosts, tuple(names)), daemon=True)
         self._looking.start()
 
@@ -112,12 +119,14 @@ class OverSsh:
             if name in names:
                 self._found[number][name] = decode.fact(name, record.get("value"))
 
-        visits = examine(hosts, ssh, self._target.python, request, self._environ, take)
+        visits = examine(hosts, self._way, self._target.python, request, self._environ, take)
         for number, visit in enumerate(visits):
             missing = local.settle(visit.answer)
             self._found[number].update({name: missing[name] for name in names if name in missing})
 
     def looked(self, afterwards: Sequence[str]) -> Sequence[Looked]:
+        if self._known:
+            return self._known
         if self._looking is not None:
             self._looking.join(LIMIT_S / 2)
         if afterwards and 0 in self._meeting.heard:

@@ -18,8 +18,9 @@ from envdoctor.cli.bench_nodes import (
     NodesOption,
     exit_code,
     report_on,
+    told_elsewhere,
 )
-from envdoctor.cli.hosts_options import HostsOption, over_ssh
+from envdoctor.cli.hosts_options import HostsOption, SlurmOption, afar
 from envdoctor.cli.options import (
     Colour,
     ColourOption,
@@ -36,7 +37,6 @@ from envdoctor.cli.options import (
 
 if TYPE_CHECKING:
     from envdoctor.bench.places import Places
-    from envdoctor.facts.allreduce import AllreduceResult
 
 
 class Backend(str, enum.Enum):
@@ -64,6 +64,7 @@ def allreduce(
         typer.Option("--nproc-per-node", metavar="K", help="Processes here; by default one per GPU."),
     ] = None,
     hosts: HostsOption = None,
+    slurm: SlurmOption = False,
     backend: Annotated[Backend, typer.Option("--backend", help="auto is NCCL where every rank has a GPU.")] = (
         Backend.auto
     ),
@@ -96,8 +97,9 @@ def allreduce(
 ) -> int:
     """Climb from the resolver to a full all-reduce, name the rung that fails, else say how fast it is and should be.
 
-    Alone it measures this machine. --hosts starts it on several over ssh, with nothing installed there but Python and
-    torch. Else start it on each (--nnodes, --node-rank, --master-addr), or with torchrun --no-python, srun or mpirun.
+    Alone it measures this machine. --hosts starts it on several over ssh, --slurm on the nodes of an allocation, with
+    nothing installed there but Python and torch. Else start it on each (--nnodes, --node-rank, --master-addr), or with
+    torchrun --no-python, srun or mpirun.
     --timeout is how long the nodes wait for each other.
 
     Exit code: 0 no problem, 1 problems found, 2 wrong usage, 3 the doctor could not do its job.
@@ -126,14 +128,16 @@ def allreduce(
     )  # fmt: skip
     target = choose(python)
     places: Places
-    if hosts is not None:
-        places = over_ssh(hosts, given, target, os.environ)
+    if (elsewhere := afar(hosts, slurm, given, target, os.environ)) is not None:
+        places = elsewhere
     else:
         places = Here(launching.part(given, os.environ, gpus), target)
         if gpus and not force and backend is not Backend.gloo:
             busy.refuse(target)
     with Table(places.part, style, redactor, live=form is Format.text, quiet=quiet) as table:
         ran = running.run(places, wanted, table.take)
+    if told_elsewhere(ran.result):
+        return 0
     report = report_on(ran, redactor, began)
     held = demands.judge(asked, ran.result) if ran.result.own == 0 else ()
     if form is Format.json:
@@ -143,8 +147,7 @@ def allreduce(
     else:
         from envdoctor.render import bench
 
-        if not _told_elsewhere(ran.result):
-            options.write(bench.ending(ran.result, report, style, redactor, table.printed), None)
+        options.write(bench.ending(ran.result, report, style, redactor, table.printed), None)
         if output is not None:
             from envdoctor.render import bench_json
 
@@ -153,14 +156,5 @@ def allreduce(
             if not one.held:
                 said = "nothing tells" if one.value is None else f"{one.value:.4g}"
                 sys.stderr.write(f"envdoctor: --assert {one.demand.text} does not hold: {said}\n")
-    if _told_elsewhere(ran.result):
-        return 0
     code = exit_code(ran.result, report)
     return code or (1 if any(not one.held for one in held) else 0)
-
-
-def _told_elsewhere(result: AllreduceResult) -> bool:
-    """Whether rank 0's process says it all: under a launcher that ends every rank when one ends with an error, the
-    others are silent, but for what is wrong with themselves."""
-    own = any(failure.member == result.own and failure.how not in ("cut", "lost") for failure in result.failures)
-    return result.per == "process" and result.own != 0 and result.concluded and not own

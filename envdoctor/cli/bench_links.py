@@ -15,8 +15,9 @@ from envdoctor.cli.bench_nodes import (
     NodesOption,
     exit_code,
     report_on,
+    told_elsewhere,
 )
-from envdoctor.cli.hosts_options import HostsOption, over_ssh
+from envdoctor.cli.hosts_options import HostsOption, SlurmOption, afar
 from envdoctor.cli.options import (
     Colour,
     ColourOption,
@@ -41,6 +42,7 @@ def links(
     master_addr: MasterAddrOption = "",
     master_port: MasterPortOption = None,
     hosts: HostsOption = None,
+    slurm: SlurmOption = False,
     budget: Annotated[
         float, typer.Option("--budget", metavar="SECONDS", min=1.0, max=3600.0, help="Measure no longer than this.")
     ] = 60.0,
@@ -56,9 +58,9 @@ def links(
 ) -> int:
     """Measure TCP between every pair of nodes, and say which node or which path is slower than the others.
 
-    --hosts starts it on several over ssh, with nothing installed there but Python; else start it on each node
-    (--nnodes, --node-rank, --master-addr). It needs no torch. Of more than 32 nodes each is measured with 31 others.
-    --timeout is how long the nodes wait for each other.
+    --hosts starts it on several over ssh, --slurm on the nodes of an allocation, with nothing installed there but
+    Python; else start it on each node (--nnodes, --node-rank, --master-addr). It needs no torch. Of more than 32 nodes
+    each is measured with 31 others. --timeout is how long the nodes wait for each other.
 
     Exit code: 0 no problem, 1 problems found, 2 wrong usage, 3 the doctor could not do its job.
     """
@@ -78,13 +80,15 @@ def links(
     given = launching.Given(nnodes, node_rank, master_addr, master_port, 1)
     target = choose(python)
     places: Places
-    if hosts is not None:
-        places = over_ssh(hosts, given, target, os.environ)
+    if (elsewhere := afar(hosts, slurm, given, target, os.environ)) is not None:
+        places = elsewhere
     else:
         places = Here(launching.part(given, os.environ, 0), target)
     wanted = running.Wanted(op="links", backend="tcp", join_s=timeout, budget_s=budget)
     with Table(places.part, style, redactor, live=False, quiet=quiet, verb="links") as table:
         ran = running.run(places, wanted, table.take)
+    if told_elsewhere(ran.result):
+        return 0
     report = report_on(ran, redactor, began)
     document = bench_json.render(ran.result, report, ran.snapshots, style, redactor)
     if form is Format.json:

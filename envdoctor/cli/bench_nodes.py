@@ -38,6 +38,13 @@ def report_on(ran: Ran, redactor: Redactor, began: float) -> Report:
     return replace(judgement.judge(ran.snapshots, loaded), seconds=time.monotonic() - began)
 
 
+def told_elsewhere(result: AllreduceResult) -> bool:
+    """Whether rank 0's process says it all: under a launcher, which mingles what its processes say and ends every rank
+    when one ends with an error, the others are silent, but for what is wrong with themselves."""
+    own = any(failure.member == result.own and failure.how not in ("cut", "lost") for failure in result.failures)
+    return result.per == "process" and result.own != 0 and result.concluded and not own
+
+
 def exit_code(result: AllreduceResult, report: Report) -> int:
     """3 where the doctor failed, 1 for an error or a run that stopped, else 0."""
     from envdoctor.model import Severity

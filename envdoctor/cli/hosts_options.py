@@ -1,4 +1,4 @@
-"""`--hosts`: which machines take part, and how this one reaches them."""
+"""`--hosts` and `--slurm`: which machines take part, and how this one reaches them."""
 
 from __future__ import annotations
 
@@ -13,31 +13,40 @@ if TYPE_CHECKING:
     from envdoctor.bench.launching import Given
     from envdoctor.bench.over_ssh import OverSsh
     from envdoctor.transport.target import Target
+    from envdoctor.transport.visits import Way
 
 HostsOption = Annotated[
     str | None,
     typer.Option("--hosts", metavar="SPEC", help="Start it on these over ssh: a,b,c or node[01-16] or @FILE."),
 ]
+SlurmOption = Annotated[bool, typer.Option("--slurm", help="Start it on every node of this Slurm allocation.")]
 
 
-def over_ssh(spec: str, given: Given, target: Target, environ: Mapping[str, str]) -> OverSsh:
-    """The hosts that --hosts names, as the places of a run.
+def afar(spec: str | None, slurm: bool, given: Given, target: Target, environ: Mapping[str, str]) -> OverSsh | None:
+    """The hosts that --hosts names or --slurm finds, as the places of a run; None where neither is given.
 
     Raises:
-        UsageError: no host list, or an option that says the same in another way.
+        UsageError: no list of hosts, no allocation, or an option that says the same in another way.
     """
+    if spec is None and not slurm:
+        return None
+    if spec is not None and slurm:
+        raise UsageError("--hosts and --slurm both say where to start; leave one of the two out")
     from envdoctor.bench.launching import ranks_of
     from envdoctor.bench.over_ssh import OverSsh, Wish
+    from envdoctor.transport import srun, ssh
     from envdoctor.transport.hosts import hosts
 
+    way: Way = srun if slurm else ssh
     for option, value in (
         ("--nnodes", given.nnodes),
         ("--node-rank", given.node_rank),
         ("--master-addr", given.master_addr or None),
     ):
         if value is not None:
-            raise UsageError(f"--hosts starts every node and finds rank 0 by itself; leave {option} out")
+            raise UsageError(f"{way.OPTION} starts every node and finds rank 0 by itself; leave {option} out")
     port = 0 if given.master_port is None else given.master_port
     if not 0 <= port <= 65535:
         raise UsageError(f"--master-port {port}: a port is a whole number from 1 to 65535")
-    return OverSsh(hosts(spec), Wish(ranks_of(given), port), target, environ)
+    found = hosts(spec) if spec is not None else srun.nodes(environ)
+    return OverSsh(found, Wish(ranks_of(given), port), target, environ, way)

@@ -70,6 +70,8 @@ def test_a_task_of_srun_finds_rank_0_on_the_first_host() -> None:
     found = part(Given(), SRUN, 1)
     assert (found.index, found.members, found.local_rank, found.master_addr) == (9, 16, 1, "gpu01")
     assert found.given_by == "MASTER_ADDR"
+    assert found.started == (("gpu01", 8), ("gpu02", 8))
+    assert part(Given(), {**SRUN, "SLURM_TASKS_PER_NODE": "8"}, 1).started == (), "not for every node"
     assert part(Given(), {**SRUN, "MASTER_ADDR": "10.0.0.9", "MASTER_PORT": "4711"}, 1).master_addr == "10.0.0.9"
 
 

@@ -1,0 +1,62 @@
+"""Where rank 0 is under mpirun, which tells its processes everything but that."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+
+from envdoctor.bench import ways
+from envdoctor.errors import UsageError
+
+# How each launcher hands a variable to all its processes.
+HANDS_ON = {
+    "open-mpi": "mpirun -x MASTER_ADDR=HOST ...",
+    "hydra": "mpiexec -genv MASTER_ADDR HOST ...",
+    "mvapich": "mpirun_rsh -np N MASTER_ADDR=HOST ...",
+    "pals": "mpiexec --env MASTER_ADDR=HOST ...",
+    "flux": "flux run --env=MASTER_ADDR=HOST ...",
+    "jsrun": "jsrun -E MASTER_ADDR=HOST ...",
+}
+# Open MPI up to 4 names mpirun's own daemon and the one above each process, as
+# "1562378240.0;tcp://10.0.0.1,192.168.0.1:59457;tcp6://[fd00::1]:43289" (orte/mca/oob/tcp/oob_tcp.c).
+FIRST, OWN = "OMPI_MCA_orte_hnp_uri", "OMPI_MCA_orte_local_daemon_uri"
+CONTACT = re.compile(r"tcp6?://(?P<hosts>\[[^\]]*\]|[^;:]*):\d+")
+
+
+def address(variables: Mapping[str, str], rank: int, launcher: str) -> str:
+    """The address of rank 0 under Open MPI: mpirun's own, for the first host of its list is usually where it runs. ""
+    where the variables do not tell.
+
+    Raises:
+        UsageError: this is rank 0, and it was started elsewhere.
+    """
+    first, own = variables.get(FIRST, ""), variables.get(OWN, "")
+    if not first:
+        return ""
+    if rank == 0 and own and own.partition(";")[0] != first.partition(";")[0]:
+        raise UsageError(
+            f"mpirun does not run beside rank 0, and its variables do not tell the others where that is; "
+            f"name its host: {HANDS_ON[launcher]}"
+        )
+    return max(_contacts(first), key=_nearness, default="")
+
+
+def _contacts(uri: str) -> list[str]:
+    """The addresses of a daemon, those of IPv4 first."""
+    return [
+        host.strip()
+        for found in CONTACT.finditer(uri)
+        for host in found["hosts"].strip("[]").split(",")
+        if host.strip()
+    ]
+
+
+def _nearness(address: str) -> int:
+    """Leading bits that an address shares with the one from which packets to it would start; -1 without a route."""
+    source = ways.source_to(address)
+    try:
+        here, there = ipaddress.ip_address(source), ipaddress.ip_address(address)
+    except ValueError:
+        return -1
+    return here.max_prefixlen - (int(here) ^ int(there)).bit_length() if here.version == there.version else -1
