@@ -1,4 +1,4 @@
-"""Does one machine or one path between two of them hold back the others?"""
+"""Does one machine, one of its interfaces or one path between two of them hold back the others?"""
 
 from __future__ import annotations
 
@@ -53,6 +53,42 @@ LINK_SLOW = Problem(
             ),
             look="traceroute -T -p 22 {other}   # on {node}",
         ),
+        "nic": Situation(
+            title=Text(
+                "{interface} of {node} is slow: it carries {gbit:.3g} Gbit/s, those of the others {usual:.3g}",
+                "{node} 的 {interface} 较慢：只有 {gbit:.3g} Gbit/s，而其他机器的同一网卡为 {usual:.3g} Gbit/s",
+            ),
+            seen=Text(
+                "{node} {direction} slowly over {interface} with {partners} partners, measured again with good ones; "
+                "its other interfaces are as fast as theirs",
+                "{node} 经 {interface} 与 {partners} 个对端之间均较慢（{direction}），与正常的对端复测结果相同；"
+                "该机器的其他网卡正常",
+            ),
+            help=Text(
+                "the cable, switch port or rate limit of {interface}: compare it with that of {good}; until then leave "
+                "it out of GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME on all nodes",
+                "请将 {interface} 的线缆、交换机端口或限速设置与 {good} 比较；修复之前，请在所有节点的 "
+                "GLOO_SOCKET_IFNAME 或 NCCL_SOCKET_IFNAME 中去掉它",
+            ),
+            look="ethtool -S {interface} | grep -E 'err|drop|discard'; tc qdisc show dev {interface}   # on {node}",
+        ),
+        "rail": Situation(
+            title=Text(
+                "{interface} is slow on all nodes: {gbit:.3g} Gbit/s where another interface carries {usual:.3g}",
+                "{interface} 在所有节点上都较慢：只有 {gbit:.3g} Gbit/s，而另一网卡为 {usual:.3g} Gbit/s",
+            ),
+            seen=Text(
+                "the median over the nodes, measured again; data is spread over both in equal parts",
+                "为各节点的中位数，已复测；数据在各网卡之间平均分配",
+            ),
+            help=Text(
+                "the switch or the uplink of that network, or a slower kind of link: leave it out of "
+                "GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME unless both are meant to be used",
+                "请检查该网络的交换机或上行链路，或者它本来就是较慢的链路：若并非有意同时使用，请从 "
+                "GLOO_SOCKET_IFNAME 或 NCCL_SOCKET_IFNAME 中去掉它",
+            ),
+            look="ethtool {interface}; ip -s link show {interface}",
+        ),
     },
 )
 
@@ -66,19 +102,26 @@ def link_slow(result: AllreduceResult) -> Iterable[Finding]:
     bad = {end for one in told for end in (one.a, one.b)}
     good = next((result.named(member.index) for member in result.members if member.index not in bad), "another")
     for one in told:
-        nodes: tuple[str, ...] = (result.named(one.a),)
+        nodes = (result.named(one.a),) if one.a >= 0 else tuple(member.node for member in result.members)
         values: dict[str, Scalar] = {
             "node": result.named(one.a),
             "gbit": one.gb_s * 8,
             "usual": one.usual * 8,
             "good": good,
         }
-        if one.b is None:
+        interface = result.nic(max(0, one.a), one.rail) or None
+        if one.a < 0:
+            found = LINK_SLOW.found("rail", gbit=one.gb_s * 8, usual=one.usual * 8, interface=interface)
+        elif one.b is None:
             direction = DIRECTIONS[one.sends, one.receives]
-            partners = sum(pair.a == one.a for pair in result.pairs)
-            found = LINK_SLOW.found(**values, direction=direction, partners=partners)
+            partners = len({pair.b for pair in result.pairs if pair.a == one.a})
+            situation = "nic" if interface else None
+            found = LINK_SLOW.found(
+                situation, **values, direction=direction, partners=partners, interface=interface
+            )  # fmt: skip
         else:
-            arrow = f"{result.named(one.a)} {'<->' if one.both_ways else '->'} {result.named(one.b)}"
+            ends = [f"{result.named(end)} {result.nic(end, one.rail)}".strip() for end in (one.a, one.b)]
+            arrow = (" <-> " if one.both_ways else " -> ").join(ends)
             found = LINK_SLOW.found("path", **values, other=result.named(one.b), direction=arrow)
             nodes = (result.named(one.a), result.named(one.b))
         found = found.at(Severity.ERROR) if one.gb_s < FAILS * one.usual else found

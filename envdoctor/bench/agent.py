@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 
-from envdoctor.bench import coordinator, crew, lifeline, peers, ranks, rungs, schedule, ways
+from envdoctor.bench import coordinator, crew, lifeline, peers, rails, ranks, rungs, schedule, ways
 from envdoctor.patient import wire
 
 TYPE_CHECKING = False
@@ -170,8 +170,8 @@ class Agent(object):
             "kernel": boot_id(), "cpus": cpu_mask(),
             "port": self.listener.port, "address": "", "python": sys.executable,
             "python_version": platform.python_version(), "cores": len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity") else os.cpu_count(), "mtus": ways.interface_mtus(), "pid": os.getpid(),
-            "login": lifeline.login_address(),
+            if hasattr(os, "sched_getaffinity") else os.cpu_count(), "mtus": rails.interface_mtus(), "pid": os.getpid(),
+            "login": lifeline.login_address(), "rails": rails.rails(os.environ),
         }  # fmt: skip
 
     def approach(self) -> int:
@@ -215,7 +215,7 @@ class Agent(object):
     def look_for_interfaces(self) -> None:
         """GLOO_SOCKET_IFNAME names interfaces exactly; gloo ends at the first that is not there. Raises Cause."""
         named = [name for name in os.environ.get("GLOO_SOCKET_IFNAME", "").split(",") if name]
-        present = ways.interface_mtus()
+        present = rails.interface_mtus()
         absent = [name for name in named if name not in present]
         if present and absent and self.request["backend"] != "nccl":
             raise ways.Cause("interface-missing", error=",".join(absent))

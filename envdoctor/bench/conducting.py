@@ -26,6 +26,7 @@ STREAMED = (
         for name in (
             "rungs",
             "ranks",
+            "rails",
             "ways",
             "lifeline",
             "peers",

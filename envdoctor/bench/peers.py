@@ -30,7 +30,8 @@ def bulk(event: "Record") -> "Record":
     told: "Dict[str, Record]" = {}
 
     def one(node: str, address: str, port: int) -> None:
-        told[node] = ways.push(address, port, int(event.get("size") or 0), float(event.get("seconds") or 0.0))
+        size, seconds = int(event.get("size") or 0), float(event.get("seconds") or 0.0)
+        told[node] = ways.push(address, port, size, seconds, event.get("from") or ())
 
     threads = [
         threading.Thread(target=one, args=(node, str(place[0]), int(place[1])), daemon=True)
@@ -52,4 +53,4 @@ def bulk(event: "Record") -> "Record":
             bad[node] = {"outcome": "stalled"}
     if bad and not event.get("seconds"):  # of streams, the rate of one that stalls is simply not known
         raise ways.Cause("stalled", peers=bad)
-    return {"peers": told}
+    return {"peers": told, "rail": int(event.get("rail") or 0)}

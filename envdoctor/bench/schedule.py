@@ -71,10 +71,22 @@ def climb(all_: "Coordinator") -> "Iterator[str]":
         yield from getattr(importlib.import_module("envdoctor.bench." + module), function)(all_)
 
 
+def spread_over(machines: "List[Record]") -> int:
+    """Over how many interfaces every machine spreads its data; 1 where they do not agree on a number."""
+    counts = {len(hello.get("rails") or ()) for hello in machines}
+    return max(1, counts.pop()) if len(counts) == 1 else 1
+
+
 def to(
-    machines: "List[Record]", chosen: "Callable[[int], List[int]]", **told: "Any"
+    machines: "List[Record]", chosen: "Callable[[int], List[int]]", rail: "Optional[int]" = None, **told: "Any"
 ) -> "Callable[[Record], Optional[Record]]":
-    """What each machine is told of those it is to dial or send to: `chosen(place) -> places`. None without any."""
+    """What each machine is told of those it is to dial or send to: `chosen(place) -> places`. None without any.
+
+    Args:
+        rail: number of the interface to use, of those over which each machine spreads its data; None for where the
+            route leads.
+    """
+    several = rail is not None and spread_over(machines) > 1
     places = {int(hello["index"]): place for place, hello in enumerate(machines)}
 
     def arguments(hello: "Record") -> "Optional[Record]":
@@ -82,7 +94,10 @@ def to(
         others = [] if place is None else [machines[other] for other in chosen(place)]
         if not others:
             return None
-        return dict(told, peers={str(one["index"]): [one["address"], one["port"]] for one in others})
+        if not several:
+            return dict(told, peers={str(one["index"]): [one["address"], one["port"]] for one in others})
+        peers = {str(one["index"]): [one["rails"][rail][1], one["port"]] for one in others}
+        return dict(told, peers=peers, rail=rail, **{"from": hello["rails"][rail]})
 
     return arguments
 
@@ -101,7 +116,8 @@ def stream(all_: "Coordinator", machines: "List[Record]") -> str:
     Torch is imported and the machines are at rest: before, the stream would wait for processors.
     """
     count = len(machines)
-    all_.together("stream", to(machines, lambda place: [(place + 1) % count], seconds=ways.RATE_S))
+    for rail in range(spread_over(machines)):
+        all_.together("stream", to(machines, lambda place: [(place + 1) % count], rail, seconds=ways.RATE_S))
     return "stream"
 
 
@@ -128,6 +144,7 @@ def collectives(all_: "Coordinator") -> str:
     if backend == "auto":
         backend = "nccl" if all(one.get("nccl") for one in backends.values()) else "gloo"
     all_.tell({"backend": backend, "node": 0})
+    all_.devices = spread_over(heads(all_.roll())) if backend == "gloo" else 1
     if backend == "nccl":
         all_.free_bytes = least(all_.together("nccl", everyone()))
     all_.together("first", everyone(bytes=8, iterations=1))
@@ -136,13 +153,18 @@ def collectives(all_: "Coordinator") -> str:
 
 def measured(all_: "Coordinator", rung: str, size: int, iterations: int) -> "Tuple[List[float], Record]":
     """One size on all ranks: the longest time over the ranks of each iteration, and what was wrong, by rank."""
-    told = all_.together(rung, everyone(bytes=size, iterations=iterations))
+    told = all_.together(rung, everyone(bytes=size, iterations=iterations * all_.devices))
     every = [[float(one) for one in values.get("times") or []] for values in told.values()]
-    times = [max(each) for each in zip(*every)] or [0.0]
+    times = in_turn([max(each) for each in zip(*every)], all_.devices) or [0.0]
     wrong: "Record" = {}
     for values in told.values():
         wrong.update(values.get("wrong") or {})
     return times, wrong
+
+
+def in_turn(times: "List[float]", devices: int) -> "List[float]":
+    """Gloo gives one collective to each of its devices in turn: a round of them all is what each of it takes."""
+    return [sum(times[place : place + devices]) / devices for place in range(0, len(times) - devices + 1, devices)]
 
 
 def sweep(all_: "Coordinator") -> "Iterator[str]":
@@ -173,7 +195,7 @@ def sweep(all_: "Coordinator") -> "Iterator[str]":
         # The slowest of the first ones is left to whatever a first time costs; the rest decide how many there will be.
         warm, bad = measured(all_, "sweep", size, FEWEST)
         usual = sorted(warm)[len(warm) // 2]
-        iterations = int(max(FEWEST, min(MOST, SIZE_S / max(usual, 1e-6))))
+        iterations = int(max(FEWEST, min(MOST, SIZE_S / max(usual * all_.devices, 1e-6))))
         times, wrong = measured(all_, "sweep", size, iterations)
         told = row(size, times, all_.world_size, dict(bad, **wrong))
         all_.tell({"size": told, "node": 0})

@@ -4,18 +4,17 @@ Streamed to every node; Python 3.6 syntax, standard library only.
 """
 
 import errno
-import os
 import select
 import socket
 import struct
 import threading
 import time
 
-from envdoctor.bench import rungs
+from envdoctor.bench import rails, rungs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional, Tuple
+    from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE = 11, 25, 0x2000
 # What says that a port is filtered: (SO_EE_ORIGIN_ICMP or SO_EE_ORIGIN_ICMP6, ICMP type, code), <linux/errqueue.h>,
@@ -144,8 +143,8 @@ def in_small_segments(end: socket.socket) -> None:
         pass
 
 
-def dial(address: str, port: int, limit_s: float, small: bool = False) -> "Dialled":
-    """Try to connect once; `small`: see `in_small_segments`."""
+def dial(address: str, port: int, limit_s: float, small: bool = False, rail: "Sequence[str]" = ()) -> "Dialled":
+    """Try to connect once; `small`: see `in_small_segments`, `rail`: see `rails.leave_by`."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     began = time.monotonic()
     connection = socket.socket(family, socket.SOCK_STREAM)
@@ -160,6 +159,8 @@ def dial(address: str, port: int, limit_s: float, small: bool = False) -> "Diall
         in_small_segments(connection)
     connection.settimeout(limit_s)
     try:
+        if rail:
+            rails.leave_by(connection, rail)
         connection.connect((address, port))
         return Dialled("connected", time.monotonic() - began, connection)
     except socket.timeout:
@@ -291,10 +292,12 @@ class Listener(object):
             WANTED.append(wanted_s())
 
 
-def meet(address: str, port: int, what: str, limit_s: float = DIAL_S) -> "Tuple[str, Optional[socket.socket]]":
+def meet(
+    address: str, port: int, what: str, limit_s: float = DIAL_S, rail: "Sequence[str]" = ()
+) -> "Tuple[str, Optional[socket.socket]]":
     """Dial a node's listener and hear its answer: an outcome as in `Dialled`, or "mute" where TCP connects and nobody
     answers."""
-    tried = dial(address, port, limit_s)
+    tried = dial(address, port, limit_s, rail=rail)
     if tried.connection is None:
         return tried.outcome, None
     try:
@@ -327,14 +330,14 @@ def dial_all(peers: "Dict[int, Tuple[str, int]]") -> "Dict[str, str]":
     return {str(node): outcomes.get(str(node), "timeout") for node in peers}
 
 
-def push(address: str, port: int, size: int, seconds: float) -> "Dict[str, Any]":
+def push(address: str, port: int, size: int, seconds: float, rail: "Sequence[str]" = ()) -> "Dict[str, Any]":
     """Send `size` bytes, or for `seconds` where that is more than 0, and wait until all has arrived.
 
     Returns: "outcome" ("ok", "stalled", or as of `meet`), "sent" and "unacknowledged" bytes, "gb_s" (1e9 bytes a
     second, from the first byte to the receiver's word that all have come; not of a bulk), "mss", "mtu" and "rtt_us" as
     the kernel sees them.
     """
-    outcome, connection = meet(address, port, "rate" if seconds else "bulk")
+    outcome, connection = meet(address, port, "rate" if seconds else "bulk", rail=rail)
     if connection is None:
         return {"outcome": outcome}
     told: "Dict[str, Any]" = {"outcome": "ok", "mss": mss(connection)}
@@ -380,19 +383,3 @@ def push(address: str, port: int, size: int, seconds: float) -> "Dict[str, Any]"
     connection.close()
     WANTED.append(wanted_s())
     return told
-
-
-def interface_mtus() -> "Dict[str, int]":
-    """Interface -> MTU, bytes; empty where sysfs is not there."""
-    found = {}
-    try:
-        names = os.listdir("/sys/class/net")
-    except OSError:
-        return {}
-    for name in names:
-        try:
-            with open("/sys/class/net/%s/mtu" % name) as file:
-                found[name] = int(file.read())
-        except (OSError, ValueError):
-            continue
-    return found

@@ -26,7 +26,7 @@ class Member:
         address: where the others find it.
         ranks: those that it starts.
         rung: the last one it began. cores: those its processes may use.
-        mtus: interface -> bytes.
+        mtus: interface -> bytes. nics: those over which its data is spread, where these are several.
         cuda: GPUs that torch sees. nccl: its version, empty without.
     """
 
@@ -44,6 +44,7 @@ class Member:
     device: str = ""
     cores: int | None = None
     mtus: dict[str, int] | None = None
+    nics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Way:
         gb_s: 1e9 bytes a second, of a stream while every member sends to the next; None for other ways.
         busy: processors that sending and receiving kept busy during that stream, 1.0 for one.
         rtt_us: the shortest round trip the kernel saw.
+        rail: number of the interface at both ends, of `Member.nics`; 0 where there is but one.
     """
 
     a: int = 0
@@ -69,6 +71,7 @@ class Way:
     gb_s: float | None = None
     busy: float | None = None
     rtt_us: int | None = None
+    rail: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Pair:
     Attributes:
         gb_s: 1e9 bytes a second, 0 where it stalled.
         busy: processors that it kept busy or waited for, on the busier end of that measurement.
+        rail: number of the interface at both ends, of `Member.nics`; 0 where there is but one.
     """
 
     a: int = 0
@@ -86,6 +90,7 @@ class Pair:
     busy: float = 0.0
     rtt_us: int | None = None
     times: int = 1
+    rail: int = 0
 
 
 @dataclass(frozen=True)
@@ -221,6 +226,11 @@ class AllreduceResult:
         """The name of a member's node for people: its own name, else its number."""
         found = self.member(index)
         return found.node if found and found.node else f"node {index}" if self.per == "node" else f"rank {index}"
+
+    def nic(self, index: int, rail: int | None) -> str:
+        """The interface of a member on a rail; empty where it has but one, or for rail None."""
+        found = self.member(index)
+        return found.nics[rail] if found and rail is not None and rail < len(found.nics) else ""
 
     def outliers(self, field: Literal["torch", "nccl"]) -> tuple[tuple[Member, Member], ...]:
         """Each node's first member whose version differs from the usual one, with the first that has the usual one.

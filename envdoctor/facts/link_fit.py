@@ -8,7 +8,7 @@ nothing raises any. A machine far below the others is slow itself; a pair of whi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from envdoctor.facts.allreduce import Pair
@@ -21,12 +21,13 @@ CONFIRMED = 2  # measurements before anyone is blamed
 
 @dataclass(frozen=True)
 class Culprit:
-    """Who is slow: a machine (`b` is None), or the path from `a` to `b` and back or one way.
+    """Who is slow: a machine (`b` is None), the path from `a` to `b` and back or one way, or a rail (`a` is -1).
 
     Attributes:
         gb_s: what it carries, 1e9 bytes a second; usual: what the others do.
         both_ways: of a path, whether both directions are slow.
         sends, receives: of a machine, which directions are slow.
+        rail: the only one on which it is slow, of several; None where it is slow on all, or there is but one.
     """
 
     a: int
@@ -36,6 +37,7 @@ class Culprit:
     both_ways: bool = True
     sends: bool = True
     receives: bool = True
+    rail: int | None = None
 
 
 def upper_quartile(values: Iterable[float]) -> float:
@@ -62,8 +64,37 @@ def usual(pairs: Sequence[Pair]) -> float:
     return median(sends.values()) if sends else 0.0
 
 
+def by_rail(pairs: Sequence[Pair]) -> dict[int, list[Pair]]:
+    """The pairs of each rail."""
+    found: dict[int, list[Pair]] = {}
+    for pair in pairs:
+        found.setdefault(pair.rail, []).append(pair)
+    return dict(sorted(found.items()))
+
+
 def suspects(pairs: Sequence[Pair]) -> tuple[Culprit, ...]:
-    """Those that look slow, confirmed or not: machines first. Nobody where there is nobody to compare with."""
+    """Those that look slow, confirmed or not: rails and machines first. Nobody where there is nobody to compare with.
+
+    A machine that is slow on one rail of several has a slow interface; one that is slow on all is slow itself.
+    """
+    rails = by_rail(pairs)
+    if len(rails) < 2:
+        return _of_rail(pairs)
+    rates = {rail: usual(own) for rail, own in rails.items()}
+    best = max(rates.values())
+    found = [Culprit(-1, None, rate, best, rail=rail) for rail, rate in rates.items() if rate < SLOW * best]
+    each = {rail: {(one.a, one.b): one for one in _of_rail(own)} for rail, own in rails.items()}
+    for key in sorted({key for of in each.values() for key in of}, key=lambda key: (key[1] is not None, key[0])):
+        on = {rail: of[key] for rail, of in each.items() if key in of}
+        if len(on) == len(rails):
+            found.append(min(on.values(), key=lambda one: one.gb_s))
+        else:
+            found += [replace(one, rail=rail) for rail, one in on.items()]
+    return tuple(found)
+
+
+def _of_rail(pairs: Sequence[Pair]) -> tuple[Culprit, ...]:
+    """Those that look slow among the pairs of one rail."""
     sends, receives = capacities(pairs)
     if len(sends) < 3:
         return ()
@@ -92,8 +123,8 @@ def blamed(pairs: Sequence[Pair]) -> tuple[Culprit, ...]:
     """Those that are slow beyond doubt: measured again, by no fault of the processors, and not too many of them."""
     told = suspects(pairs)
     ends = {end for pair in pairs for end in (pair.a, pair.b)}
-    nodes = [one for one in told if one.b is None]
-    paths = [one for one in told if one.b is not None]
+    nodes = {one.a for one in told if one.a >= 0 and one.b is None}
+    paths = {(one.a, one.b) for one in told if one.b is not None}
     if len(nodes) > MOST * len(ends) or len(paths) > max(1.0, MOST * len(ends)):
         return ()
     held = []
@@ -107,14 +138,16 @@ def blamed(pairs: Sequence[Pair]) -> tuple[Culprit, ...]:
 
 
 def _concerns(one: Culprit, pair: Pair) -> bool:
+    if one.rail not in (None, pair.rail):
+        return False
     if one.b is None:
-        return one.a in (pair.a, pair.b)
+        return one.a in (-1, pair.a, pair.b)
     return {one.a, one.b} == {pair.a, pair.b}
 
 
-def again(pairs: Sequence[Pair]) -> list[list[list[int]]]:
+def again(pairs: Sequence[Pair]) -> list[tuple[int, list[list[int]]]]:
     """Rounds in which the suspects are measured again, twice each: slow machines with good partners that they have met,
-    slow paths as they are. Disjoint pairs within a round."""
+    slow paths as they are. Each is a rail and disjoint pairs."""
     told = suspects(pairs)
     bad = {one.a for one in told if one.b is None}
     bad_ends = bad | {end for one in told if one.b is not None for end in (one.a, one.b)}
@@ -122,19 +155,23 @@ def again(pairs: Sequence[Pair]) -> list[list[list[int]]]:
     for pair in pairs:
         if pair.a in bad and pair.b not in bad_ends:
             met[pair.a].append(pair.b)
-    wanted: list[tuple[int, int]] = []
+    wanted: list[tuple[int, int, int]] = []
     for place, one in enumerate(told):
+        rail = one.rail or 0
         if one.b is not None:
-            wanted += [(one.a, one.b)] * 2
+            wanted += [(rail, one.a, one.b)] * 2
+        elif one.a < 0:
+            wanted += [(rail, pair.a, pair.b) for pair in pairs if pair.rail == rail][:1] * 2
         elif good := met[one.a]:
-            wanted += [(one.a, good[(place + step) % len(good)]) for step in range(2)]
-    rounds: list[list[list[int]]] = []
+            wanted += [(rail, one.a, good[(place + step) % len(good)]) for step in range(2)]
+    rounds: list[tuple[int, list[list[int]]]] = []
     taken: list[set[int]] = []
-    for a, b in wanted:
-        place = next((number for number, ends in enumerate(taken) if not ends & {a, b}), len(rounds))
+    for rail, a, b in wanted:
+        fits = (number for number, ends in enumerate(taken) if rounds[number][0] == rail and not ends & {a, b})
+        place = next(fits, len(rounds))
         if place == len(rounds):
-            rounds.append([])
+            rounds.append((rail, []))
             taken.append(set())
-        rounds[place].append([a, b])
+        rounds[place][1].append([a, b])
         taken[place] |= {a, b}
     return rounds

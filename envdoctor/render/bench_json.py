@@ -60,6 +60,7 @@ def document(
                 "b": redactor.text(result.named(way.b)),
                 "gb_s": way.gb_s,
                 "latency_us": way.rtt_us,
+                "interface": result.nic(way.a, way.rail) or None,
             }
             for way in result.pairs or result.ways
             if way.gb_s is not None

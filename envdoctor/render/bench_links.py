@@ -40,14 +40,19 @@ def ending(result: AllreduceResult, report: Report, style: Style, redactor: Reda
     page = Page(style)
     names = {end: result.named(end) for end in sorted({pair.a for pair in result.pairs})}
     shown = {end: redactor.text(name) for end, name in names.items()}
-    drawn = list(heat.heat(result.pairs, shown, fit.usual(result.pairs), style.unicode))
-    if drawn and style.verbosity >= 0:
-        head = Text(
-            "who sends (rows) to whom (columns); the darker, the slower", "行为发送方，列为接收方；颜色越深越慢"
-        )
-        page.line((head.say(style.language), ""))
-        for row in drawn:
-            page.line((row, "cyan"), indent=2)
+    best = max((fit.usual(pairs) for pairs in fit.by_rail(result.pairs).values()), default=0.0)
+    for rail, pairs in fit.by_rail(result.pairs).items():
+        drawn = list(heat.heat(pairs, shown, best, style.unicode))
+        if drawn and style.verbosity >= 0:
+            interface = result.nic(0, rail)
+            head = Text(
+                "who sends (rows) to whom (columns){over}; the darker, the slower",
+                "行为发送方，列为接收方{over}；颜色越深越慢",
+            )
+            over = Text(" over {interface}", "（经 {interface}）").say(style.language, {"interface": interface})
+            page.line((line(redactor.text(head.say(style.language, {"over": over if interface else ""}))), ""))
+            for row in drawn:
+                page.line((row, "cyan"), indent=2)
     findings(page, report, style, redactor)
     if style.verbosity >= 0:
         page.line(("", ""))

@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tests import needs
@@ -40,6 +41,19 @@ def slow_path(node: Node, other: Node, rate: str, slow: str) -> None:
         ["filter", "add", *of, "protocol", "ip", "u32", "match", "ip", "dst", other.address, "flowid", "1:20"],
     ):
         subprocess.run([*tc, *words], check=True, capture_output=True)
+
+
+def second_nic(nodes: tuple[Node, ...], rate: str = "") -> None:
+    """Give each node another interface, v0 and so on, 10.7.0.1 and so on, on a switch of its own."""
+    subprocess.run(["ip", "-n", _switch(nodes[0]), "link", "add", "br1", "up", "type", "bridge"], check=True)
+    for place, node in enumerate(nodes):
+        cable = ["type", "veth", "peer", "name", f"pv{place}", "netns", _switch(node)]
+        subprocess.run(["ip", "-n", node.name, "link", "add", f"v{place}", *cable], check=True)
+        subprocess.run(["ip", "-n", _switch(node), "link", "set", f"pv{place}", "master", "br1", "up"], check=True)
+        node.ip(f"link set v{place} up")
+        node.ip(f"addr add 10.7.0.{place + 1}/24 dev v{place}")
+        if rate:
+            shape(replace(node, interface=f"v{place}"), rate)
 
 
 def _switch(node: Node) -> str:

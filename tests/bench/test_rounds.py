@@ -22,7 +22,7 @@ def test_every_pair_meets_once_in_the_fewest_rounds(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [33, 64, 100, 1001, 4096])
-def test_above_32_everybody_meets_31_others(count: int) -> None:
+def test_above_32_everybody_meets_its_neighbours_and_a_spread_of_others(count: int) -> None:
     chosen = rounds.chosen(count)
     assert len(chosen) == 31
     partners: dict[int, set[int]] = {}
@@ -30,7 +30,9 @@ def test_above_32_everybody_meets_31_others(count: int) -> None:
         partners.setdefault(a, set()).add(b)
         partners.setdefault(b, set()).add(a)
     assert len(partners) == count
-    assert min(len(others) for others in partners.values()) >= 30
+    assert min(len(others) for others in partners.values()) >= 26
+    assert all({(place - 1) % count, (place + 1) % count} <= others for place, others in partners.items())
+    assert all(len({end for pair in pairs for end in pair}) == 2 * len(pairs) for pairs in chosen)
 
 
 def test_up_to_32_nothing_is_left_out() -> None:

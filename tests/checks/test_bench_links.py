@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from envdoctor.facts.allreduce import AllreduceResult, Pair
+from envdoctor.model import Finding
 from envdoctor.testing import Case
 from tests import CHECKS
 from tests.checks.bench_results import FINE, FIRST
@@ -22,6 +23,17 @@ def links(rate: Callable[[int, int], float], times: int = 2) -> AllreduceResult:
     return replace(FINE, op="links", sizes=(), members=MEMBERS, pairs=pairs)
 
 
+def on_two(rate: Callable[[int, int, int], float]) -> AllreduceResult:
+    """The same with two interfaces on each."""
+    pairs = tuple(
+        Pair(a, b, rate(a, b, rail), 0.1, 80, 2, rail)
+        for rail in (0, 1)
+        for a, b in itertools.permutations(range(4), 2)
+    )
+    members = tuple(replace(member, nics=("eth0", "eth1")) for member in MEMBERS)
+    return replace(FINE, op="links", sizes=(), members=members, pairs=pairs)
+
+
 CASES = [
     Case("no links were measured", (FINE,)),
     Case("all alike", (links(lambda a, b: 1.2),)),
@@ -29,6 +41,13 @@ CASES = [
     Case("one machine at a fiftieth", (links(lambda a, b: 0.02 if 2 in (a, b) else 1.0),), {"link-slow": "error"}),
     Case("one path", (links(lambda a, b: 0.3 if {a, b} == {1, 3} else 1.0),), {"link-slow": "warning"}),
     Case("one path one way", (links(lambda a, b: 0.3 if (a, b) == (3, 1) else 1.0),), {"link-slow": "warning"}),
+    Case("one interface", (on_two(lambda a, b, rail: 0.2 if rail and 2 in (a, b) else 1.0),), {"link-slow": "warning"}),
+    Case("all of a machine", (on_two(lambda a, b, rail: 0.2 if 2 in (a, b) else 1.0),), {"link-slow": "warning"}),
+    Case(
+        "a path on a rail", (on_two(lambda a, b, r: 0.2 if r and {a, b} == {1, 3} else 1.0),), {"link-slow": "warning"}
+    ),
+    Case("a rail", (on_two(lambda a, b, rail: 0.2 if rail else 1.0),), {"link-slow": "warning"}),
+    Case("both rails alike", (on_two(lambda a, b, rail: 1.0),)),
     Case("slow once", (links(lambda a, b: 0.2 if 2 in (a, b) else 1.0, times=1),)),
 ]
 
@@ -42,3 +61,20 @@ def test_cases(case: Case) -> None:
 def test_the_culprits_are_named(case: int, nodes: tuple[str, ...]) -> None:
     (found,) = CASES[case].assert_holds(FILE)
     assert found.nodes == nodes
+
+
+def finding(name: str) -> Finding:
+    (found,) = next(case for case in CASES if str(case) == name).assert_holds(FILE)
+    return found
+
+
+def test_of_several_interfaces_the_slow_one_is_named() -> None:
+    nic, machine, rail = finding("one interface"), finding("all of a machine"), finding("a rail")
+    assert (nic.situation, nic.nodes, nic.evidence["interface"]) == ("nic", ("gpu2",), "eth1")
+    assert (machine.situation, machine.nodes) == (None, ("gpu2",))
+    assert (rail.situation, rail.nodes, rail.evidence["interface"]) == (
+        "rail",
+        ("gpu0", "gpu1", "gpu2", "gpu3"),
+        "eth1",
+    )
+    assert finding("a path on a rail").evidence["direction"] == "gpu1 eth1 <-> gpu3 eth1"

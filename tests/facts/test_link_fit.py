@@ -8,31 +8,39 @@ import time
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from envdoctor.bench import rounds
 from envdoctor.facts import link_fit as fit
 from envdoctor.facts.allreduce import Pair
 
 Rate = Callable[[int, int], float]
+RailRate = Callable[[int, int, int], float]
 
 
 def measured(count: int, rate: Rate, seed: int, noise: float = 0.25, busy: float = 0.05) -> list[Pair]:
+    """What a run would have measured on one rail."""
+    return on_rails(count, 1, lambda a, b, rail: rate(a, b), seed, noise, busy)
+
+
+def on_rails(count: int, rails: int, rate: RailRate, seed: int, noise: float = 0.25, busy: float = 0.05) -> list[Pair]:
     """What a run would have measured: all rounds, then what is to be measured again."""
     luck = random.Random(seed)
+    found: dict[tuple[int, int, int], Pair] = {}
 
-    def stream(a: int, b: int) -> float:
-        return rate(a, b) * (1 - noise * luck.random())
-
-    found: dict[tuple[int, int], Pair] = {}
-    for a, b in itertools.chain(*rounds.chosen(count)):
+    def measure(a: int, b: int, rail: int) -> None:
         for one, other in ((a, b), (b, a)):
-            found[one, other] = Pair(one, other, stream(one, other), busy)
-    for pairs in fit.again(list(found.values()))[: rounds.MOST_AGAIN]:
+            known = found.get((one, other, rail), Pair(one, other, times=0))
+            best = max(known.gb_s, rate(one, other, rail) * (1 - noise * luck.random()))
+            found[one, other, rail] = Pair(one, other, best, busy, times=known.times + 1, rail=rail)
+
+    for pairs, rail in itertools.product(rounds.chosen(count), range(rails)):
         for a, b in pairs:
-            for one, other in ((a, b), (b, a)):
-                known = found.get((one, other), Pair(one, other, times=0))
-                best = max(known.gb_s, stream(one, other))
-                found[one, other] = Pair(one, other, best, busy, times=known.times + 1)
+            measure(a, b, rail)
+    for rail, again in fit.again(list(found.values()))[: rounds.MOST_AGAIN]:
+        for a, b in again:
+            measure(a, b, rail)
     return list(found.values())
 
 
@@ -80,6 +88,54 @@ def test_half_of_the_machines_slow_has_no_usual() -> None:
     assert told(measured(8, lambda a, b: 0.2 if min(a, b) < 4 else 1.0, 1)) == []
 
 
+@pytest.mark.parametrize("count", [3, 4, 8, 33])
+@pytest.mark.parametrize("rails", [2, 8])
+def test_one_slow_interface(count: int, rails: int) -> None:
+    for seed in range(10):
+        luck = random.Random(seed)
+        slow, bad = luck.randrange(count), luck.randrange(rails)
+        of = (slow, bad)
+        pairs = on_rails(count, rails, lambda a, b, r, of=of: 0.3 if of in ((a, r), (b, r)) else 1.0, seed)  # type: ignore[misc]
+        assert [(one.a, one.b, one.rail) for one in fit.blamed(pairs)] == [(slow, None, bad)]
+
+
+def test_a_machine_that_is_slow_on_all_rails_is_slow_itself() -> None:
+    (one,) = fit.blamed(on_rails(6, 3, lambda a, b, rail: 0.3 if 4 in (a, b) else 1.0, 1))
+    assert (one.a, one.b, one.rail) == (4, None, None)
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_a_rail_that_is_slow_everywhere(count: int) -> None:
+    """Between two machines nobody can say whose interface it is."""
+    (one,) = fit.blamed(on_rails(count, 2, lambda a, b, rail: 0.3 if rail else 1.0, 1))
+    assert (one.a, one.b, one.rail) == (-1, None, 1)
+
+
+def test_a_path_that_is_slow_on_one_rail() -> None:
+    (one,) = fit.blamed(on_rails(8, 2, lambda a, b, rail: 0.3 if rail and {a, b} == {2, 5} else 1.0, 1))
+    assert (one.a, one.b, one.rail) == (2, 5, 1)
+
+
+@settings(deadline=None, max_examples=12)
+@given(st.integers(33, 1024), st.sampled_from((1, 2)), st.data())
+def test_of_up_to_1024_machines_the_slow_ones_are_located_in_bounded_rounds(
+    count: int, rails: int, data: st.DataObject
+) -> None:
+    """One to three machines or neighbours in the ring; a ring uses no other path."""
+    slow = set(data.draw(st.lists(st.integers(0, count - 1), max_size=3, unique=True)))
+    drawn = data.draw(st.lists(st.integers(0, count - 1), min_size=0 if slow else 1, max_size=3 - len(slow)))
+    paths = {(min(a, (a + 1) % count), max(a, (a + 1) % count)) for a in drawn}
+    paths = {path for path in paths if not slow & set(path)}
+
+    def rate(a: int, b: int, rail: int) -> float:
+        return 0.3 if slow & {a, b} or (min(a, b), max(a, b)) in paths else 1.0
+
+    chosen = rounds.chosen(count)
+    pairs = on_rails(count, rails, rate, data.draw(st.integers(0, 99)))
+    assert len(chosen) <= rounds.MOST_ROUNDS
+    assert set(told(pairs)) == {(end, None) for end in slow} | paths
+
+
 def test_busy_processors_are_no_slow_link() -> None:
     assert told(measured(8, lambda a, b: 0.2 if 3 in (a, b) else 1.0, 1, busy=0.9)) == []
 
@@ -93,10 +149,10 @@ def test_what_was_slow_once_and_never_again_is_not_blamed() -> None:
 def test_the_suspects_are_measured_with_good_partners_in_disjoint_pairs() -> None:
     pairs = [Pair(a, b, 0.2 if {a, b} & {1, 6} else 1.0) for a, b in itertools.permutations(range(8), 2)]
     again = fit.again(pairs)
-    for each in again:
+    for _, each in again:
         ends = [end for pair in each for end in pair]
         assert len(ends) == len(set(ends))
-    tried = [tuple(pair) for each in again for pair in each]
+    tried = [tuple(pair) for _, each in again for pair in each]
     assert {a for a, _ in tried} == {1, 6} and not {b for _, b in tried} & {1, 6}
     assert fit.again([]) == []
 
