@@ -16,6 +16,7 @@ from envdoctor.cli.bench_nodes import (
     MasterPortOption,
     NodeRankOption,
     NodesOption,
+    end_with_launcher,
     exit_code,
     report_on,
     told_elsewhere,
@@ -134,6 +135,7 @@ def allreduce(
         places = Here(launching.part(given, os.environ, gpus), target)
         if gpus and not force and backend is not Backend.gloo:
             busy.refuse(target)
+    end_with_launcher(places.part)
     with Table(places.part, style, redactor, live=form is Format.text, quiet=quiet) as table:
         ran = running.run(places, wanted, table.take)
     if told_elsewhere(ran.result):

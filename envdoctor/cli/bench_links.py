@@ -13,6 +13,7 @@ from envdoctor.cli.bench_nodes import (
     MasterPortOption,
     NodeRankOption,
     NodesOption,
+    end_with_launcher,
     exit_code,
     report_on,
     told_elsewhere,
@@ -85,6 +86,7 @@ def links(
     else:
         places = Here(launching.part(given, os.environ, 0), target)
     wanted = running.Wanted(op="links", backend="tcp", join_s=timeout, budget_s=budget)
+    end_with_launcher(places.part)
     with Table(places.part, style, redactor, live=False, quiet=quiet, verb="links") as table:
         ran = running.run(places, wanted, table.take)
     if told_elsewhere(ran.result):

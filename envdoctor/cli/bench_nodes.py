@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from envdoctor.bench.launching import Part
     from envdoctor.bench.running import Ran
     from envdoctor.facts.allreduce import AllreduceResult
     from envdoctor.model import Report
@@ -24,6 +28,24 @@ MasterAddrOption = Annotated[
 MasterPortOption = Annotated[
     int | None, typer.Option("--master-port", metavar="P", help="Its port; else MASTER_PORT, else 29500.")
 ]
+
+
+LAUNCHER_S = 0.5  # a launcher that has died is noticed within this
+
+
+def end_with_launcher(part: Part) -> None:
+    """As a rank of mpirun or srun this process ends when that is killed, and its agent with it: nobody is left to hear
+    it. (The kernel's PR_SET_PDEATHSIG would act as well when a mere thread of the launcher ends.)"""
+    parent = os.getppid()
+    if part.per != "process" or parent == 1:
+        return
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(LAUNCHER_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def report_on(ran: Ran, redactor: Redactor, began: float) -> Report:
