@@ -28,6 +28,11 @@ MOST_KEPT = 64
 MOST_CONTINUED = 80
 BLANK_AFTER = re.compile(r"\\[ \t]+\r?$")
 OPTION = re.compile(r"\s{0,40}--?[A-Za-z][\w-]{1,60}(?:[= ]\S{0,200})?\s{0,4}\\?\s{0,4}$")
+# "gpu-01$ torchrun", "root@gpu-01:~# torchrun"; "# on node 2:", "节点1".
+PROMPT = re.compile(r"\s{0,8}([\w.@:~/-]{1,100}[$#>])\s")
+NAMES_NODE = re.compile(
+    r"(?i)\b(?:nodes?|machine|server|host|worker|master|slave|first|second|gpu)\b|节点|机器|主机|服务器"
+)
 # A rank that counts within the node, given where the one within the job belongs.
 LOCAL_AS_GLOBAL = re.compile(
     r"\brank\s{0,3}=\s{0,3}(?:int\(\s{0,2})?(?:args\.|opt\.|self\.|cfg\.)?(?:local_rank|os\.environ\[['\"]LOCAL_RANK['\"]\])"
@@ -40,6 +45,7 @@ class Found:
 
     line: LaunchLine
     seen: Sighting
+    heading: str = ""
 
 
 class LaunchLines:
@@ -65,10 +71,17 @@ class LaunchLines:
             return  # part of the line before
         text, missing, blank = self._joined(passage)
         parsed = parse(text)
-        if parsed is None or any(one.line == parsed for one in self._found):
+        if parsed is None:
             return
-        seen = passage.sighting("", quote=parsed.text)
-        self._found.append(Found(parsed, seen))
+        seen, heading = passage.sighting("", quote=parsed.text), _heading(passage)
+        first = next((one for one in self._found if one.line.command == parsed.command), None)
+        if first is not None:
+            rank = launch_rules.node_rank(parsed)
+            if rank is not None and (launch_rules.nodes(parsed) or 1) > 1 and heading and first.heading != heading:
+                same = Judged("world-size-mismatch", "same-rank", "warning", (("rank", str(rank)),))
+                self._sightings.append(_sighting(seen, same))
+            return
+        self._found.append(Found(parsed, seen, heading))
         for judged in launch_rules.judged(parsed):
             self._sightings.append(_sighting(seen, judged))
         if blank:
@@ -144,6 +157,15 @@ class LaunchLines:
                 else self._rank
             )
         return told
+
+
+def _heading(passage: Passage) -> str:
+    """What names the node that a line was run on: the prompt in front of it, or a line of its own above it."""
+    prompt = PROMPT.match(passage.line.raw)
+    if prompt is not None:
+        return prompt[1]
+    above = next((line.text.strip() for line in passage.before(2)[::-1] if line.text.strip()), "")
+    return above if NAMES_NODE.search(above[:200]) and parse(above) is None else ""
 
 
 def _sighting(seen: Sighting, judged: Judged) -> Sighting:

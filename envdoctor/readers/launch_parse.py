@@ -60,6 +60,11 @@ class LaunchLine:
     outer_options: tuple[str, ...] = ()
     certain: bool = True
 
+    @property
+    def command(self) -> tuple[object, ...]:
+        """What is started, whatever prompt or trace mark stands in front."""
+        return self.launcher, self.options, self.unknown, self.script, self.after, self.environment, self.outer_options
+
     def number(self, option: str) -> int | None:
         """The whole number that an option is given, None for a variable or none."""
         value = self.options.get(option, "")

@@ -33,8 +33,10 @@ PREFIXES = tuple(
         r"(?P<node>[A-Za-z0-9][A-Za-z0-9_.-]{0,60}[-_]\d{1,4})\s{1,40}\|\s",
         # Ray: (RayTrainWorker pid=123, ip=10.0.0.1), also with [repeated 7x across cluster].
         r"\(\S{1,80} (?:rank=(?P<rank>\d{1,6}) )?pid=(?P<pid>\d{1,8})(?:, ip=(?P<node>[0-9a-fA-F.:]{3,45}))?\)\s?",
-        # srun --label.
-        r"(?P<rank>\d{1,5}): (?=\S)",
+        # srun --label, which sets short numbers flush right.
+        r" {0,4}(?P<rank>\d{1,5}): (?=\S| {2,60}(?:File \"|raise |return ))",
+        # Numbered lines of a viewer, or the number of a process, before NCCL's own prefix or a rank's.
+        r"\[\d{1,7}\] (?=\[rank|\S{1,80}:\d{1,8}:\d{1,8} \[)",
         # pdsh, clush, DeepSpeed's launcher: the host, a colon, a blank.
         r"(?P<node>\d{1,3}(?:\.\d{1,3}){3}): ",
         rf"(?!{_PROGRAM})(?P<node>[a-z][a-z-]{{0,40}}[0-9][A-Za-z0-9.-]{{0,60}}): (?=\S)",

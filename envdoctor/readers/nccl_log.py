@@ -103,6 +103,7 @@ OF_NCCL = frozenset(
         " - Init START",
         " - Init COMPLETE",
         " set by environment to ",
+        "Failed to open libibverbs",
     )
 )
 

@@ -16,6 +16,7 @@ from envdoctor.readers.passage import Passage
 MOST_RANKS = 64
 MOST_VARIANTS = 20  # of one row, with different values
 LONGEST_QUOTE = 400
+UNRECOGNISED = "error-unrecognised"  # of a line that no other row knows, be it as harmless
 
 
 class Signatures:
@@ -46,7 +47,8 @@ class Signatures:
                 found.append((match.start(), number, row, match))
         # Of several that know the line, the one whose words come first is the likelier to name what happened.
         for _, _, row, match in sorted(found, key=lambda one: one[:2]):
-            self._keep(row, match, passage)
+            if row.id != UNRECOGNISED or len(found) == 1:
+                self._keep(row, match, passage)
 
     def _keep(self, row: Signature, match: re.Match[str], passage: Passage) -> None:
         values = tuple(Value(name, told[:200]) for name, told in match.groupdict().items() if told is not None)

@@ -65,8 +65,14 @@ def test_the_rank_s_own_error_is_the_cause() -> None:
 
 def test_a_block_that_lost_its_form() -> None:
     assert codes("errors.ChildFailedError:\nRoot Cause (first observed failure) :\n[0]:\ntime\nhost\n") == {
-        "peer-died": "error"
+        "peer-died": "note"
     }
+
+
+def test_an_exception_of_the_program_is_no_alarm() -> None:
+    own = "[rank3]: RuntimeError: mat1 and mat2 shapes cannot be multiplied (32x512 and 768x10)\n"
+    assert set(codes(own + BLOCK.format(1, "...")).values()) == {"note"}
+    assert codes(BLOCK.format(-6, "Signal 6 (SIGABRT) received by PID 1717"))["peer-died"] == "error"
 
 
 def test_restarts_are_a_loop_from_the_second_on() -> None:

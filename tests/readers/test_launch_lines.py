@@ -133,3 +133,10 @@ def test_parts_of_a_line() -> None:
     assert (line.launcher, line.outer, line.script, line.after) == ("torchrun", "mpirun", "a.b", ("--c", "d"))
     assert line.options == {"nnodes": "1:3", "module": ""}
     assert line.environment == {"CUDA_VISIBLE_DEVICES": "0", "A": "1"}
+
+
+def test_one_line_on_two_nodes_gives_both_one_rank() -> None:
+    line = "torchrun --nnodes=2 --nproc_per_node=8 --node_rank=0 --master_addr=10.1.0.4 --master_port=29500 train.py\n"
+    assert codes(f"# node 1\n{line}# node 2\n{line}") == {"world-size-mismatch": "warning"}
+    assert codes(f"gpu-01$ {line}gpu-02$ {line}") == {"world-size-mismatch": "warning"}
+    assert codes(f"{line}+ {line}") == {}

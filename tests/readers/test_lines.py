@@ -38,6 +38,13 @@ def test_nccl_names_process_and_device() -> None:
     assert (line.pid, line.device) == (3526, 2)
 
 
+def test_a_number_before_a_rank_or_a_process_is_a_prefix() -> None:
+    assert parsed("[56] gpu-a01:3526:3599 [2] NCCL INFO x", "f", 1).device == 2
+    assert parsed("[80746] [rank4]:[E321 02:07:08.4 x.cpp:1] late", "f", 1).rank == 4
+    assert parsed("[56] is a number", "f", 1).text == "[56] is a number"
+    assert parsed('  7:   File "train.py", line 3', "f", 1).rank == 7
+
+
 def test_a_log_drivers_objects() -> None:
     text = '{"log":"[rank2]: OSError: \\"x\\"\\n","stream":"stderr","kubernetes":{"pod_name":"job-0"}}'
     line = split(text.encode(), "f", 1)

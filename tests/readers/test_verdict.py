@@ -36,3 +36,17 @@ def test_an_unknown_error_is_a_note_unless_a_known_one_is_there() -> None:
     unknown = "ValueError: the batch has 3 dimensions\n"
     assert codes(unknown) == {"error-unrecognised": "note"}
     assert codes(unknown + OOM) == {"out-of-memory": "error"}
+
+
+def test_a_symptom_follows_from_a_likely_cause_before_it() -> None:
+    refused = "[c10d] The client socket has failed to connect to [gpu-01]:29500 (errno: 111 - Connection refused).\n"
+    text = f"{refused}{PEER}\n"
+    assert [(one.code, one.because_of) for one in findings(text)] == [
+        ("master-unreachable", None),
+        ("peer-died", "master-unreachable"),
+    ]
+
+
+def test_a_line_that_is_no_matter_of_the_environment_hides_no_unknown_error() -> None:
+    twice = "ValueError: trying to initialize the default process group twice!\n"
+    assert codes(twice + "OverflowError: the unknown has happened\n") == {"error-unrecognised": "note"}

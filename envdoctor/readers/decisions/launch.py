@@ -29,3 +29,13 @@ def counted(seen: Sighting, context: Context) -> Sighting | None:
     # The list may be another node's: an error only where a rank has missed its GPU as well.
     missed = any(other.code == "nproc-exceeds-gpus" and other is not seen for other in context.sightings)
     return replace(seen, kind="root", severity="error" if missed else "warning", values=told)
+
+
+# How a process ends that raised an exception, or whose arguments were refused: its own output says which.
+OWN_END = ("1", "2")
+
+
+def failed(seen: Sighting, context: Context) -> Sighting:
+    """torchrun tells which worker ended; of an exception its own output tells, which may be the program's alone."""
+    del context
+    return replace(seen, severity="note") if value(seen, "exitcode") in ("", *OWN_END) else seen
