@@ -1,0 +1,243 @@
+"""Benchmarks in a real Slurm: one task a rank, or one command that starts every node of the allocation."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from envdoctor.transport import srun, ssh
+from envdoctor.transport.hosts import Host as Named
+from tests import ROOT, needs
+from tests.bench.nodes import Ended
+from tests.lab.hosts import Host, Lab
+from tests.lab.slurm import DAEMONS, READY_S, Cluster
+
+ENVDOCTOR = (sys.executable, "-m", "envdoctor")
+ALLREDUCE = (*ENVDOCTOR, "bench", "allreduce", "--sizes", "8:8", "--timeout", "30", "--json")
+LONG = (*ALLREDUCE, "--sizes", "64M:1G")
+MUCH = 300 << 20  # bytes
+# What a batch script inherits from `#SBATCH` lines that are meant for its training; each is an option of srun.
+SHAPED = {
+    "SLURM_NTASKS_PER_NODE": "8", "SLURM_GPUS": "16", "SLURM_MEM_PER_CPU": "1", "SLURM_EXPORT_ENV": "NONE",
+    "SLURM_LABELIO": "1", "SLURM_STDINMODE": "none", "SLURM_HOSTFILE": "/nonexistent",
+    "SSH_CONNECTION": "192.0.2.1 5000 192.0.2.2 22",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """node0 is where jobs are submitted; they run on node1 and node2."""
+    needs.distribution("torch")
+    with Lab(3) as lab, Cluster(lab, nodes=(1, 2)) as slurm:
+        yield slurm
+
+
+@pytest.fixture
+def slurm(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster, idle afterwards."""
+    yield cluster
+    for host in cluster.lab.hosts:
+        host.mend()
+    cluster.give_back()
+    assert not at_work(cluster, 5.0)
+
+
+def submit(slurm: Cluster, *command: str, **variables: str) -> Ended:
+    """Run a command where jobs are submitted."""
+    return slurm.lab[0].run(*command, PYTHONPATH=str(ROOT), **slurm.variables, **variables)
+
+
+def at_work(slurm: Cluster, within_s: float) -> dict[str, str]:
+    """What is left on any host after so long, the daemons and the lab's own sshd aside."""
+    until = time.monotonic() + within_s
+    while True:
+        left = {
+            f"{host.name} {pid}": words
+            for host in slurm.lab.hosts
+            for pid, words in host.at_work().items()
+            if not any(daemon in words.partition(" ")[0] for daemon in (*DAEMONS, "slurmscriptd"))
+        }
+        left = {name: words for name, words in left.items() if "slurmscriptd" not in words}
+        if not left or time.monotonic() > until:
+            return left
+        time.sleep(0.1)
+
+
+# A task of srun is a rank
+
+
+def test_srun_starts_every_rank(slurm: Cluster) -> None:
+    """One report comes of all tasks, two on one node and one on the other."""
+    done = submit(slurm, "srun", "-N2", "-n3", *ALLREDUCE)
+    assert (done.status, done.codes) == (0, []), done.out + done.err
+    told = done.document
+    assert (told["stage"], told["world_size"]) == ("done", 3)
+    assert {node["name"] for node in told["nodes"]} == {"node1", "node2"}
+    assert told["snapshots"][0]["facts"]["allreduce"]["master_addr"] == "node1"
+
+
+def test_a_task_that_does_not_come(slurm: Cluster) -> None:
+    """Rank 0 names the node on which it should be at work."""
+    absent = 'test "$SLURM_PROCID" = 1 && exec sleep 20; exec "$@" --timeout 3'
+    done = submit(
+        slurm, "srun", "-N2", "--ntasks-per-node=1", "--kill-on-bad-exit", "sh", "-c", absent, "sh", *ALLREDUCE
+    )
+    assert done.status and done.codes == ["rank-missing"], done.out + done.err
+    assert done.nodes_of("rank-missing") == ["node2"]
+
+
+# One command starts every node
+
+
+def test_a_batch_script_starts_every_node(slurm: Cluster, tmp_path: Path) -> None:
+    script = tmp_path / "job.sh"
+    script.write_text(
+        "#!/bin/sh\n" + "".join(f"export {name}='{value}'\n" for name, value in SHAPED.items())
+        + f"exec {' '.join(ALLREDUCE)} --slurm\n"
+    )  # fmt: skip
+    out = tmp_path / "out"
+    done = submit(slurm, "sbatch", "--wait", "-N2", f"--output={out}", f"--error={out}.err", str(script))
+    told = Ended(done.status, out.read_text(), Path(f"{out}.err").read_text(), done.seconds)
+    assert (told.status, told.codes) == (0, []), told.out + told.err
+    assert (told.document["stage"], told.document["world_size"]) == ("done", 2)
+    assert all(row["wrong"] == 0 for row in told.document["sizes"])
+    first, second = told.document["snapshots"]
+    assert first["facts"]["allreduce"]["master_addr"] == "node1"
+    assert [(host["way"], host["outcome"]) for host in first["facts"]["reached"]["hosts"]] == [("srun", "ok")] * 2
+    # The patient went there too, and sees the job and no step of one task.
+    assert [one["facts"]["host"]["name"] for one in (first, second)] == ["node1", "node2"]
+    seen = second["facts"]["environment"]["variables"]
+    assert seen["SLURM_JOB_NODELIST"] == "node[1-2]" and "SLURM_PROCID" not in seen
+
+
+def test_links_from_a_host_that_only_submits(slurm: Cluster) -> None:
+    done = submit(slurm, "salloc", "-N2", *ENVDOCTOR, "bench", "links", "--slurm", "--budget", "4", "--json")
+    assert done.status == 0, done.out + done.err
+    assert {(pair["a"], pair["b"]) for pair in done.document["links"]} >= {("node1", "node2")}
+
+
+def test_nodes_that_cannot_take_part(slurm: Cluster) -> None:
+    """One is none of the allocation's, and the daemon of another is gone: each is told, beside the one that answers."""
+    job = slurm.allocate("-N2")
+    slurm.kill_slurmd(slurm.nodes[1])
+    try:
+        done = submit(slurm, *ALLREDUCE, "--slurm", SLURM_JOB_ID=job, SLURM_JOB_NODELIST="node[0-2]")
+    finally:
+        slurm.start_slurmd(slurm.nodes[1])
+    assert (done.status, set(done.codes)) == (1, {"node-unreachable"}), done.out + done.err
+    found = [finding for finding in done.document["findings"] if finding["code"] == "node-unreachable"]
+    assert sorted(name for finding in found for name in finding["nodes"]) == ["node0", "node2"]
+    reached = done.document["snapshots"][0]["facts"]["reached"]["hosts"]
+    assert [host["outcome"] for host in reached] == ["not-allocated", "ok", "no-slurmd"]
+
+
+def test_an_allocation_that_is_over(slurm: Cluster) -> None:
+    job = slurm.allocate("-N2")
+    slurm.give_back(job)
+    done = submit(slurm, *ALLREDUCE, "--slurm", SLURM_JOB_ID=job, SLURM_JOB_NODELIST="node[1-2]")
+    assert (done.status, set(done.codes)) == (1, {"node-unreachable"}), done.out + done.err
+    reached = done.document["snapshots"][0]["facts"]["reached"]["hosts"]
+    assert [host["outcome"] for host in reached] == ["job-over", "job-over"]
+
+
+def test_resources_that_another_step_holds(slurm: Cluster) -> None:
+    """srun's own words where a step may not share them; ours may, and waits for nobody."""
+    job = slurm.allocate("-N2", "--exclusive")
+    holding = slurm.lab[0].start(
+        "srun", f"--jobid={job}", "-N1", "-wnode1", "-n1", "-c4", "--exact", "sleep", "60", **slurm.variables
+    )
+    until = time.monotonic() + READY_S
+    while not any("sleep" in words for words in slurm.nodes[0].at_work().values()):
+        assert time.monotonic() < until and holding.poll() is None, holding.communicate()
+        time.sleep(0.05)
+    told = submit(slurm, "srun", f"--jobid={job}", "-N1", "-wnode1", "-n1", "--immediate=1", "true")
+    assert srun.reach(Named("node1"), told.status, told.err, told.out, heard=False).outcome == "busy", told.err
+    ours = submit(slurm, *srun.argv(Named("node1"), "exec hostname"), SLURM_JOB_ID=job)
+    assert (ours.status, ours.out) == (0, "node1\n"), ours.err
+
+
+# Whatever ends it, nothing is left behind
+
+
+@pytest.fixture
+def job(slurm: Cluster) -> str:
+    return slurm.allocate("-N2")
+
+
+@pytest.fixture
+def running(slurm: Cluster, job: str) -> Iterator[subprocess.Popen[str]]:
+    """A benchmark on both nodes, in the midst of it and far from its end."""
+    process = slurm.lab[0].start(
+        *LONG, "--slurm", PYTHONPATH=str(ROOT), SLURM_JOB_ID=job, SLURM_JOB_NODELIST="node[1-2]", **slurm.variables
+    )
+    wait_for_data(slurm, process)
+    yield process
+    process.communicate(timeout=60)
+
+
+def wait_for_data(slurm: Cluster, process: subprocess.Popen[str]) -> None:
+    """Wait until the ranks exchange what is more than any rung before the sweep sends."""
+    before = [sent(host) for host in slurm.nodes]
+    until = time.monotonic() + READY_S
+    while any(sent(host) - first < MUCH for host, first in zip(slurm.nodes, before, strict=True)):
+        assert time.monotonic() < until and process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+def sent(host: Host) -> int:
+    """Bytes that have left a host."""
+    lines = Path(f"/proc/{host.pid}/net/dev").read_text().splitlines()
+    return next(int(line.split(":")[1].split()[8]) for line in lines if line.strip().startswith(host.interface))
+
+
+def conductor(slurm: Cluster) -> int:
+    return next(pid for pid, words in slurm.lab[0].at_work().items() if "-m envdoctor" in words)
+
+
+def test_ctrl_c(slurm: Cluster, running: subprocess.Popen[str]) -> None:
+    os.kill(conductor(slurm), signal.SIGINT)
+    assert running.wait(20) == 130
+    assert not at_work(slurm, 10.0)
+
+
+def test_the_conductor_is_killed(slurm: Cluster, running: subprocess.Popen[str]) -> None:
+    os.kill(conductor(slurm), signal.SIGKILL)
+    assert not at_work(slurm, ssh.CUT_S + 10.0)
+
+
+def test_the_job_is_cancelled(slurm: Cluster, job: str, running: subprocess.Popen[str]) -> None:
+    slurm.give_back(job)
+    out, err = running.communicate(timeout=60)
+    done = Ended(running.returncode, out, err, 0.0)
+    assert (done.status, "node-unreachable" in done.codes) == (1, True), out + err
+    assert not at_work(slurm, 10.0)
+
+
+def test_the_tasks_of_srun_are_cancelled(slurm: Cluster) -> None:
+    process = slurm.lab[0].start("srun", "-N2", "--ntasks-per-node=1", *LONG, PYTHONPATH=str(ROOT), **slurm.variables)
+    wait_for_data(slurm, process)
+    slurm.give_back()
+    process.communicate(timeout=60)
+    assert not at_work(slurm, 10.0)
+
+
+# What cannot be
+
+
+def test_without_an_allocation() -> None:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+    done = subprocess.run([*ALLREDUCE, "--slurm"], capture_output=True, text=True, cwd=ROOT, env=environ)
+    assert done.returncode == 2 and "salloc -N 2" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", [("--hosts", "a,b"), ("--nnodes", "2"), ("--master-addr", "10.0.0.1")])
+def test_what_contradicts_slurm_is_refused(option: tuple[str, str]) -> None:
+    done = subprocess.run([*ALLREDUCE, "--slurm", *option], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and option[0] in done.stderr and "leave" in done.stderr
