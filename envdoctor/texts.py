@@ -24,12 +24,13 @@ def snapshot(reading: Reading) -> Snapshot:
     }
     sections["log"] = reading.log
     python = sections["python"]
-    node = Node(name=", ".join(reading.log.files), python_version=python.version if isinstance(python, Python) else "")
+    node = Node(name=_named(reading.log.files), python_version=python.version if isinstance(python, Python) else "")
     return Snapshot(node, now(), MADE_BY, sections)
 
 
 def _named(files: Sequence[str]) -> str:
-    more = f" and {len(files) - MOST_NAMED} more" if len(files) > MOST_NAMED else ""
+    """The files, in any language; of a thousand the first ones and how many they are."""
+    more = f", ... ({len(files)})" if len(files) > MOST_NAMED else ""
     return ", ".join(files[:MOST_NAMED]) + more
 
 

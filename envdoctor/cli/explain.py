@@ -25,10 +25,18 @@ from envdoctor.cli.options import (
     TextFormatOption,
     VerboseOption,
 )
+from envdoctor.model import Text
 
 if TYPE_CHECKING:
     from envdoctor.load import Loaded
     from envdoctor.model import Problem
+
+END_OF_INPUT = "Ctrl-Z, Enter" if os.name == "nt" else "Ctrl-D"
+PASTE = Text(
+    "paste the text (a log, a traceback, a launch line, the output of nvidia-smi), then press Enter and "
+    + END_OF_INPUT,
+    "请粘贴文本（日志、traceback、启动命令、nvidia-smi 的输出），然后按 Enter 和 " + END_OF_INPUT,
+)
 
 
 def explain(
@@ -73,18 +81,23 @@ def explain(
     from envdoctor import judgement, render, texts
     from envdoctor.cli.check import FailOn, exit_code
     from envdoctor.cli.texts import read
+    from envdoctor.errors import UsageError
 
     _refuse(what, loaded)
+    if "-" in what and sys.stdin is not None and sys.stdin.isatty():
+        print(f"envdoctor: {PASTE.say(style.language)}", file=sys.stderr)
     redactor = options.redactor(redact_key)
-    report = judgement.judge([texts.snapshot(read(what, style.language, quiet))], loaded)
+    reading = read(what, style.language, quiet)
+    report = judgement.judge([texts.snapshot(reading)], loaded)
     report = replace(report, seconds=time.monotonic() - began, topics=())
     style = replace(style, notes=True)
     options.write(render.renderer(form.value).render(report, style, redactor), output)
-    return exit_code(report, FailOn.warning)
+    # What was not read may hold what was looked for.
+    return exit_code(report, FailOn.warning) or (UsageError.exit_code if reading.unread else 0)
 
 
 def _is_text(argument: str) -> bool:
-    return argument == "-" or os.path.exists(argument)
+    return argument == "-" or "/" in argument or os.path.lexists(argument)
 
 
 def _problem(code: str, loaded: Loaded) -> Problem:
@@ -103,7 +116,7 @@ def _refuse(what: list[str], loaded: Loaded) -> None:
     """Refuse arguments that cannot be read together.
 
     Raises:
-        UsageError: one is no file, a folder, or standard input named twice or typed by nobody.
+        UsageError: one is no file, a folder, or standard input named twice.
     """
     from envdoctor.errors import UsageError
     from envdoctor.judgement import nearest
@@ -117,5 +130,3 @@ def _refuse(what: list[str], loaded: Loaded) -> None:
             raise UsageError(f"{name} is a folder; name the files in it: `envdoctor explain {name.rstrip('/')}/*`")
     if what.count("-") > 1:
         raise UsageError("- was given twice; standard input can be read once")
-    if "-" in what and sys.stdin.isatty():
-        print("envdoctor: paste the text, then press Ctrl-D", file=sys.stderr)

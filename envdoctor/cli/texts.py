@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,47 +16,87 @@ if TYPE_CHECKING:
 
 QUIET_S = 1.0  # what is done before that needs no progress
 EVERY_S = 0.2
+STILL_S = 3.0  # after so long without a byte it is said what is waited for
+MOST_NAMED = 5  # texts that could not be read; of the others it is said how many they are
 
 
 def read(names: Sequence[str], language: Language, quiet: bool) -> Reading:
-    """What the texts tell.
+    """What the texts tell. What could not be read of them is said on standard error.
 
     Raises:
-        UsageError: one of them cannot be read.
+        UsageError: nothing of any of them can be read.
     """
     from envdoctor.readers import scan
+    from envdoctor.render import line
 
     with _Progress(names, language, quiet) as progress:
-        return scan.read(names, progress.told)
+        reading = scan.read(names, progress.told)
+    for sentence in reading.unread[:MOST_NAMED]:
+        print(f"envdoctor: {line(sentence)}", file=sys.stderr)
+    if len(reading.unread) > MOST_NAMED:
+        print(f"envdoctor: {len(reading.unread) - MOST_NAMED} more files cannot be read", file=sys.stderr)
+    return reading
 
 
 class _Progress:
-    """One line that is rewritten: which file, how much of it, how fast."""
+    """One line that is rewritten: which file, how much of it, how fast; or that nothing comes."""
 
     def __init__(self, names: Sequence[str], language: Language, quiet: bool) -> None:
         self._names = list(names)
-        self._language = language
-        self._on = not quiet and sys.stderr.isatty()
+        self._chinese = language == "zh"
+        self._at, self._done, self._total = "", 0, 0
         self._began = self._last = time.monotonic()
-        self._shown = False
+        self._ended = threading.Event()
+        wanted = not quiet and sys.stderr.isatty() and os.environ.get("TERM") not in (None, "dumb")
+        # Nobody needs to be told that they are asked to paste something.
+        wanted = wanted and not ("-" in names and sys.stdin is not None and sys.stdin.isatty())
+        self._thread = threading.Thread(target=self._run, daemon=True) if wanted else None
 
     def __enter__(self) -> _Progress:
+        try:
+            if self._thread:
+                self._thread.start()
+        except RuntimeError:
+            self._thread = None  # no thread may start; what is said here is dispensable
         return self
 
     def __exit__(self, *ending: object) -> None:
-        if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        self._ended.set()
+        if self._thread:
+            self._thread.join(0.5)
 
     def told(self, name: str, done: int) -> None:
-        now = time.monotonic()
-        if not self._on or now - self._began < QUIET_S or now - self._last < EVERY_S:
-            return
+        """Args: done: bytes of this file that have been read."""
+        self._total += done - (self._done if name == self._at else 0)
+        self._at, self._done, self._last = name, done, time.monotonic()
+
+    def _run(self) -> None:
+        shown = False
+        while not self._ended.wait(EVERY_S if shown else QUIET_S):
+            said = self._said()[: shutil.get_terminal_size().columns - 1]
+            if not _written(f"\r\x1b[K{said}"):
+                return
+            shown = True
+        if shown:
+            _written("\r\x1b[K")
+
+    def _said(self) -> str:
         from envdoctor.render import line
 
-        self._last = now
-        self._shown = True
+        name, done, now = self._at, self._done, time.monotonic()
+        number = f" ({self._names.index(name) + 1}/{len(self._names)})" if len(self._names) > 1 and name else ""
+        shown = line(name) if name != "-" else "标准输入" if self._chinese else "standard input"
+        if now - self._last > STILL_S:
+            return f"{'等待' if self._chinese else 'waiting for'} {shown}{number}"
         size = os.path.getsize(name) if os.path.isfile(name) else 0
-        share = f"{done / size:.0%}" if size else f"{done / 1e6:.0f} MB"
-        number = f" ({self._names.index(name) + 1}/{len(self._names)})" if len(self._names) > 1 else ""
-        verb = "正在读取" if self._language == "zh" else "reading"
-        print(f"\r\x1b[K{verb} {line(name)}{number} {share}", end="", file=sys.stderr, flush=True)
+        share = f"{min(1.0, done / size):.0%}" if size else f"{done / 1e6:.0f} MB"
+        speed = f"{self._total / 1e6 / max(0.1, now - self._began):.0f} MB/s"
+        return f"{'正在读取' if self._chinese else 'reading'} {shown}{number} {share}, {speed}"
+
+
+def _written(text: str) -> bool:
+    try:
+        print(text, end="", file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        return False
+    return True

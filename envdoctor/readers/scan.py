@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from envdoctor.errors import UsageError
 from envdoctor.facts.log import Log, Place, Sighting, Told
 from envdoctor.readers import registry, sources, verdict
 from envdoctor.readers.needles import Needles
@@ -27,31 +28,34 @@ class Reading:
         log: the errors in them, settled: which follows from which.
         sections: section name -> fact, of all texts together.
         seen: the sightings before they were settled, to settle them with what else is known.
+        unread: a sentence for each text that could not be read, or not to its end.
         seconds: how long it took.
     """
 
     log: Log
     sections: Mapping[str, object] = field(default_factory=dict)
     seen: tuple[Sighting, ...] = ()
+    unread: tuple[str, ...] = ()
     seconds: float = 0.0
 
 
 def read(names: Sequence[str], progress: Progress | None = None) -> Reading:
-    """Read the files, or standard input for "-".
+    """Read the files, or standard input for "-". What cannot be read of one keeps nobody from the others.
 
     Args:
         progress: told the file and how many of its bytes have been read.
 
     Raises:
-        UsageError: one of them cannot be read.
+        UsageError: nothing of any of them can be read.
     """
     began = time.monotonic()
     readers, file_readers = registry.readers(), registry.file_readers()
     found: list[Mapping[str, object]] = []
     sightings: list[Sighting] = []
     scan = _Scan(readers)
+    unread: list[str] = []
     for name in names:
-        pieces = sources.pieces(name, (lambda read, name=name: progress(name, read)) if progress else None)  # type: ignore[misc]
+        pieces = _readable(name, progress, unread)
         first = next(pieces, b"")
         head = first[:HEAD].decode("utf-8", "replace")
         reader = next((one for one in file_readers if one.accepts(name, head)), None)
@@ -66,6 +70,8 @@ def read(names: Sequence[str], progress: Progress | None = None) -> Reading:
         facts, seen = read_whole
         found.append(facts)
         sightings += scan.of_whole(data, seen)
+    if unread and not scan.size:
+        raise UsageError(unread[0])
     found += [reader.facts() for reader in readers]
     for one in readers:
         sightings += one.sightings()
@@ -75,7 +81,19 @@ def read(names: Sequence[str], progress: Progress | None = None) -> Reading:
         places.update(one.places())
     told = tuple(Told(section, place) for section, place in places.items() if section in sections)
     log = Log(tuple(names), scan.lines, scan.size, verdict.settled(sightings, sections), told)
-    return Reading(log, sections, tuple(sightings), time.monotonic() - began)
+    return Reading(log, sections, tuple(sightings), tuple(unread), time.monotonic() - began)
+
+
+def _readable(name: str, progress: Progress | None, unread: list[str]) -> Iterator[bytes]:
+    """The text of a file as far as it can be read; what is wrong with it is added to `unread`."""
+    try:
+        if progress is None:
+            yield from sources.pieces(name)
+        else:
+            progress(name, 0)
+            yield from sources.pieces(name, lambda read: progress(name, read))
+    except UsageError as error:
+        unread.append(str(error))
 
 
 def _whole(first: bytes, pieces: Iterator[bytes]) -> bytes:

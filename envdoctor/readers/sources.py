@@ -6,12 +6,14 @@ import bz2
 import codecs
 import gzip
 import lzma
+import os
 import re
+import shlex
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator
 from io import FileIO
-from pathlib import Path
 from typing import BinaryIO, cast
 
 from envdoctor.errors import UsageError
@@ -24,87 +26,136 @@ ESCAPES = re.compile(
     rb"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\n]{0,4096}(?:\x07|\x1b\\)|[@-Z\\^_=>()*+/-][0-9A-Za-z]?)"
 )
 STANDARD_INPUT = "-"
+MAGIC = b"\xfd7zXZ\x00"  # of xz, the longest that is looked for
+# What a file is packed by, its first bytes, and what unpacks it where the standard library does not.
+UNREADABLE = (
+    (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc {name}"),
+    (b"\x04\x22\x4d\x18", "lz4", "lz4 -dc {name}"),
+    (b"PK\x03\x04", "zip", "unzip -p {name}"),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip", "7z x -so {name}"),
+)
+# What the standard library raises for what it cannot read or unpack.
+BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
+
+Read = Callable[[int], bytes]
 
 
 def pieces(name: str, on_bytes: Callable[[int], None] | None = None) -> Iterator[bytes]:
-    """The text of a file, or of standard input for "-", in pieces that end where a line ends.
+    """The text of a file, or of standard input for "-", in pieces that end where a line ends; none is empty.
 
     Bytes that are not UTF-8 are left as they are: what they mean is settled line by line. UTF-16 is turned into
-    UTF-8, escape sequences of terminals are taken out, and so are NUL bytes.
+    UTF-8, escape sequences of terminals are taken out, and so are NUL bytes. Of a file that grows, what was in it when
+    it was opened.
 
     Args:
         on_bytes: told how many bytes of the source have been read so far.
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read, or not to its end; the pieces before are the text up to there.
     """
     try:
-        if name == STANDARD_INPUT:
-            yield from _pieces(sys.stdin.buffer, on_bytes)
-        else:
-            with Path(name).open("rb", buffering=0) as file, _unpacked(file) as text:
-                yield from _pieces(text, on_bytes)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        why = (error.strerror if isinstance(error, OSError) else None) or error
-        raise UsageError(f"cannot read {name}: {why}") from error
+        with _opened(name) as file:
+            start, error = _filled(file.read, len(MAGIC))
+            if error is not None:
+                raise error
+            for magic, kind, command in UNREADABLE:
+                if start.startswith(magic):
+                    way = command.format(name="" if name == STANDARD_INPUT else shlex.quote(name)).strip()
+                    raise UsageError(
+                        f"cannot read {name}: it is packed by {kind}; `{way} | envdoctor explain -` reads it"
+                    )
+            rest = _Rest(start, file)
+            yield from _pieces(_unpacked(rest), (lambda: on_bytes(rest.taken)) if on_bytes else None)
+    except BROKEN as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+        raise UsageError(f"cannot read {name}: {why[0].lower()}{why[1:]}") from error
 
 
-def _unpacked(file: FileIO) -> BinaryIO:
-    """The file, or what is packed in it: logs are rotated into gzip, bzip2 and xz files."""
-    start = file.read(6)
+def _opened(name: str) -> FileIO:
+    """The file without a buffer: a terminal and a pipe give what they have."""
+    if name != STANDARD_INPUT:
+        return FileIO(name)
     try:
-        file.seek(0)
-    except OSError:
-        return cast(BinaryIO, _Again(start, file))  # a pipe cannot be rewound
-    if start.startswith(b"\x1f\x8b"):
-        return cast(BinaryIO, gzip.GzipFile(fileobj=file))
-    if start.startswith(b"BZh"):
-        return cast(BinaryIO, bz2.BZ2File(file))
-    if start.startswith(b"\xfd7zXZ\x00"):
-        return cast(BinaryIO, lzma.LZMAFile(file))
-    return cast(BinaryIO, file)
+        return FileIO(sys.stdin.fileno(), closefd=False)
+    except (AttributeError, ValueError, OSError) as error:
+        raise UsageError("cannot read standard input: it is closed") from error
 
 
-class _Again:
-    """A pipe whose first bytes have been read already."""
+def _unpacked(file: _Rest) -> Read:
+    """What reads the file, or what is packed in it: logs are rotated into gzip, bzip2 and xz files."""
+    packed = cast(BinaryIO, file)
+    if file.start.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=packed).read1
+    if file.start.startswith(b"BZh"):
+        return bz2.BZ2File(packed).read1
+    if file.start.startswith(MAGIC):
+        return lzma.LZMAFile(packed).read1
+    return file.read
+
+
+class _Rest:
+    """A file whose first bytes have been read already, up to where it ended when it was opened.
+
+    Attributes:
+        start: those bytes; taken: how many bytes of the file have been read.
+    """
 
     def __init__(self, start: bytes, file: FileIO) -> None:
-        self._start, self._file = start, file
+        self.start, self.taken = start, len(start)
+        self._again, self._file = start, file
+        self._left: int | None = None
+        status = os.fstat(file.fileno())
+        if len(start) < len(MAGIC):
+            self._left = 0  # who ends the input at a terminal does so once
+        elif stat.S_ISREG(status.st_mode) and status.st_size:  # files of /proc have no size and a text all the same
+            self._left = max(0, status.st_size - file.tell())
 
-    def __enter__(self) -> _Again:
-        return self
+    def read(self, most: int = -1) -> bytes:
+        """Some of the next bytes; none at the end."""
+        again, self._again = self._again[:most], self._again[most:]
+        if again:
+            return again
+        data = self._file.read(most if self._left is None else min(most, self._left)) or b""
+        self.taken += len(data)
+        if self._left is not None:
+            self._left -= len(data)
+        return data
 
-    def __exit__(self, *ending: object) -> None:
-        self._file.close()
 
-    def read(self, most: int) -> bytes:
-        start, self._start = self._start, b""
-        return start or self._file.read(most) or b""
+def _filled(read: Read, most: int) -> tuple[bytes, Exception | None]:
+    """As many bytes, however few come at once; fewer at the end, or before what went wrong."""
+    parts: list[bytes] = []
+    left = most
+    try:
+        while left and (data := read(left)):
+            parts.append(data)
+            left -= len(data)
+    except BROKEN as error:
+        return b"".join(parts), error
+    return b"".join(parts), None
 
 
-def _pieces(file: BinaryIO, on_bytes: Callable[[int], None] | None) -> Iterator[bytes]:
+def _pieces(source: Read, on_piece: Callable[[], None] | None) -> Iterator[bytes]:
     rest = b""
-    read = 0
+    first = True
     recode: Callable[[bytes, bool], bytes] | None = None
-    while True:
-        data = file.read(PIECE)
-        if data and not read:
-            recode = _recoder(data)
-        read += len(data or b"")
-        if on_bytes is not None:
-            on_bytes(read)
-        if not data:
-            tail = rest + (recode(b"", True) if recode else b"")
-            if tail:
-                yield clean(tail)
-            return
-        whole = rest + (recode(data, False) if recode else data)
-        end = whole.rfind(b"\n") + 1
+    ended = False
+    while not ended:
+        data, error = _filled(source, PIECE)
+        ended = len(data) < PIECE
+        if first:
+            recode, first = _recoder(data), False
+        if on_piece is not None:
+            on_piece()
+        whole = rest + (recode(data, ended) if recode else data)
+        end = len(whole) if ended else whole.rfind(b"\n") + 1
         if not end and len(whole) > LONGEST_LINE:
             end = len(whole)
         rest = whole[end:]
-        if end:
-            yield clean(whole[:end])
+        if end and (piece := clean(whole[:end])):
+            yield piece
+        if error is not None:
+            raise error
 
 
 def _recoder(start: bytes) -> Callable[[bytes, bool], bytes] | None:

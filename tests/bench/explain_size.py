@@ -41,7 +41,7 @@ class Took:
 
     Attributes:
         size: bytes; wall_s, cpu_s: seconds; the latter of the process alone, whatever else the machine does.
-        peak_mib: the most memory that was resident, of the process and of any that it started.
+        peak_mib: the most memory that was resident, of the process and all that it started.
         code: its exit code.
     """
 
@@ -96,11 +96,31 @@ def piped(text: bytes, size: int, answer: Path) -> Took:
     assert child.stdin is not None
     writer = threading.Thread(target=_write, args=(child.stdin, text, size), daemon=True)
     writer.start()
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
+    peak = 0.0
+    while True:
+        peak = max(peak, resident(child.pid))
+        pid, status, used = os.wait4(child.pid, os.WNOHANG)
+        if pid:
+            break
+        time.sleep(0.02)
     took = time.perf_counter() - began
+    child.returncode = os.waitstatus_to_exitcode(status)
     writer.join()
-    return Took(size, took, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, child.returncode)
+    return Took(size, took, used.ru_utime + used.ru_stime, peak, child.returncode)
+
+
+def resident(pid: int) -> float:
+    """MiB that a process had in memory at most since it began, and its children with it.
+
+    The maximum that wait4 tells counts what the parent had when it forked.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0.0
+    peak = next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0.0)
+    return peak + sum(resident(int(child)) for child in children)
 
 
 def _write(file: IO[bytes], text: bytes, size: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -136,6 +135,7 @@ def test_without_a_log_a_machine_is_not_told_what_a_log_would_show(capsys: pytes
 def test_no_progress_where_nobody_watches(
     log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"epoch 1\n")))
-    run(["explain", "-"])
+    with log.open() as text:
+        monkeypatch.setattr(sys, "stdin", text)
+        run(["explain", "-"])
     assert capsys.readouterr().err == ""

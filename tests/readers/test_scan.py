@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
-import os
-import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -122,23 +115,6 @@ def test_line_numbers_hold_across_pieces() -> None:
 
 def test_an_endless_line_is_no_end_of_memory() -> None:
     assert read(b"a" * 3_000_000 + b"\n" + SHM.encode()).log.sightings[0].code == "shm-too-small"
-
-
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
-def test_rotated_logs_are_unpacked(pack: Callable[[bytes], bytes]) -> None:
-    packed = pack(b"epoch 1\n" * 50_000 + SHM.encode())
-    assert [seen.place.line for seen in read(packed).log.sightings] == [50_001]
-    with pytest.raises(UsageError, match="cannot read"):
-        read(packed[: len(packed) // 2])
-
-
-def test_a_pipe_is_read(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    writer = threading.Thread(target=lambda: pipe.write_bytes(b"epoch 1\n" + SHM.encode()))
-    writer.start()
-    assert scan.read([str(pipe)]).log.sightings[0].place.line == 2
-    writer.join()
 
 
 def test_an_empty_text_tells_nothing() -> None:
