@@ -36,6 +36,16 @@ def cli(seen: Sighting, context: Context) -> Sighting | None:
     return replace(seen, code=code)
 
 
+def init_memory(seen: Sighting, context: Context) -> Sighting:
+    """WSL answers so to the first question about devices where it cannot map them all."""
+    return replace(seen, code="wsl-driver", severity="warning") if wsl(context) else seen
+
+
+def smi_level(seen: Sighting, context: Context) -> Sighting:
+    """nvidia-smi asks libcuda for the level: in WSL Windows has to bring it."""
+    return replace(seen, code="wsl-driver", severity="error") if wsl(context) else seen
+
+
 def no_nvml(seen: Sighting, context: Context) -> Sighting | None:
     """Without libnvidia-ml there is no driver; in a container it has not been handed in."""
     if context.saw("device-plugin", "ctk-cli"):

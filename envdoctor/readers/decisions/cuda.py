@@ -17,6 +17,8 @@ NO_DRIVER = ("smi-no-driver", "nvml-not-loaded", "torch-no-driver", "nvml-mismat
 def no_device(seen: Sighting, context: Context) -> Sighting:
     """A container or WSL in which a GPU is shown elsewhere, or a job, narrows down why CUDA sees none."""
     found = context.sections.get("gpu")
+    if wsl(context) and isinstance(found, Gpus):
+        return replace(seen, code="wsl-driver")
     if ("tensorflow" in seen.quote or "call to cuInit" in seen.quote) and context.saw(
         "no-gpus-available", "needs-gpu", *NO_DRIVER
     ) is None:

@@ -15,6 +15,9 @@ PAIRS = {"torchvision": "torchvision-mismatch", "torchaudio": "torchaudio-mismat
 # Bring or look for CUDA libraries of their own: built against no torch.
 OWN_CUDA = {"torch", "triton", "nvidia", "tensorflow", "jaxlib", "jax", "onnxruntime", "ctranslate2", "cupy", "paddle"}
 OWN_CUDA |= {"bitsandbytes", "tensorrt", "cupy_backends", "jax_plugins", "jax_cuda12_plugin", "faster_whisper", "numba"}
+OWN_LIBRARY = re.compile(
+    r"/torch/(?:lib/lib(?:torch|c10|shm|caffe2)\w*|_C(?:\.[\w-]{1,60})?)\.so(?:\.\d+)?: undefined symbol"
+)
 WANTED = ("needs-gpu", "torch-cpu-build", "no-gpus-available", "torch-dispatch-cpu")
 
 
@@ -66,8 +69,11 @@ def torch_library(seen: Sighting, context: Context) -> Sighting:
 
 
 def symbol(seen: Sighting, context: Context) -> Sighting | None:
-    """torchvision's image extension is optional, and has a row of its own."""
+    """torchvision's image extension is optional, and has a row of its own; torch's own libraries miss no symbol of
+    torch unless an older copy of one of them is found first."""
     del context
+    if OWN_LIBRARY.search(seen.quote):
+        return replace(seen, code="library-path-pollution")
     return None if "Failed to load image" in seen.quote else seen
 
 

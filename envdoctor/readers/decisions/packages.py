@@ -198,11 +198,19 @@ def unsatisfiable(seen: Sighting, context: Context) -> Sighting:
     """The solver names what stands in the way: the driver's CUDA, the C library, or the Python that is pinned."""
     del context
     said, virtual = value(seen, "said"), value(seen, "virtual") or value(seen, "virtual2")
-    if "__cuda" in said or virtual == "__cuda":
-        return seen
-    if "__glibc" in said or virtual == "__glibc":
+    if "__cuda" in seen.quote + said or virtual == "__cuda":
+        return seen if "__cuda==" in said or "__cuda=" in seen.quote else replace(seen, severity="warning")
+    if virtual == "__glibc":
         return replace(seen, code="glibc-too-old")
-    if re.search(r"python[ \[=]|python_abi|existing python installation", said):
+    if "__glibc" in said:
+        # conda names the feature in every conflict; it is at fault where the system's is the smaller one.
+        have = re.search(r"__glibc==(2\.\d+)", said)
+        needs = [numbers(one) for one in re.findall(r"__glibc\[version='>=(2\.\d+)", said)]
+        if have and needs and numbers(have[1]) < max(needs):
+            return replace(seen, code="glibc-too-old")
+    if re.search(
+        r"existing python installation|-> python\[|python_abi|\bpython (?:=|>|<|3)[^\n]{0,80}(?:which|but)", said
+    ):
         return replace(seen, code="python-unsupported")
     return replace(seen, code="error-unrecognised", severity="note")
 
@@ -267,11 +275,13 @@ def no_cuda_folder(seen: Sighting, context: Context) -> Sighting | None:
 
 def uv_tags(seen: Sighting, context: Context) -> Sighting:
     """uv says which tag has no wheel: the interpreter's, or the platform's; of Linux the number is that of glibc."""
-    del context
-    said = value(seen, "said")
+    said = value(seen, "said") or f"{value(seen, 'on')} {value(seen, 'wheels')}"
     if (value(seen, "kind") or value(seen, "kind2")) == "platform":
         needs = [int(minor) for minor in re.findall(r"manylinux_2_(\d+)", said)]
         if len(needs) > 1 and needs[0] < min(needs[1:]):
             return replace(seen, code="glibc-too-old")
+        return replace(seen, code="platform-unsupported")
+    if any(one.signature == seen.signature and value(one, "kind") == "platform" for one in context.sightings):
+        # The releases that this Python has are not made for the platform: with another Python it gets old ones.
         return replace(seen, code="platform-unsupported")
     return seen
