@@ -108,7 +108,8 @@ class Comparison:
     Attributes:
         problems: the worst first, causes before consequences.
         differences: the likeliest reason first.
-        hidden: what both sides hide under keys of their own, so that nobody can tell whether it differs.
+        hidden: what both sides hide, and differs in hashes only; where nothing shows that these were made under one
+            key, nobody can tell whether it differs.
         unknown: side -> "group.name" of what it does not tell and the other does.
         unjudged: side -> codes of the other side's problems for which it could not be examined.
     """

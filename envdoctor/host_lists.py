@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from envdoctor.model import Node, Report, Severity
 
-# What a launcher takes for one host: names, IPv4, IPv6 with a zone, user@host. A snapshot may come from anywhere, and a
-# blank, comma or bracket range in a name would be more hosts than one in the lists that are made of it.
-HOST = re.compile(r"(?!-)[\w.@:%-]+")
+# What a launcher takes for one host: names, IPv4, IPv6 with a zone, user@host:port, a pod and its namespace. A snapshot
+# may come from anywhere, and a blank, comma or bracket range in a name would be more hosts than one in the lists that
+# are made of it.
+HOST = re.compile(r"[\w.@:%][\w.@:%/-]*")
 NUMBERED = re.compile(r" #\d+$")  # how a report tells snapshots of one name apart
 
 

@@ -21,8 +21,6 @@ from envdoctor.cli.options import (
     KeyOption,
     LangOption,
     OutputOption,
-    QuietOption,
-    VerboseOption,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +29,11 @@ if TYPE_CHECKING:
     from envdoctor.model import Language, Report
     from envdoctor.snapshot import Snapshot
 
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="What differs, without headings and totals.")]
+VerboseOption = Annotated[
+    int,
+    typer.Option("--verbose", "-v", count=True, help="Also what seldom matters or follows from the rest, and notes."),
+]
 SideArgument = Annotated[
     Path,
     typer.Argument(

@@ -193,10 +193,9 @@ def _rest(page: Page, told: Comparison, style: Style) -> None:
             rows.append(said.say(language, {"n": len(details), "names": _some([one.name for one in details])}))
     if told.hidden:
         said = Text(
-            "not comparable, because each side hides it under a key of its own: {names}; equal hashes need snapshots "
-            "written with one --redact-key FILE",
-            "无法比较，因为两侧用各自的密钥隐藏了它：{names}；"
-            "要让相等的值有相等的哈希，请用同一个 --redact-key FILE 写快照",
+            "hidden on both sides under hashes that differ: {names}; whether the values differ as well shows where "
+            "both sides are written with one --redact-key FILE",
+            "两侧都已隐藏，且哈希不同：{names}；要知道值本身是否不同，请用同一个 --redact-key FILE 写两侧的快照",
         )
         rows.append(said.say(language, {"names": _some([one.name for one in told.hidden], style.verbosity >= 1)}))
     sides: tuple[tuple[Letter, str], ...] = (("a", "A"), ("b", "B"))

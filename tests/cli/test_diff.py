@@ -14,6 +14,7 @@ from envdoctor.cli.app import run
 from envdoctor.errors import UsageError
 from envdoctor.redact import Redactor
 from envdoctor.snapshot import Snapshot, to_json
+from tests import ROOT
 from tests.two_machines import bad, good
 
 PROGRAM = [sys.executable, "-m", "envdoctor"]
@@ -119,3 +120,14 @@ def test_the_report_goes_to_a_file(two: tuple[str, str], tmp_path: Path, capsys:
     assert run(["diff", *two, "-o", str(tmp_path / "out"), "--lang", "zh"]) == 1
     assert capsys.readouterr().out == ""
     assert "仅 B" in (tmp_path / "out").read_text(encoding="utf-8")
+
+
+def test_the_page_of_the_readme_is_what_is_printed(
+    two: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(Path(two[0]).parent)
+    assert run(["diff", "good.json", "bad.json"]) == 1
+    printed = iter(capsys.readouterr().out.splitlines())
+    shown = (ROOT / "README.md").read_text(encoding="utf-8").partition("$ envdoctor diff good.json bad.json\n")[2]
+    for line in shown.partition("```")[0].splitlines():
+        assert line == "..." or line in printed, f"{line!r} is not printed, or not in this place"
