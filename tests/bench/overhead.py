@@ -1,31 +1,36 @@
-"""What `bench allreduce` adds to a bare torch.distributed loop: `python -m tests.bench.overhead [--rounds N]`.
+"""What the ranks of `bench allreduce` add to a bare torch.distributed loop: sizes of 4 MiB and more, two ranks of gloo.
 
-Two ranks of gloo on this machine, sizes of 4 MiB and more. Ours and the bare loop run one after the other in every
-round, in turn first, with the same numbers of iterations; the figure is the median of the ratios of a round, which
-means the same on a busy machine as on a quiet one, only less sharply.
+Both are alive at the same time and take turns, a short batch each, first in turn: the ranks as an agent starts and
+leads them (`envdoctor.bench.crew`), and two processes that sum as a training script does. Each turn gives a ratio, and
+the figure is their median: what disturbs the machine for longer than a turn disturbs both.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import socket
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
-SIZES = tuple(count << 20 for count in (4, 16, 64))
+from envdoctor.bench import conducting, crew
+
+# Bytes of a buffer -> iterations of a batch.
+BATCHES = {4 << 20: 30, 16 << 20: 10, 64 << 20: 4}
 BUDGET = 1.02
+LIMIT_S = 120.0
 
-# As a training script sums: the sum of zeros, back to back after a barrier, each iteration timed.
+# As a training script sums: back to back after a barrier, each iteration timed.
 BARE = """
 import json, os, sys, time
 import torch, torch.distributed as dist
 dist.init_process_group("gloo")
-slowest = {}
-for size, iterations in json.loads(sys.argv[1]):
+for line in sys.stdin:
+    size, iterations = json.loads(line)
     buffer = torch.zeros(size // 4)
     for count in (3, iterations):
         dist.barrier()
@@ -34,64 +39,83 @@ for size, iterations in json.loads(sys.argv[1]):
             began = time.perf_counter()
             dist.all_reduce(buffer)
             times.append(time.perf_counter() - began)
-    longest = torch.tensor(times, dtype=torch.float64)
-    dist.all_reduce(longest, op=dist.ReduceOp.MAX)
-    slowest[size] = longest.median().item()
-if dist.get_rank() == 0:
-    print(json.dumps(slowest))
-dist.destroy_process_group()
+    print(json.dumps(times), flush=True)
 """
+# Bytes, iterations -> seconds of each iteration, the longer of the two ranks.
+Loop = Callable[[int, int], list[float]]
 
 
-def ours() -> dict[int, tuple[float, int]]:
-    """Size -> seconds of an iteration, and how many there were, as the benchmark says."""
-    found = {}
-    done = subprocess.run(
-        [sys.executable, "-m", "envdoctor", "bench", "allreduce", "--backend", "gloo", "--json", "--nproc-per-node",
-         "2", "--sizes", f"{SIZES[0]}:{SIZES[-1]}"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    for row in json.loads(done.stdout)["sizes"]:
-        found[row["bytes"]] = (row["time_us"]["median"] / 1e6, row["iterations"])
-    return found
-
-
-def bare(iterations: Mapping[int, int]) -> dict[int, float]:
-    """Size -> seconds of an iteration of the bare loop."""
+def _port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "ignore", "-c", BARE, json.dumps(sorted(iterations.items()))]
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def bare() -> Iterator[Loop]:
+    """The bare loop."""
+    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_port()), "OMP_NUM_THREADS": "1"}
     ranks = [
-        subprocess.Popen(command, env={**common, "WORLD_SIZE": "2", "RANK": str(rank)}, stdout=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", BARE], env={**common, "WORLD_SIZE": "2", "RANK": str(rank)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        )
         for rank in (0, 1)
-    ]
-    told = [rank.communicate()[0] for rank in ranks]
-    return {int(size): seconds for size, seconds in json.loads(told[0]).items()}
+    ]  # fmt: skip
+
+    def loop(size: int, iterations: int) -> list[float]:
+        told = []
+        for rank in ranks:
+            assert rank.stdin is not None
+            print(json.dumps([size, iterations]), file=rank.stdin, flush=True)
+        for rank in ranks:
+            assert rank.stdout is not None
+            told.append(json.loads(rank.stdout.readline()))
+        return [max(pair) for pair in zip(*told, strict=True)]
+
+    try:
+        yield loop
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.communicate()
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=8)
-    rounds = parser.parse_args().rounds
-    ratios: dict[int, list[float]] = {size: [] for size in SIZES}
-    counts = dict.fromkeys(SIZES, 10)
-    for number in range(rounds):
-        # What comes second meets a machine that has just run the first: each is second as often as the other.
-        plain = bare(counts) if number % 2 else {}
-        measured = ours()
-        counts = {size: measured[size][1] for size in SIZES}
-        plain = plain or bare(counts)
-        for size in SIZES:
-            ratios[size].append(measured[size][0] / plain[size])
-    print(f"{rounds} rounds, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; ours over the bare loop:")
-    for size, each in ratios.items():
-        low, *_, high = sorted(each) if len(each) > 1 else (each[0], each[0])
-        print(f"  {size >> 20:4d} MiB  {statistics.median(each):.3f}  ({low:.3f} to {high:.3f})")
-    whole = statistics.median(ratio for each in ratios.values() for ratio in each)
-    print(f"  all      {whole:.3f}, budget {BUDGET}")
-    return 0 if whole <= BUDGET else 1
+@contextmanager
+def ours() -> Iterator[Loop]:
+    """The ranks of the benchmark, told what its coordinator tells them."""
+    request: dict[str, Any] = {
+        "cookie": "00" * 12, "nproc": 2, "local_rank": None, "dtype": "float32", "master_addr": "127.0.0.1",
+        "master_port": _port(), "backend": "gloo", "agents": 1,
+    }  # fmt: skip
+    ranks = crew.Crew(request, conducting.whole())
+    ranks.start()
+
+    def do(rung: str, **told: Any) -> dict[str, Any]:
+        return ranks.do({"go": rung, "limit_s": LIMIT_S, **told})
+
+    def loop(size: int, iterations: int) -> list[float]:
+        do("sweep", bytes=size, iterations=3)
+        told = do("sweep", bytes=size, iterations=iterations)
+        assert not told["wrong"]
+        return [float(seconds) for seconds in told["times"]]
+
+    try:
+        do("torch", first_rank=0, world_size=2)
+        do("store", open=True)
+        do("store", open=False)
+        do("gloo")
+        yield loop
+    finally:
+        ranks.end()
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def ratios(turns: int) -> dict[int, list[float]]:
+    """Size -> ours over the bare loop, in each turn."""
+    found: dict[int, list[float]] = {size: [] for size in BATCHES}
+    with ours() as own, bare() as plain:
+        for turn in range(turns):
+            for size, iterations in BATCHES.items():
+                loops = (own, plain) if turn % 2 else (plain, own)
+                medians = {loop: statistics.median(loop(size, iterations)) for loop in loops}
+                found[size].append(medians[own] / medians[plain])
+    return found
