@@ -159,6 +159,77 @@ NODE_UNREACHABLE = Problem(
                 "请检查用于训练的镜像：其中应有 shell 和 Python",
             ),
         ),
+        "busy": Situation(
+            title=Text(
+                "the job's own steps leave nothing on {host} for another one",
+                "作业自身的其他 step 已占满 {host}，无法再启动 step",
+            ),
+            help=Text(
+                "wait until they end, or end the one that is left over: scancel JOB.STEP",
+                "请等待它们结束，或结束残留的 step：scancel JOB.STEP",
+            ),
+            look="squeue --steps -j $SLURM_JOB_ID",
+        ),
+        "not-allocated": Situation(
+            title=Text("{host} is no node of this Slurm allocation", "{host} 不在此 Slurm 分配的节点中"),
+            help=Text(
+                "SLURM_JOB_ID and SLURM_JOB_NODELIST are of different jobs: start from a shell of one allocation",
+                "SLURM_JOB_ID 与 SLURM_JOB_NODELIST 属于不同的作业：请在同一分配的 shell 中启动",
+            ),
+            look="scontrol show job $SLURM_JOB_ID",
+        ),
+        "node-down": Situation(
+            title=Text("Slurm holds {host} for down or drained", "Slurm 认为 {host} 已下线或被 drain"),
+            help=Text(
+                "ask for an allocation without it (--exclude={host}); the administrator's reason stands in sinfo",
+                "请申请不含该节点的分配（--exclude={host}）；sinfo 会列出管理员给出的原因",
+            ),
+            look="sinfo -R -n {target}",
+        ),
+        "job-over": Situation(
+            title=Text("the Slurm job is over: {said}", "Slurm 作业已结束：{said}"),
+            why=Text(
+                "Slurm has ended or will start nothing of it on its nodes",
+                "Slurm 已终止其进程，也不会再在其节点上启动任何程序",
+            ),
+            help=Text(
+                "ask for a new allocation, with a longer --time if that ran out",
+                "请重新申请分配；若因时限到期，请加大 --time",
+            ),
+            look="scontrol show job $SLURM_JOB_ID",
+        ),
+        "no-controller": Situation(
+            title=Text("Slurm's controller does not answer: {said}", "Slurm 控制器没有应答：{said}"),
+            why=Text("no step of any job can be started meanwhile", "在此期间任何作业的 step 都无法启动"),
+            help=Text(
+                "slurmctld is down or overloaded, or cannot be reached from here",
+                "slurmctld 已停止或过载，或从本机无法连接",
+            ),
+            look="scontrol ping",
+        ),
+        "no-slurmd": Situation(
+            title=Text("Slurm's daemon on {host} does not answer", "{host} 上的 Slurm 守护进程没有应答"),
+            help=Text(
+                "slurmd there has ended or hangs, or a firewall keeps this machine from its port, 6818 usually",
+                "该机的 slurmd 已退出或挂起，或防火墙阻止本机连接其端口（通常为 6818）",
+            ),
+            look="scontrol show node {target}",
+        ),
+        "unauthenticated": Situation(
+            title=Text("Slurm does not accept this user on {host}: {said}", "Slurm 在 {host} 上不接受该用户：{said}"),
+            help=Text(
+                "munge differs there: its key, its daemon, or the clock, for a credential is good for five minutes",
+                "该机的 munge 不一致：密钥、守护进程或时钟（凭证有效期为五分钟）",
+            ),
+            look="munge -n | ssh {target} unmunge",
+        ),
+        "no-step": Situation(
+            title=Text("srun starts nothing on {host}: {said}", "srun 无法在 {host} 上启动任何程序：{said}"),
+            help=Text(
+                "start something there by hand with the same options; slurmd's log on the node says more",
+                "请用相同的选项手动启动；节点上的 slurmd 日志有更多信息",
+            ),
+        ),
         "not-executed": Situation(
             title=Text(
                 "{host} lets this user in and does not run the program: {said}",
@@ -194,6 +265,13 @@ NODE_HUNG = Problem(
     look="{there} 'df -h .'",
     confirm="ssh HOST 'python3 -c 0'",
     situations={
+        "step": Situation(
+            help=Text(
+                "a prolog hangs there, or the node cannot connect back to srun here, which listens on ports of its "
+                "own (SrunPortRange)",
+                "该机的 prolog 挂起，或该节点无法回连本机的 srun（其监听端口见 SrunPortRange）",
+            ),
+        ),
         "midway": Situation(
             title=Text(
                 "{host} began to answer and went silent while it looked at {section}",
@@ -244,26 +322,38 @@ NODE_ANSWER_INVALID = Problem(
 )
 
 
+# What keeps all nodes from being reached is told once.
+OF_ALL = ("job-over", "no-controller")
+
+
 @check(NODE_UNREACHABLE, NODE_HUNG, NODE_ANSWER_INVALID)
 def hosts_reached(reached: Reached) -> Iterable[Finding]:
-    """Each host that was not reached is named, in OpenSSH's own terms."""
+    """Each host that was not reached is named, in the terms of what was to reach it."""
+    told = set()
     for host in reached.hosts:
-        if host.outcome == "ok":
+        if host.outcome == "ok" or host.outcome in told:
             continue
+        if host.outcome in OF_ALL:
+            told.add(host.outcome)
         if host.outcome in ("silent", "hung", "died"):
             problem, situation = NODE_HUNG, {"hung": "midway", "died": "ended"}.get(host.outcome)
+            if host.way == "srun":
+                situation = situation or "step"
         elif host.outcome == "invalid":
             problem, situation = NODE_ANSWER_INVALID, None
         else:
             problem = NODE_UNREACHABLE
             situation = host.outcome if host.outcome in problem.situations else None
+            if host.way == "srun":
+                situation = situation or "no-step"
         found = problem.found(
             situation, host=host.host, target=shlex.quote(host.host), options=_options(host), way=host.way,
             status=host.status, said=_one_line(host), there=_there(host), **_of_containers(host),
             section=_one_line(host) if host.outcome == "hung" and host.said else None,
         )  # fmt: skip
         # Where each node tells of itself alone, it is known by the name that it has in the report.
-        yield found if len(reached.hosts) == 1 else replace(found, nodes=(host.host,))
+        same = [one.host for one in reached.hosts if one.outcome == host.outcome] if host.outcome in OF_ALL else []
+        yield found if len(reached.hosts) == 1 else replace(found, nodes=tuple(same) or (host.host,))
 
 
 def _of_containers(host: Reach) -> Mapping[str, str]:
@@ -290,7 +380,7 @@ def _there(host: Reach) -> str:
         words = ["kubectl", "exec", *(["-n", space] if space else []), pod, *(["-c", container] if container else [])]
         return f"{shlex.join(words)} -- sh -c"
     if host.way == "srun":
-        return f"srun -N 1 -n 1 -w {shlex.quote(host.host)} sh -c"
+        return f"srun --overlap -N 1 -n 1 -w {shlex.quote(host.host)} sh -c"
     return f"ssh {_options(host)}"
 
 

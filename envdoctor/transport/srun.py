@@ -58,7 +58,7 @@ WORDS = {
         "Could not establish a configuration source",
         "Unable to process configuration file",
     ),
-    "denied": (
+    "unauthenticated": (
         "Access/permission denied",
         "Invalid user id",
         "authentication",
@@ -88,7 +88,9 @@ OUTCOMES = tuple((re.compile("|".join(words), re.IGNORECASE), outcome) for outco
 # What ended a task that was at work lies outside of it.
 AT_WORK = ("job-over", "node-down")
 # Said whether or not anything is wrong.
-IDLE = re.compile(r"lacks support for cpu binding|couldn't chdir to|Job step aborted|forcing job termination")
+IDLE = re.compile(
+    r"lacks support for cpu binding|couldn't chdir to|Job step aborted|forcing job termination|Check SLURM_JOB_ID"
+)
 
 
 def nodes(environ: Mapping[str, str]) -> tuple[Host, ...]:

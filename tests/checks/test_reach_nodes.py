@@ -39,6 +39,13 @@ CASES = [
         Case(f"a container is not reached: {outcome}", by("docker", outcome), {"node-unreachable": "error"})
         for outcome in ("no-container", "not-running", "no-daemon", "no-shell", "denied")
     ),
+    *(
+        Case(f"Slurm does not reach it: {outcome}", by("srun", outcome), {"node-unreachable": "error"})
+        for outcome in (
+            "busy", "not-allocated", "node-down", "job-over", "no-controller", "no-slurmd", "unauthenticated", "failed",
+        )
+    ),
+    Case("a step that says nothing", by("srun", "silent"), {"node-hung": "error"}),
     Case("it went silent in the midst of it", one("hung", "disks", None), {"node-hung": "error"}),
     Case("it went silent between two sections", one("hung", "", None), {"node-hung": "error"}),
     Case("it was killed in the midst of it", one("died", "Killed", 137), {"node-hung": "error"}),
@@ -72,10 +79,18 @@ def test_commands_reach_the_host_as_the_benchmark_did() -> None:
 
 def test_every_outcome_has_words() -> None:
     """What ssh's words are sorted into is known to the check."""
-    from envdoctor.transport.ssh import OUTCOMES
+    from envdoctor.transport import srun, ssh
 
     (problem,) = (one for one in topic_file(FILE).problems if one.code == "node-unreachable")
-    assert {outcome for _, outcome in OUTCOMES} <= set(problem.situations)
+    assert {outcome for _, outcome in (*ssh.OUTCOMES, *srun.OUTCOMES)} <= set(problem.situations)
+
+
+def test_a_job_that_is_over_is_told_once_for_all_its_nodes() -> None:
+    over = [Reach(f"gpu0{place}", "srun", "job-over", "srun: error: Slurm job 7 has expired", 1) for place in (1, 2)]
+    there = Reached((*over, Reach("gpu03", "srun", "no-slurmd", "srun: error: it failed", 1)))
+    first, second = Case("", (there,), {"node-unreachable": "error"}).assert_holds(FILE)
+    assert (first.nodes, second.nodes) == (("gpu01", "gpu02"), ("gpu03",))
+    assert first.evidence["said"] == "srun: error: Slurm job 7 has expired"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +103,7 @@ def test_every_outcome_has_words() -> None:
         ("kubectl", "no-container", "trainer-0", "kubectl get pods -A"),
         ("kubectl", "not-running", "ml/trainer-0:main", "kubectl logs -n ml --tail 20 trainer-0"),
         ("kubectl", "silent", "ml/trainer-0:main", "kubectl exec -n ml trainer-0 -c main -- sh -c 'df -h .'"),
-        ("srun", "silent", "gpu02", "srun -N 1 -n 1 -w gpu02 sh -c 'df -h .'"),
+        ("srun", "silent", "gpu02", "srun --overlap -N 1 -n 1 -w gpu02 sh -c 'df -h .'"),
         ("ssh", "silent", "gpu02", "ssh gpu02 'df -h .'"),
     ],
 )

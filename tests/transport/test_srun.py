@@ -38,8 +38,11 @@ CANCELLED = "slurmstepd-gpu02: error: *** STEP 7.0 ON gpu02 CANCELLED AT 2026-11
         ("no-controller", f"{UNCONFIRMED}Unable to contact slurm controller (connect failure)\n{EXPIRED}"),
         ("no-controller", "srun: fatal: Could not establish a configuration source"),
         ("no-slurmd", f"{NO_TASK}Communication connection failure\nsrun: Job step aborted"),
-        ("denied", f"{NO_TASK}Invalid job credential\nsrun: error: Application launch failed: Invalid job credential"),
-        ("denied", f"{NO_STEP}Access/permission denied"),
+        (
+            "unauthenticated",
+            f"{NO_TASK}Invalid job credential\nsrun: error: Application launch failed: Invalid job credential",
+        ),
+        ("unauthenticated", f"{NO_STEP}Access/permission denied"),
         ("failed", f"{NO_TASK}Job prolog failed"),
         ("failed", f"{NO_STEP}Invalid generic resource (gres) specification"),
         ("failed", "srun: unrecognized option '--overlap'"),
