@@ -106,9 +106,9 @@ class Route:
 
     def places(self, numbers: Sequence[int], target: Target, environ: Mapping[str, str]) -> Startable:
         """Those of them with these numbers, as the places of a benchmark."""
-        from envdoctor.bench.over_ssh import OverSsh, Wish
+        from envdoctor.bench.afar import Afar, Wish
 
-        return OverSsh([self.hosts[number] for number in numbers], Wish(1), target, environ, self.way)
+        return Afar([self.hosts[number] for number in numbers], Wish(1), target, environ, self.way)
 
 
 def snapshots(route: Route, question: Question, language: Language) -> list[Snapshot]:

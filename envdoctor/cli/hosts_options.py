@@ -10,8 +10,8 @@ import typer
 from envdoctor.errors import UsageError
 
 if TYPE_CHECKING:
+    from envdoctor.bench.afar import Afar
     from envdoctor.bench.launching import Given
-    from envdoctor.bench.over_ssh import OverSsh
     from envdoctor.transport.target import Target
     from envdoctor.transport.visits import Way
 
@@ -22,7 +22,7 @@ HostsOption = Annotated[
 SlurmOption = Annotated[bool, typer.Option("--slurm", help="Start it on every node of this Slurm allocation.")]
 
 
-def afar(spec: str | None, slurm: bool, given: Given, target: Target, environ: Mapping[str, str]) -> OverSsh | None:
+def afar(spec: str | None, slurm: bool, given: Given, target: Target, environ: Mapping[str, str]) -> Afar | None:
     """The hosts that --hosts names or --slurm finds, as the places of a run; None where neither is given.
 
     Raises:
@@ -32,8 +32,8 @@ def afar(spec: str | None, slurm: bool, given: Given, target: Target, environ: M
         return None
     if spec is not None and slurm:
         raise UsageError("--hosts and --slurm both say where to start; leave one of the two out")
+    from envdoctor.bench.afar import Afar, Wish
     from envdoctor.bench.launching import ranks_of
-    from envdoctor.bench.over_ssh import OverSsh, Wish
     from envdoctor.transport import srun, ssh
     from envdoctor.transport.hosts import hosts
 
@@ -49,4 +49,4 @@ def afar(spec: str | None, slurm: bool, given: Given, target: Target, environ: M
     if not 0 <= port <= 65535:
         raise UsageError(f"--master-port {port}: a port is a whole number from 1 to 65535")
     found = hosts(spec) if spec is not None else srun.nodes(environ)
-    return OverSsh(found, Wish(ranks_of(given), port), target, environ, way)
+    return Afar(found, Wish(ranks_of(given), port), target, environ, way)

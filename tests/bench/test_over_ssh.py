@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from envdoctor.bench.over_ssh import carried
+from envdoctor.bench.afar import carried
 from envdoctor.transport import ssh
 from tests import ROOT, needs
 from tests.bench.nodes import Ended, climbs

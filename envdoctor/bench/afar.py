@@ -33,7 +33,7 @@ class Wish:
     port: int = 0
 
 
-class OverSsh:
+class Afar:
     """One agent on each host, started here; a `Places`."""
 
     far = True
