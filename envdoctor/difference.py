@@ -6,11 +6,13 @@ of one side's nodes hold another than most of the other's. What one side does no
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from envdoctor import facts
 from envdoctor.compared import BY_NAME, GROUPS, Aspect, Group, Told, aspects
 from envdoctor.model import Finding, Language, Missing, Severity, Text, Why
 from envdoctor.snapshot import Snapshot
@@ -170,23 +172,24 @@ def compare(a: Side, b: Side) -> Comparison:
     return Comparison(a, b, problems, _ranked(found), tuple(hidden), unknown, unjudged)
 
 
-def _ending_of(one: Aspect) -> str:
-    return f"{one.fact.__name__.lower()}-answers"
+@functools.cache
+def _section(fact: type) -> str:
+    """The section that decodes into a fact: under its name a report says why it is missing."""
+    return next(name for name in facts.KINDS if facts.kind(name) is fact)
 
 
 def _all_told(snapshot: Snapshot, of_text: bool) -> Iterator[tuple[Aspect, Told]]:
     """All that a node tells. How the observer of a fact ended is told as well: a call that hangs is no unknown."""
-    facts = snapshot.facts
+    known = snapshot.facts
     for one in aspects():
-        fact = facts.get(one.fact)
-        label = Text(f"looking at {one.fact.__name__}", f"读取 {one.fact.__name__}")
+        fact = known.get(one.fact)
         if isinstance(fact, Missing) and fact.reason in ENDS:
-            yield one, Told(_ending_of(one), ENDS[fact.reason], label)
+            yield one, Told(_section(one.fact), ENDS[fact.reason])
         elif isinstance(fact, one.fact):
             if not of_text:
-                yield one, Told(_ending_of(one), "works", label)
+                yield one, Told(_section(one.fact), "works")
             defaults = {told.name: told.value for told in one.values(one.fact(), {})} if of_text else {}
-            for told in one.values(fact, facts):
+            for told in one.values(fact, known):
                 if not of_text or (told.value and defaults.get(told.name) != told.value):
                     yield one, told
 
@@ -194,14 +197,14 @@ def _all_told(snapshot: Snapshot, of_text: bool) -> Iterator[tuple[Aspect, Told]
 def _fill_absent(values: Mapping[tuple[str, str], _Value], letter: Letter, side: Side) -> None:
     """A value that another node tells is absent on a node that was looked at for it, or that has no such thing."""
     for snapshot in side.snapshots:
-        facts = snapshot.facts
+        known = snapshot.facts
         for (_, name), value in values.items():
-            fact = facts.get(value.teller.fact)
+            fact = known.get(value.teller.fact)
             gone = isinstance(fact, Missing) and fact.reason == Why.NOT_HERE.value
             if gone:
                 value.gone[letter].add(snapshot.node.name)
             if snapshot.node.name not in value.told[letter] and (gone or isinstance(fact, value.teller.fact)):
-                ends = name == _ending_of(value.teller)
+                ends = name == _section(value.teller.fact)
                 value.told[letter][snapshot.node.name] = Told(name, "works" if ends else "")
 
 

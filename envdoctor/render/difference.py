@@ -16,6 +16,7 @@ from envdoctor.render.words import SEVERITIES, sentence, title
 WIDEST = 44  # cells of the first column; longer values stand below each other
 LONGEST = 80  # of the second
 NAMED = 4  # nodes behind a value
+MOST_NAMES = 6  # of what is not shown
 WORDS = {
     "": Text("none", "无"),
     "yes": Text("yes", "是"),
@@ -204,7 +205,7 @@ def _rest(page: Page, told: Comparison, style: Style) -> None:
         if keys:
             said = Text("not compared, because {side} does not tell: {names}", "未比较，因为 {side} 没有提供：{names}")
             groups = list(dict.fromkeys(key.partition(".")[0] for key in keys))
-            shown = list(keys) if style.verbosity >= 1 else groups
+            shown = list(keys) if style.verbosity >= 1 or len(keys) <= MOST_NAMES else groups
             rows.append(said.say(language, {"side": name, "names": _some(shown, style.verbosity >= 1)}))
     for letter, name in sides:
         other = "B" if letter == "a" else "A"
@@ -229,7 +230,7 @@ def _serious(told: Comparison, letter: Letter, style: Style) -> list[str]:
 
 
 def _some(names: Sequence[str], every: bool = False) -> str:
-    shown = names if every else names[:6]
+    shown = names if every else names[:MOST_NAMES]
     return ", ".join(shown) + (", ..." if len(shown) < len(names) else "")
 
 

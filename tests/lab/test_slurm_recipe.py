@@ -58,9 +58,10 @@ def state(slurm: Cluster, host: Host) -> tuple[str, str]:
     return word.strip("*"), reason
 
 
-def wait_for_drain(slurm: Cluster, host: Host) -> str:
+def reason_in(slurm: Cluster, host: Host, wanted: str) -> str:
+    """Wait until a node is in a state; the reason it has then. A job that has ended leaves its node a while later."""
     until = time.monotonic() + LIMIT_S
-    while not state(slurm, host)[0].startswith("drain"):
+    while not state(slurm, host)[0].startswith(wanted):
         assert time.monotonic() < until, f"{state(slurm, host)} {slurm.logs()}"
         time.sleep(0.2)
     return state(slurm, host)[1]
@@ -75,10 +76,10 @@ def run_on(slurm: Cluster, host: Host, *options: str) -> int:
 def test_a_node_with_an_error_is_drained_with_the_reason(slurm: Cluster) -> None:
     _, well, sick = slurm.lab.hosts
     configure(slurm, f"HealthCheckProgram={script(slurm)}", "HealthCheckInterval=2", "HealthCheckNodeState=ANY")
-    reason = wait_for_drain(slurm, sick)
+    reason = reason_in(slurm, sick, "drain")
     assert reason.startswith("ENVDOCTOR CRITICAL - site-shm: /dev/shm holds 17 MB; 1 error")
     assert "|" not in reason
-    assert state(slurm, well)[0] == "idle"
+    assert reason_in(slurm, well, "idle") == "none"
     assert run_on(slurm, well) == 0
 
     # A reason that somebody else gave stays, whatever is found later.
@@ -99,14 +100,14 @@ def test_as_a_prolog_it_keeps_jobs_off_a_sick_node_and_the_doctors_own_failure_d
     assert run_on(slurm, well) == 0
     submitted = slurm.lab[0].run("sbatch", "-w", sick.name, "--wrap", "true", **slurm.variables)
     assert submitted.status == 0, submitted.err
-    assert wait_for_drain(slurm, sick).startswith("ENVDOCTOR CRITICAL - site-shm")
-    assert state(slurm, well)[0] == "idle"
+    assert reason_in(slurm, sick, "drain").startswith("ENVDOCTOR CRITICAL - site-shm")
+    assert reason_in(slurm, well, "idle") == "none"
     slurm.lab[0].run("scancel", "--user=root", **slurm.variables)
 
     for doctor in ("exit 3", "echo garbage; kill -KILL $$", "exec /nonexistent"):
         script(slurm, doctor)
         assert run_on(slurm, well) == 0, doctor
-        assert state(slurm, well) == ("idle", "none")
+        assert reason_in(slurm, well, "idle") == "none"
 
 
 def test_the_lists_of_hosts_are_files_for_srun(slurm: Cluster) -> None:
