@@ -21,7 +21,7 @@ from envdoctor.cli.bench_nodes import (
     report_on,
     told_elsewhere,
 )
-from envdoctor.cli.hosts_options import HostsOption, SlurmOption, afar
+from envdoctor.cli.hosts_options import HostsOption, SlurmOption, afar, hint_at_nodes
 from envdoctor.cli.options import (
     Colour,
     ColourOption,
@@ -136,6 +136,7 @@ def allreduce(
         if gpus and not force and backend is not Backend.gloo:
             busy.refuse(target)
     end_with_launcher(places.part)
+    hint_at_nodes(places.part, os.environ, style)
     with Table(places.part, style, redactor, live=form is Format.text, quiet=quiet) as table:
         ran = running.run(places, wanted, table.take)
     if told_elsewhere(ran.result):

@@ -18,7 +18,7 @@ from envdoctor.cli.bench_nodes import (
     report_on,
     told_elsewhere,
 )
-from envdoctor.cli.hosts_options import HostsOption, SlurmOption, afar
+from envdoctor.cli.hosts_options import HostsOption, SlurmOption, afar, hint_at_nodes
 from envdoctor.cli.options import (
     Colour,
     ColourOption,
@@ -87,6 +87,7 @@ def links(
         places = Here(launching.part(given, os.environ, 0), target)
     wanted = running.Wanted(op="links", backend="tcp", join_s=timeout, budget_s=budget)
     end_with_launcher(places.part)
+    hint_at_nodes(places.part, os.environ, style)
     with Table(places.part, style, redactor, live=False, quiet=quiet, verb="links") as table:
         ran = running.run(places, wanted, table.take)
     if told_elsewhere(ran.result):

@@ -61,8 +61,8 @@ class Table:
         part = self._part
         if not part.master_addr:
             told = Text(
-                "envdoctor: logging in to {members} hosts over {launcher}",
-                "envdoctor：正通过 {launcher} 登录 {members} 台主机",
+                "envdoctor: reaching {members} hosts over {launcher}",
+                "envdoctor：正通过 {launcher} 连接 {members} 台主机",
             ).say(self._style.language, {"members": part.members, "launcher": part.launcher})
             sys.stderr.write(told + "\n")
             sys.stderr.flush()

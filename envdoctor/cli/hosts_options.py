@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from envdoctor.errors import UsageError
+from envdoctor.model import Text
 
 if TYPE_CHECKING:
     from envdoctor.bench.afar import Afar
-    from envdoctor.bench.launching import Given
+    from envdoctor.bench.launching import Given, Part
+    from envdoctor.render import Style
     from envdoctor.transport.target import Target
     from envdoctor.transport.visits import Way
 
@@ -50,3 +53,19 @@ def afar(spec: str | None, slurm: bool, given: Given, target: Target, environ: M
         raise UsageError(f"--master-port {port}: a port is a whole number from 1 to 65535")
     found = hosts(spec) if spec is not None else srun.nodes(environ)
     return Afar(found, Wish(ranks_of(given), port), target, environ, way)
+
+
+def hint_at_nodes(part: Part, environ: Mapping[str, str], style: Style) -> None:
+    """Say that there are other nodes, where a shell of an allocation measures its own machine alone."""
+    from envdoctor.facts.environment import Environment
+    from envdoctor.facts.launch import launches, node_count
+
+    if part.members > 1 or part.launcher or style.verbosity < 0:
+        return
+    nodes = node_count(tuple(one for one in launches(Environment(dict(environ))) if one.launcher == "slurm-job"))
+    if nodes is not None and nodes > 1:
+        said = Text(
+            "envdoctor: this measures one machine; --slurm measures the {nodes} nodes of the allocation together",
+            "envdoctor：这里只测量本机；--slurm 会一起测量分配到的 {nodes} 个节点",
+        )
+        sys.stderr.write(said.say(style.language, {"nodes": nodes}) + "\n")

@@ -119,7 +119,8 @@ def style(form: Format, lang: Lang | None, colour: Colour, quiet: bool, verbose:
 
     from envdoctor.render import Style
 
-    terminal = not to_file and sys.stdout.isatty()
+    # mpirun gives each process a terminal of its own, whatever its own output is.
+    terminal = not to_file and sys.stdout.isatty() and "OMPI_COMM_WORLD_RANK" not in os.environ
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     encoding = "utf-8" if to_file else (sys.stdout.encoding or "ascii")
     return Style(
