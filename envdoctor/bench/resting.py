@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
 
 from envdoctor.bench.conducting import Conduct
-from envdoctor.bench.places import Places
+from envdoctor.bench.places import Looked, Places
 
 
 class Resting:
     """Tells every agent when nobody looks at its machine any longer. It must have spoken before: until then its input
-    is still being written."""
+    is still being written.
 
-    def __init__(self, conduct: Conduct) -> None:
+    Args:
+        seen: told what the patient has seen, before the agents are.
+    """
+
+    def __init__(self, conduct: Conduct, seen: Callable[[Sequence[Looked]], None] = lambda looked: None) -> None:
         self._conduct = conduct
+        self._seen = seen
         self._lock = threading.Lock()
         self._waiting: set[int] = set()
         self._told: set[int] = set()
@@ -23,7 +29,7 @@ class Resting:
         """Wait for the places in the background."""
 
         def wait() -> None:
-            places.looked(())
+            self._seen(places.looked(()))
             with self._lock:
                 self._looked = True
             self._tell()

@@ -5,17 +5,17 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from envdoctor import examination, facts
-from envdoctor.bench import blame, expectation, rungs
+from envdoctor.bench import blame, expectation, refusal, rungs
 from envdoctor.bench.conducting import Conduct, Ended
 from envdoctor.bench.observed import Observed
-from envdoctor.bench.places import Places
+from envdoctor.bench.places import Looked, Places
 from envdoctor.bench.resting import Resting
-from envdoctor.errors import ExaminationError
+from envdoctor.errors import ExaminationError, UsageError
 from envdoctor.facts.allreduce import RUNGS, AllreduceResult, Size
 from envdoctor.facts.asked import Asked
 from envdoctor.facts.rendezvous import RendezvousReach, Target
@@ -25,7 +25,7 @@ from envdoctor.snapshot import Snapshot
 # What explains a rung that failed: cheap, and read while the ranks import torch.
 BESIDE = (
     "host", "environment", "python", "host-names", "nics", "nccl", "name-resolution", "cpu", "torch-install", "rdma",
-    "gpu",
+    "gpu", "driver",
 )  # fmt: skip
 # Looked at once a rung has failed for which it may name the culprit.
 AFTERWARDS = {"bind": ("rendezvous-port",)}
@@ -73,10 +73,15 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Ran:
-    """What came of it. The first snapshot holds the result and is of the place of this process's part."""
+    """What came of it. The first snapshot holds the result and is of the place of this process's part.
+
+    Attributes:
+        refused: codes for which it was ended before it could fail, see `envdoctor.bench.refusal`.
+    """
 
     result: AllreduceResult
     snapshots: tuple[Snapshot, ...] = field(default_factory=tuple)
+    refused: tuple[str, ...] = ()
 
 
 def reach_of(result: AllreduceResult, member: int, source: str) -> RendezvousReach | None:
@@ -130,11 +135,13 @@ def run(
     wanted: Wanted,
     on_change: Callable[[AllreduceResult], None],
     answer: Answer = blame.answer,
+    refuse: refusal.Refusal = refusal.never,
 ) -> Ran:
     """Measure.
 
     Args:
         on_change: called with what is known whenever that has grown.
+        refuse: asked once the machines have been looked at, whether it is worth while.
 
     Raises:
         ExaminationError: no agent could be started.
@@ -168,7 +175,8 @@ def run(
             if not places.met():
                 conduct.hurry(0.0)
 
-        resting = Resting(conduct)
+        gate = _Gate(refuse, conduct)
+        resting = Resting(conduct, gate.seen)
         patience = threading.Timer(max(FIRST_WORD_S, wanted.join_s), first_word)
         patience.daemon = True
         patience.start()
@@ -180,11 +188,13 @@ def run(
             patience.cancel()
         # Of those that are far away, the ones that this doctor has ended are not to blame, and silence tells as well.
         by_themselves = dict(conduct.ended)
+    if gate.error is not None:
+        raise gate.error
     known = {member.index for member in observed.result.members}
     for number, start in enumerate(starts):
         index = places.index_of(number)
         ended = (by_themselves if places.far else conduct.ended).get(number)
-        if ended is None and (not places.far or index in known):
+        if gate.refused or (ended is None and (not places.far or index in known)):
             continue
         ended = ended or Ended()
         if (ended.status != 0 or not observed.result.stage) and not observed.result.done:
@@ -210,4 +220,27 @@ def run(
             sections["rendezvous-reach"] = reach
         node = examination.node_of(one.node, sections)
         snapshots.append(Snapshot(node, examination.now(), examination.MADE_BY, sections))
-    return Ran(result, tuple(snapshots))
+    return Ran(result, tuple(snapshots), gate.refused)
+
+
+class _Gate:
+    """Ends a run that is refused once the machines have been looked at."""
+
+    def __init__(self, refuse: refusal.Refusal, conduct: Conduct) -> None:
+        self._refuse = refuse
+        self._conduct = conduct
+        self.refused: tuple[str, ...] = ()
+        self.error: UsageError | None = None
+
+    def seen(self, looked: Sequence[Looked]) -> None:
+        """The machines look like this."""
+        shown = [
+            Snapshot(examination.node_of(one.node, one.sections), "", examination.MADE_BY, one.sections)
+            for one in looked
+        ]
+        try:
+            self.refused = self._refuse(shown)
+        except UsageError as error:
+            self.error = error
+        if self.refused or self.error is not None:
+            self._conduct.hurry(0.0)

@@ -85,7 +85,9 @@ def allreduce(
         typer.Option("--budget", metavar="SECONDS", min=1.0, max=3600.0, help="To look for who is slow, if it is."),
     ] = 60.0,
     no_blame: Annotated[bool, typer.Option("--no-blame", help="Do not look for the node that is slow.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Measure although a GPU is in use.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if a GPU is in use or nodes do not fit together.")
+    ] = False,
     python: PythonOption = "",
     json: JsonOption = False,
     output: OutputOption = None,
@@ -112,8 +114,9 @@ def allreduce(
     redactor = options.redactor(redact_key)
     import os
 
+    from envdoctor import load
     from envdoctor.bench import baseline as baseline_file
-    from envdoctor.bench import busy, demands, launching, running
+    from envdoctor.bench import busy, demands, launching, refusal, running
     from envdoctor.bench.places import Here
     from envdoctor.bench.sizes import sizes as sizes_of
     from envdoctor.cli.bench_table import Table
@@ -138,7 +141,8 @@ def allreduce(
     end_with_launcher(places.part)
     hint_at_nodes(places.part, os.environ, style)
     with Table(places.part, style, redactor, live=form is Format.text, quiet=quiet) as table:
-        ran = running.run(places, wanted, table.take)
+        refuse = refusal.never if force or elsewhere is None else refusal.of(load.everything(), backend.value)
+        ran = running.run(places, wanted, table.take, refuse=refuse)
     if told_elsewhere(ran.result):
         return 0
     report = report_on(ran, redactor, began)
@@ -159,5 +163,7 @@ def allreduce(
             if not one.held:
                 said = "nothing tells" if one.value is None else f"{one.value:.4g}"
                 sys.stderr.write(f"envdoctor: --assert {one.demand.text} does not hold: {said}\n")
+    if ran.refused and not quiet:
+        sys.stderr.write(f"envdoctor: not measured for {', '.join(ran.refused)}; --force measures all the same\n")
     code = exit_code(ran.result, report)
     return code or (1 if any(not one.held for one in held) else 0)
