@@ -18,17 +18,23 @@ from envdoctor.transport import local
 from tests import needs
 from tests.patient.fake_torch import FINE, environment, site_packages
 
+LATE_S = 10.0  # a busy machine may be so late, and no more is meant to be tested here
 ONLY = ("host", "python", "torch-install", "torch-import", "torch-cuda", "import-autopsy")
 
 
-def examine(python: Path, limit_s: float = 8.0, folder: Path | None = None, **environ: str) -> local.Answer:
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "GRACE_S", LATE_S)
+
+
+def examine(python: Path, limit_s: float = 20.0, folder: Path | None = None, **environ: str) -> local.Answer:
     began = time.monotonic()
     request = local.Request(
         limit_s=limit_s, offline=True, only=ONLY, environ={**os.environ, **environ},
         folder=str(folder or python.parent.parent.parent),
     )  # fmt: skip
     answer = local.examine(str(python), request)
-    assert time.monotonic() - began < limit_s + 1.5
+    assert time.monotonic() - began < limit_s + LATE_S + 1.5
     assert answer.complete
     # Whatever torch does, the other facts are there.
     assert {"host", "python"} <= set(answer.values)
@@ -153,7 +159,7 @@ def test_helpers_that_hold_the_pipes_are_not_waited_for(tmp_path: Path) -> None:
         "    os._exit(0)\n" + FINE
     )
     began = time.monotonic()
-    told = examine(environment(tmp_path / "env", source), limit_s=15)
+    told = examine(environment(tmp_path / "env", source), limit_s=20)
     assert imported(told)["version"] == "2.7.1+cu126"
     assert time.monotonic() - began < 8
 
@@ -197,7 +203,7 @@ def test_other_pythons(tmp_path: Path, version: str) -> None:
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("from torch.version import __version__\nimport torch.version\n")
     (tmp_path / "torch" / "version.py").write_text("__version__ = '1.10.2'\ncuda = None\n")
-    told = examine(Path(python), folder=tmp_path, limit_s=15)
+    told = examine(Path(python), folder=tmp_path, limit_s=20)
     assert imported(told)["version"] == "1.10.2"
     assert told.missing["torch-cuda"].detail == "a CPU build"
     assert told.values["python"]["version"].startswith(version)
