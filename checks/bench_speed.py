@@ -57,7 +57,7 @@ BUSBW_LOW = Problem(
         "以及 NCCL 的选择（NCCL_DEBUG=INFO）",
     ),
     confirm="envdoctor bench allreduce --sizes 1M:1G",
-    caused_by=("link-slow", "network-slow", "slow-tcp-fallback", "ib-rate-degraded"),
+    caused_by=("link-slow", "network-slow", "slow-tcp-fallback", "ib-rate-degraded", "packets-lost"),
     refs=("https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md",),
     hardware="unconfirmed",
     situations={
@@ -91,7 +91,7 @@ NETWORK_SLOW = Problem(
     ),
     look="ip -s link show {interface}; nstat -az TcpRetransSegs; ethtool {interface}",
     confirm="iperf3 -c NODE -P 4   # with iperf3 -s there",
-    caused_by=("mtu-mismatch",),
+    caused_by=("mtu-mismatch", "packets-lost"),
 )
 
 LATENCY_HIGH = Problem(

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 
-from envdoctor.bench import coordinator, crew, lifeline, peers, rails, ranks, rungs, schedule, ways
+from envdoctor.bench import coordinator, counters, crew, lifeline, peers, rails, ranks, rungs, schedule, ways
 from envdoctor.patient import wire
 
 TYPE_CHECKING = False
@@ -333,7 +333,7 @@ class Agent(object):
             elif "go" in event:
                 rung = str(event["go"])
                 self.begin(rung)
-                own = {"dial": peers.dial, "bulk": peers.bulk, "stream": peers.bulk}
+                own = {"dial": peers.dial, "bulk": peers.bulk, "stream": peers.bulk, "count": counters.count}
                 own["rest"] = lambda event: {"rested": self.at_rest.wait(float(event["limit_s"]) - 1.0)}
                 work = (rung, own.get(rung, self.crew.do), event)
                 threading.Thread(target=self.climb, args=work, daemon=True).start()

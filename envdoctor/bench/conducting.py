@@ -30,6 +30,7 @@ STREAMED = (
             "ways",
             "lifeline",
             "peers",
+            "counters",
             "crew",
             "schedule",
             "rounds",

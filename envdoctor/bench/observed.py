@@ -8,7 +8,7 @@ from typing import Any
 
 from envdoctor.bench.conducting import Ended
 from envdoctor.bench.launching import Part
-from envdoctor.facts.allreduce import AllreduceResult, Failure, Member, Pair, Size, Way
+from envdoctor.facts.allreduce import AllreduceResult, Counter, Failure, Member, Pair, Size, Way
 
 Record = Mapping[str, Any]
 MOST_SAID = 2000  # letters of another program's words
@@ -24,6 +24,7 @@ class Observed:
         self._failures: list[Failure] = []
         self._ways: dict[tuple[int, int, int], Way] = {}
         self._pairs: dict[tuple[int, int, int], Pair] = {}
+        self._counted: dict[int, Record] = {}  # what each machine had counted at first
         self._result = AllreduceResult(
             op=op,
             backend=backend,
@@ -157,9 +158,22 @@ class Observed:
             )
         elif rung == "nccl":
             self._change(index, device=str(values.get("device") or ""))
+        elif rung == "count" and isinstance(values.get("counters"), dict):
+            self._count(index, values["counters"])
         elif rung in ("bulk", "stream"):
             for other, told in (values.get("peers") or {}).items():
                 self._way(replace(_way(index, other, told), rail=int(values.get("rail") or 0)))
+
+    def _count(self, index: int, now: Record) -> None:
+        before = self._counted.setdefault(index, now)
+        moved = []
+        for key, value in now.items():
+            kind, device, name = [*str(key).split("|"), "", ""][:3]
+            by = value - before.get(key, value) if isinstance(value, int) else 0
+            if by > 0:  # one that went back was reset meanwhile
+                moved.append(Counter(index, kind[:64], device[:64], name[:64], by))
+        others = tuple(one for one in self._result.counters if one.member != index)
+        self._result = replace(self._result, counters=(*others, *moved))
 
     def _way(self, way: Way) -> None:
         known = self._ways.get((way.a, way.b, way.rail))

@@ -64,11 +64,13 @@ def climb(all_: "Coordinator") -> "Iterator[str]":
         yield collectives(all_)
     all_.together("rest", everyone())
     yield "rest"
+    yield count(all_, machines)
     if len(machines) > 1 and op not in WITHOUT_TORCH:
         yield stream(all_, machines)
     for name in PROGRAMS[op]:
         module, _, function = name.partition(":")
         yield from getattr(importlib.import_module("envdoctor.bench." + module), function)(all_)
+    yield count(all_, machines)
 
 
 def spread_over(machines: "List[Record]") -> int:
@@ -108,6 +110,13 @@ def paths(all_: "Coordinator", machines: "List[Record]") -> str:
     all_.together("dial", to(machines, lambda place: peers_of(place, count)))
     all_.together("bulk", to(machines, lambda place: peers_of(place, count), size=ways.BULK))
     return "bulk"
+
+
+def count(all_: "Coordinator", machines: "List[Record]") -> str:
+    """What each machine has counted so far of losses and errors: before all is measured, and after it."""
+    one_each = {int(hello["index"]) for hello in machines}
+    all_.together("count", lambda hello: {} if int(hello["index"]) in one_each else None)
+    return "count"
 
 
 def stream(all_: "Coordinator", machines: "List[Record]") -> str:

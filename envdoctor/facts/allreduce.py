@@ -5,14 +5,14 @@ A measurement is a fact like any other: ordinary checks judge it, now or later f
 
 from __future__ import annotations
 
-from collections import Counter
+import collections
 from dataclasses import dataclass, field
 from typing import Literal
 
 # The rungs in their order, and what is below torch: envdoctor/bench/rungs.py holds their deadlines.
 RUNGS = (
     "resolve", "route", "bind", "connect", "join", "dial", "bulk", "torch", "store", "gloo", "nccl", "first", "rest",
-    "stream", "large", "sweep", "locate",
+    "count", "stream", "large", "sweep", "locate",
 )  # fmt: skip
 DONE = "done"
 
@@ -94,6 +94,22 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Counter:
+    """What a machine counted while it was measured.
+
+    Attributes:
+        kind: "tcp", "nic", "rdma" or "gpu". device: an interface, a port "mlx5_0/1", the number of a GPU; empty of TCP.
+        name: as the kernel, the driver or envdoctor/bench/counters.py calls it. by: how far it moved, always upwards.
+    """
+
+    member: int = 0
+    kind: str = ""
+    device: str = ""
+    name: str = ""
+    by: int = 0
+
+
+@dataclass(frozen=True)
 class Failure:
     """Where a member stopped, and how. What it does not know stays empty.
 
@@ -170,6 +186,7 @@ class AllreduceResult:
         ways: TCP between the members.
         pairs: streams between two machines at a time, where the links were measured.
         cut_short: the budget ended before all pairs were measured.
+        counters: those that moved from before the first measurement to after the last.
         left_out: sizes, in bytes, that would have taken too long.
         baseline: the sizes of an earlier run to compare with.
         suspects: ranks whose data is bad, as far as it could be located.
@@ -200,6 +217,7 @@ class AllreduceResult:
     ways: tuple[Way, ...] = ()
     pairs: tuple[Pair, ...] = ()
     cut_short: bool = False
+    counters: tuple[Counter, ...] = ()
     sizes: tuple[Size, ...] = ()
     baseline: tuple[Size, ...] = ()
     left_out: tuple[int, ...] = ()
@@ -238,7 +256,7 @@ class AllreduceResult:
         The version that most members have is the usual one; among equals, that of the first.
         """
         told = [member for member in self.members if getattr(member, field)]
-        counted = Counter(getattr(member, field) for member in told)
+        counted = collections.Counter(getattr(member, field) for member in told)
         if len(counted) < 2:
             return ()
         usual = counted.most_common(1)[0][0]
@@ -252,7 +270,7 @@ class AllreduceResult:
     @property
     def awaited(self) -> tuple[str, ...]:
         """Nodes on which the launcher starts more members than have come."""
-        come = Counter(member.node.partition(".")[0] for member in self.members)
+        come = collections.Counter(member.node.partition(".")[0] for member in self.members)
         return tuple(name for name, count in self.started if come[name.partition(".")[0]] < count)
 
     @property

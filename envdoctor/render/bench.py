@@ -9,7 +9,7 @@ from envdoctor.bench import expectation
 from envdoctor.facts.allreduce import AllreduceResult, Size
 from envdoctor.model import Report, Scalar, Text
 from envdoctor.redact import Redactor
-from envdoctor.render import Style, line
+from envdoctor.render import Style, bench_counters, line
 from envdoctor.render.text import Page, findings
 from envdoctor.render.words import tally
 
@@ -180,6 +180,8 @@ def ending(
             page.line(("", ""))
         for row in drawn:
             page.line((row, "cyan"), indent=None)
+        for row in bench_counters.moved(result, style, redactor):
+            page.line((row, "dim"), indent=2)
     findings(page, report, style, redactor)
     if style.verbosity >= 0:
         page.line(("", ""))

@@ -65,6 +65,16 @@ def document(
             for way in result.pairs or result.ways
             if way.gb_s is not None
         ],
+        "counters": [
+            {
+                "node": redactor.text(result.named(one.member)),
+                "kind": one.kind,
+                "device": one.device or None,
+                "name": one.name,
+                "by": one.by,
+            }
+            for one in result.counters
+        ],
         "findings": whole["findings"],
         "asserts": [{"expression": one.demand.text, "value": one.value, "held": one.held} for one in held],
         "outcomes": whole["outcomes"],

@@ -6,7 +6,7 @@ from envdoctor.facts import link_fit as fit
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.model import Report, Scalar, Text
 from envdoctor.redact import Redactor
-from envdoctor.render import Style, bench, heat, line
+from envdoctor.render import Style, bench, bench_counters, heat, line
 from envdoctor.render.text import Page, findings
 from envdoctor.render.words import tally
 
@@ -53,6 +53,9 @@ def ending(result: AllreduceResult, report: Report, style: Style, redactor: Reda
             page.line((line(redactor.text(head.say(style.language, {"over": over if interface else ""}))), ""))
             for row in drawn:
                 page.line((row, "cyan"), indent=2)
+    if style.verbosity >= 0:
+        for row in bench_counters.moved(result, style, redactor):
+            page.line((row, "dim"), indent=2)
     findings(page, report, style, redactor)
     if style.verbosity >= 0:
         page.line(("", ""))

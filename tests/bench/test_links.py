@@ -41,7 +41,8 @@ def test_healthy_links_draw_no_finding(nodes: tuple[Node, ...]) -> None:
     first, *others = links(nodes, "--json")
     document = first.document
     assert (first.status, document["stage"], document["op"]) == (0, "done", "links")
-    assert document["findings"] == []
+    # A rate limit drops packets until TCP has found it, which is said.
+    assert {one["severity"] for one in document["findings"]} <= {"note"}
     assert {(link["a"], link["b"]) for link in document["links"]} == {
         (a.name, b.name) for a in nodes for b in nodes if a is not b
     }
@@ -53,7 +54,8 @@ def test_healthy_links_draw_no_finding(nodes: tuple[Node, ...]) -> None:
 def test_a_slow_machine_is_named(nodes: tuple[Node, ...]) -> None:
     shape(nodes[2], "15mbit")
     first = links(nodes, "--json")[0]
-    assert [(one["code"], one["nodes"]) for one in first.document["findings"]] == [("link-slow", [nodes[2].name])]
+    loud = [one for one in first.document["findings"] if one["severity"] != "note"]
+    assert [(one["code"], one["nodes"]) for one in loud] == [("link-slow", [nodes[2].name])]
 
 
 def test_a_slow_path_is_named_and_drawn() -> None:
