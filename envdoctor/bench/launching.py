@@ -120,10 +120,7 @@ def _as_rank(given: Given, own: Launch, told: tuple[Launch, ...], variables: Map
     if not address and own.local_world_size == own.world_size:
         address = "127.0.0.1"
     if not address:
-        # In an allocation mpirun starts on its first node, wherever it was called itself.
-        address = next((one.hosts[0] for one in told if one.hosts), "")
-    if not address:
-        address = mpirun.address(variables, own.rank, own.launcher)
+        address = mpirun.address(variables, own, told)
     if not address:
         hint = mpirun.HANDS_ON.get(own.launcher, "")
         raise UsageError(

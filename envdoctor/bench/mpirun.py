@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from envdoctor.bench import ways
 from envdoctor.errors import UsageError
+from envdoctor.facts import hostlist
+from envdoctor.facts.launch import Launch
 
 # How each launcher hands a variable to all its processes.
 HANDS_ON = {
@@ -24,22 +26,36 @@ FIRST, OWN = "OMPI_MCA_orte_hnp_uri", "OMPI_MCA_orte_local_daemon_uri"
 CONTACT = re.compile(r"tcp6?://(?P<hosts>\[[^\]]*\]|[^;:]*):\d+")
 
 
-def address(variables: Mapping[str, str], rank: int, launcher: str) -> str:
-    """The address of rank 0 under Open MPI: mpirun's own, for the first host of its list is usually where it runs. ""
-    where the variables do not tell.
+def address(variables: Mapping[str, str], own: Launch, told: tuple[Launch, ...]) -> str:
+    """Where rank 0 is: on the first node of the job's allocation; else, under Open MPI, where mpirun itself runs, for
+    that is usually the first host of its list. "" where the variables tell neither.
+
+    Args:
+        own: this process among the ranks. told: all that the variables tell.
 
     Raises:
-        UsageError: this is rank 0, and it was started elsewhere.
+        UsageError: this is rank 0, and it was started elsewhere than mpirun.
     """
-    first, own = variables.get(FIRST, ""), variables.get(OWN, "")
+    if named := _first_of_job(variables, told):
+        return named
+    first, above = variables.get(FIRST, ""), variables.get(OWN, "")
     if not first:
         return ""
-    if rank == 0 and own and own.partition(";")[0] != first.partition(";")[0]:
+    if own.rank == 0 and above and above.partition(";")[0] != first.partition(";")[0]:
         raise UsageError(
             f"mpirun does not run beside rank 0, and its variables do not tell the others where that is; "
-            f"name its host: {HANDS_ON[launcher]}"
+            f"name its host: {HANDS_ON['open-mpi']}"
         )
     return max(_contacts(first), key=_nearness, default="")
+
+
+def _first_of_job(variables: Mapping[str, str], told: tuple[Launch, ...]) -> str:
+    # mpirun starts its daemons by srun, on the other nodes: what that says of its step is not of the job.
+    try:
+        nodes = hostlist.expand(variables.get("SLURM_JOB_NODELIST", ""))
+    except ValueError:
+        nodes = ()
+    return next((hosts[0] for hosts in (nodes, *(one.hosts for one in told if one.per == "job")) if hosts), "")
 
 
 def _contacts(uri: str) -> list[str]:

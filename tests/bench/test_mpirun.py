@@ -13,6 +13,7 @@ import pytest
 
 from envdoctor.bench import mpirun
 from envdoctor.errors import UsageError
+from envdoctor.facts.launch import Launch
 from tests import ROOT, needs
 from tests.bench.nodes import Ended
 from tests.lab.hosts import Lab
@@ -103,13 +104,23 @@ HERE = "77.0;tcp://127.0.0.1:59457"
     ],
 )
 def test_the_nearest_address_of_mpirun_counts(uri: str, address: str) -> None:
-    assert mpirun.address({mpirun.FIRST: uri, mpirun.OWN: "77.1;tcp://127.0.0.1:1"}, 1, "open-mpi") == address
+    environ = {mpirun.FIRST: uri, mpirun.OWN: "77.1;tcp://127.0.0.1:1"}
+    assert mpirun.address(environ, Launch(launcher="open-mpi", rank=1), ()) == address
 
 
 def test_rank_0_knows_whether_mpirun_runs_beside_it() -> None:
-    assert mpirun.address({mpirun.FIRST: HERE, mpirun.OWN: HERE}, 0, "open-mpi") == "127.0.0.1"
+    first = Launch(launcher="open-mpi", rank=0)
+    assert mpirun.address({mpirun.FIRST: HERE, mpirun.OWN: HERE}, first, ()) == "127.0.0.1"
     with pytest.raises(UsageError, match="-x MASTER_ADDR=HOST"):
-        mpirun.address({mpirun.FIRST: HERE, mpirun.OWN: "77.1;tcp://127.0.0.1:1"}, 0, "open-mpi")
+        mpirun.address({mpirun.FIRST: HERE, mpirun.OWN: "77.1;tcp://127.0.0.1:1"}, first, ())
+
+
+def test_in_an_allocation_rank_0_is_on_its_first_node() -> None:
+    """Whatever srun says of the step in which it has started mpirun's daemons on the others."""
+    environ = {mpirun.FIRST: HERE, "SLURM_JOB_NODELIST": "node[0-2]", "SLURM_STEP_NODELIST": "node[1-2]"}
+    assert mpirun.address(environ, Launch(launcher="open-mpi", rank=3), ()) == "node0"
+    job = Launch(launcher="pbs", per="job", hosts=("gpu01", "gpu02"))
+    assert mpirun.address({mpirun.FIRST: HERE}, Launch(launcher="open-mpi", rank=3), (job,)) == "gpu01"
 
 
 def test_each_launcher_hands_a_variable_on_in_its_own_way() -> None:
