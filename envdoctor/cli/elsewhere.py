@@ -120,15 +120,23 @@ def snapshots(route: Route, question: Question, language: Language) -> list[Snap
     from envdoctor import examination
     from envdoctor.cli.nodes_bar import NodesBar
     from envdoctor.transport import local
-    from envdoctor.transport.target import choose
 
     request = local.Request(
         limit_s=question.timeout, quick=question.quick, offline=question.offline, port=question.port
     )
     with NodesBar(language, [host.name for host in route.hosts], question.quiet) as bar:
         return examination.of_hosts(
-            route.hosts, route.way, choose(question.python), request, question.asked, bar.record
+            route.hosts, route.way, _target(question.python), request, question.asked, bar.record
         )
+
+
+def _target(python: str) -> Target:
+    """The Python to examine there. A path may lead nowhere here."""
+    from envdoctor.transport.target import Target, choose
+
+    if os.path.isabs(python) and not os.path.lexists(python):
+        return Target(python, "asked")
+    return choose(python)
 
 
 def examine(elsewhere: Elsewhere, question: Question, checks: list[Path], style: Style) -> Examined:
@@ -160,8 +168,7 @@ def _of_benches(loaded: Loaded, names: Sequence[str]) -> bool:
 def _tried(route: Route, told: list[Snapshot], question: Question, style: Style) -> list[Snapshot]:
     from envdoctor.bench import connectivity
     from envdoctor.cli.nodes_bar import NodesBar
-    from envdoctor.transport.target import choose
 
-    target = choose(question.python)
+    target = _target(question.python)
     with NodesBar(style.language, [], question.quiet) as bar:
         return connectivity.tried(told, lambda numbers: route.places(numbers, target, os.environ), bar.rung)

@@ -127,3 +127,13 @@ def test_wrong_use(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 2 and said in done.stderr, done.stderr
     assert done.stdout == ""
+
+
+def test_a_python_that_is_only_there(lab: Lab) -> None:
+    """It is not looked for here; a host that has not got it takes its own, and the report says so."""
+    hidden = "/run/python-of-the-node"
+    assert lab[1].run("ln", "-s", sys.executable, hidden).status == 0
+    done = run(lab, "check", "python", "--quick", "--hosts", "node1,node2", "--python", hidden, "--json")
+    assert done.status in (0, 1), done.err
+    pythons = {node["name"]: node["python"] for node in done.document["nodes"]}
+    assert pythons["node1"] == hidden and pythons["node2"] not in ("", hidden)
