@@ -130,7 +130,10 @@ def blamed(pairs: Sequence[Pair]) -> tuple[Culprit, ...]:
     held = []
     for one in told:
         own = [pair for pair in pairs if _concerns(one, pair)]
-        free = [pair for pair in own if pair.busy < BUSY]
+        # On a busy cluster all wait for processors: who waits no longer than those that are fast is not slow by that.
+        others = [pair.busy for pair in pairs if not any(_concerns(other, pair) for other in told)]
+        limit = max(BUSY, median(others) if others else 0.0)
+        free = [pair for pair in own if pair.busy < limit]
         again = sum(pair.times >= CONFIRMED for pair in own)
         if len(free) * 2 > len(own) and again:
             held.append(one)

@@ -6,6 +6,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -136,8 +137,21 @@ def test_of_up_to_1024_machines_the_slow_ones_are_located_in_bounded_rounds(
     assert set(told(pairs)) == {(end, None) for end in slow} | paths
 
 
+def slow_and_busy(own: float, others: float) -> list[Pair]:
+    """Machine 3 is slow; how many processors its streams and those of the others kept busy."""
+    return [
+        replace(pair, busy=own if 3 in (pair.a, pair.b) else others)
+        for pair in measured(8, lambda a, b: 0.2 if 3 in (a, b) else 1.0, 1)
+    ]
+
+
 def test_busy_processors_are_no_slow_link() -> None:
-    assert told(measured(8, lambda a, b: 0.2 if 3 in (a, b) else 1.0, 1, busy=0.9)) == []
+    assert told(slow_and_busy(0.9, 0.1)) == []
+    assert told(slow_and_busy(0.9, 0.7)) == []
+
+
+def test_where_all_are_busy_the_one_that_waits_less_has_a_slow_link() -> None:
+    assert told(slow_and_busy(0.6, 0.9)) == [(3, None)]
 
 
 def test_what_was_slow_once_and_never_again_is_not_blamed() -> None:
