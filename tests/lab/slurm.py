@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests import needs
-from tests.lab.hosts import Host, Lab
+from tests.lab.hosts import LIMIT_S, Host, Lab
 
 READY_S = 60.0
 CORES = 4  # of each node, as Slurm counts; more than one step of a job fits on a node
@@ -147,6 +147,17 @@ class Cluster:
         """Cancel a job, or all, and wait until their nodes are free."""
         self.lab[0].run("scancel", job or "--user=root", **self.variables)
         self.wait_for("idle")
+
+    def ended(self, job: str) -> str:
+        """Wait until a job has ended; its state, as squeue names it."""
+        until = time.monotonic() + LIMIT_S
+        while True:
+            told = self.lab[0].run("squeue", "-h", "-t", "all", "-j", job, "-o", "%T", **self.variables)
+            state = told.out.strip()
+            if told.status == 0 and state not in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING"):
+                return state
+            assert time.monotonic() < until, f"{state} {told.err}"
+            time.sleep(0.1)
 
     def close(self) -> None:
         """End all daemons."""

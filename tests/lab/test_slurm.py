@@ -16,13 +16,12 @@ from envdoctor.transport import srun, ssh
 from envdoctor.transport.hosts import Host as Named
 from tests import ROOT, needs
 from tests.bench.nodes import Ended
-from tests.lab.hosts import Host, Lab
+from tests.lab.hosts import Lab
 from tests.lab.slurm import DAEMONS, READY_S, Cluster
 
 ENVDOCTOR = (sys.executable, "-m", "envdoctor")
 ALLREDUCE = (*ENVDOCTOR, "bench", "allreduce", "--sizes", "8:8", "--timeout", "30", "--json")
 LONG = (*ALLREDUCE, "--sizes", "64M:1G")
-MUCH = 300 << 20  # bytes
 # What a batch script inherits from `#SBATCH` lines that are meant for its training; each is an option of srun.
 SHAPED = {
     "SLURM_NTASKS_PER_NODE": "8", "SLURM_GPUS": "16", "SLURM_MEM_PER_CPU": "1", "SLURM_EXPORT_ENV": "NONE",
@@ -103,9 +102,10 @@ def test_a_batch_script_starts_every_node(slurm: Cluster, tmp_path: Path) -> Non
         + f"exec {' '.join(ALLREDUCE)} --slurm\n"
     )  # fmt: skip
     out = tmp_path / "out"
-    done = submit(slurm, "sbatch", "--wait", "-N2", f"--output={out}", f"--error={out}.err", str(script))
-    told = Ended(done.status, out.read_text(), Path(f"{out}.err").read_text(), done.seconds)
-    assert (told.status, told.codes) == (0, []), told.out + told.err
+    job = submit(slurm, "sbatch", "--parsable", "-N2", f"--output={out}", f"--error={out}.err", str(script)).out.strip()
+    state = slurm.ended(job)
+    told = Ended(0, out.read_text(), Path(f"{out}.err").read_text(), 0.0)
+    assert (state, told.codes) == ("COMPLETED", []), told.out + told.err
     assert (told.document["stage"], told.document["world_size"]) == ("done", 2)
     assert all(row["wrong"] == 0 for row in told.document["sizes"])
     first, second = told.document["snapshots"]
@@ -177,24 +177,24 @@ def running(slurm: Cluster, job: str) -> Iterator[subprocess.Popen[str]]:
     process = slurm.lab[0].start(
         *LONG, "--slurm", PYTHONPATH=str(ROOT), SLURM_JOB_ID=job, SLURM_JOB_NODELIST="node[1-2]", **slurm.variables
     )
-    wait_for_data(slurm, process)
+    wait_for_ranks(slurm, process)
     yield process
     process.communicate(timeout=60)
 
 
-def wait_for_data(slurm: Cluster, process: subprocess.Popen[str]) -> None:
-    """Wait until the ranks exchange what is more than any rung before the sweep sends."""
-    before = [sent(host) for host in slurm.nodes]
+def wait_for_ranks(slurm: Cluster, process: subprocess.Popen[str]) -> None:
+    """Wait until each node has a rank at work: nothing else there loads torch."""
     until = time.monotonic() + READY_S
-    while any(sent(host) - first < MUCH for host, first in zip(slurm.nodes, before, strict=True)):
+    while not all(any(map(loads_torch, host.at_work())) for host in slurm.nodes):
         assert time.monotonic() < until and process.poll() is None, process.communicate()
         time.sleep(0.05)
 
 
-def sent(host: Host) -> int:
-    """Bytes that have left a host."""
-    lines = Path(f"/proc/{host.pid}/net/dev").read_text().splitlines()
-    return next(int(line.split(":")[1].split()[8]) for line in lines if line.strip().startswith(host.interface))
+def loads_torch(pid: int) -> bool:
+    try:
+        return "libtorch" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return False  # it has ended
 
 
 def conductor(slurm: Cluster) -> int:
@@ -222,7 +222,7 @@ def test_the_job_is_cancelled(slurm: Cluster, job: str, running: subprocess.Pope
 
 def test_the_tasks_of_srun_are_cancelled(slurm: Cluster) -> None:
     process = slurm.lab[0].start("srun", "-N2", "--ntasks-per-node=1", *LONG, PYTHONPATH=str(ROOT), **slurm.variables)
-    wait_for_data(slurm, process)
+    wait_for_ranks(slurm, process)
     slurm.give_back()
     process.communicate(timeout=60)
     assert not at_work(slurm, 10.0)
