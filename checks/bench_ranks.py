@@ -123,6 +123,8 @@ def rank_missing(result: AllreduceResult) -> Iterable[Finding]:
         # Rank 0's own agent did not get through, or one was turned away that may stand for the missing one: that is
         # told, and who else would have come is not known.
         return
+    if set(result.missing) <= {failure.member for failure in result.failures}:
+        return  # each has told itself what kept it
     kind = "node" if result.per == "node" else "rank"
     situation = None
     if result.per == "process":
@@ -172,6 +174,8 @@ def rank_duplicate(result: AllreduceResult) -> Iterable[Finding]:
 @check(COLLECTIVE_FAILS)
 def collective_fails(result: AllreduceResult) -> Iterable[Finding]:
     """From the store on: what no other check names is named by its rung."""
+    if result.departed:
+        return  # the others raise, or wait, for that reason: checks/ranks.py and checks/torch_import.py
     heard = [
         failure for failure in result.failures if failure.rung in ("store", "gloo", "nccl", "first", "large", "sweep")
     ]

@@ -14,6 +14,7 @@ from envdoctor.facts.rendezvous import RendezvousReach
 
 TOPIC = Topic("rendezvous", 243, Text("firewalls between the nodes", "节点之间的防火墙"))
 
+REJECTED = {"filtered": "rejected", "reset": "reset"}  # outcome -> situation
 BLOCKED = ("timeout", "refused", "filtered", "mute")
 
 FIREWALL_BLOCKS_PORTS = Problem(
@@ -48,6 +49,20 @@ FIREWALL_BLOCKS_PORTS = Problem(
                 "{source}={host}，地址 {address}；端口 {port} 被 ICMP 消息拒绝，而关闭的端口从不发送此类消息",
             ),
         ),
+        "reset": Situation(
+            title=Text(
+                "a firewall resets connections to port {port} of {host}", "防火墙重置了到 {host} 端口 {port} 的连接"
+            ),
+            why=Text(
+                "the ranks of this node cannot reach the store",
+                "本节点的各 rank 无法连接 store",
+            ),
+            seen=Text(
+                "{source}={host} is {address}; port {port} refuses this node, though rank 0 listens there and says so "
+                "by another way",
+                "{source}={host}，地址 {address}；端口 {port} 拒绝本节点，而 rank 0 正在监听，并已通过其他途径确认",
+            ),
+        ),
         "data-ports": Situation(
             title=Text(
                 "{node} cannot reach the data ports of {other}: {outcome}; the other way: {back}",
@@ -80,10 +95,10 @@ def firewall_blocks_master(reach: RendezvousReach, environment: Environment | No
         return  # rank 0 is here, and the address is not: checks/master.py
     for target in reach.targets:
         alive = target.outcome == "timeout" and target.elsewhere in ("connected", "refused")
-        if target.kind != "store" or target.local or not (alive or target.outcome == "filtered"):
+        if target.kind != "store" or target.local or not (alive or target.outcome in REJECTED):
             continue
         yield FIREWALL_BLOCKS_PORTS.found(
-            None if alive else "rejected",
+            REJECTED.get(target.outcome),
             host=target.host,
             quoted=shlex.quote(target.host),
             port=target.port,

@@ -58,8 +58,8 @@ MASTER_UNREACHABLE = Problem(
                 "该端口无人监听：在 rank 0 启动之前属正常，之后则为故障",
             ),
             help=Text(
-                "is rank 0 running on that machine, with this port?",
-                "请确认 rank 0 是否已在该机器上以此端口运行",
+                "is rank 0 running there, with this port? if it is, and waits, a firewall resets the connection",
+                "请确认 rank 0 是否已在该机器上以此端口运行；若它已在等待，则是防火墙重置了连接",
             ),
             look="nc -vz -w 3 {quoted} {port}",
         ),
@@ -167,23 +167,6 @@ RDZV_HOST_NOT_LOCAL = Problem(
     },
 )
 
-ETCD_UNREACHABLE = Problem(
-    code="etcd-unreachable",
-    severity=Severity.ERROR,
-    title=Text("etcd does not answer at {host}:{port}", "etcd 在 {host}:{port} 无应答"),
-    why=Text("torchrun cannot meet the other nodes", "torchrun 无法与其他节点会合"),
-    seen=Text(
-        "PET_RDZV_ENDPOINT={host}:{port}: {outcome}; GET /version: {status}",
-        "PET_RDZV_ENDPOINT={host}:{port} 的连接结果：{outcome}；GET /version:{status}",
-    ),
-    help=Text(
-        "torchrun needs no etcd: --rdzv-backend=c10d serves the same purpose",
-        "torchrun 并不需要 etcd:--rdzv-backend=c10d 作用相同",
-    ),
-    look="curl -m 3 http://{quoted}:{port}/version",
-    confirm="curl -m 3 http://HOST:2379/version",
-)
-
 PROXY_INTERFERES = Problem(
     code="proxy-interferes",
     severity=Severity.NOTE,
@@ -286,7 +269,7 @@ def master_unreachable(
             yield finding if late else finding.at(Severity.NOTE)
         elif target.outcome == "timeout" and target.elsewhere not in ("connected", "refused"):
             yield MASTER_UNREACHABLE.found(**evidence)
-        elif target.outcome not in ("timeout", "filtered", "unresolved-in-time"):
+        elif target.outcome not in ("timeout", "filtered", "reset", "unresolved-in-time"):
             yield MASTER_UNREACHABLE.found("no-route", **evidence)
 
 
@@ -310,14 +293,6 @@ def rdzv_host_not_local(
         yield RDZV_HOST_NOT_LOCAL.found("single", **evidence)
     elif target.local and not torchrun_recognises(target.host, names.name, own, resolution.of(target.host)):
         yield RDZV_HOST_NOT_LOCAL.found(**evidence)
-
-
-@check(ETCD_UNREACHABLE)
-def etcd_unreachable(reach: RendezvousReach) -> Iterable[Finding]:
-    """Connected is not enough: /version must be served."""
-    for target in reach.targets:
-        if target.kind == "etcd" and target.http_status != 200:
-            yield ETCD_UNREACHABLE.found(**_evidence(target), status=target.http_status)
 
 
 def excepted(host: str, no_proxy: str) -> bool:

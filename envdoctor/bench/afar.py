@@ -21,7 +21,7 @@ from envdoctor.transport.target import Target
 from envdoctor.transport.visits import Way, examine
 
 # Variables that a training script would be started with on every node; a login shell does not know them.
-CARRIED = ("NCCL_", "GLOO_", "TORCH_", "TP_", "OMP_NUM_THREADS")
+CARRIED = ("NCCL_", "GLOO_", "TORCH_", "TP_", "OMP_NUM_THREADS", "PET_RDZV_")
 SILENT_S = float(ssh.CUT_S)  # an agent that hears nothing of the doctor for so long ends itself
 
 

@@ -16,7 +16,20 @@ import sys
 import threading
 import time
 
-from envdoctor.bench import coordinator, counters, crew, lifeline, peers, rails, ranks, rungs, schedule, ways
+from envdoctor.bench import (
+    coordinator,
+    counters,
+    crew,
+    identity,
+    knock,
+    lifeline,
+    peers,
+    rails,
+    ranks,
+    rungs,
+    schedule,
+    ways,
+)
 from envdoctor.patient import wire
 
 TYPE_CHECKING = False
@@ -27,6 +40,7 @@ if TYPE_CHECKING:
 
 OWN_S = 4.0  # rank 0's own agent tries this long to reach the coordinator beside it
 WELCOME_S = 5.0  # whoever listens there and says no welcome by then is no coordinator
+SURE_S = 8.0  # for those that are told where rank 0 is once it listens: time for two attempts
 AGAIN_S = 0.2  # between two attempts to reach the coordinator
 
 
@@ -51,7 +65,7 @@ class Agent(object):
         lifeline.prepare(request)
         self.whole = whole
         self.cookie = str(request["cookie"])
-        self.index = index_of(request["index"])
+        self.index = identity.index_of(request["index"])
         self.out = os.dup(1)
         os.dup2(2, 1)
         self.pen = threading.Lock()
@@ -118,6 +132,8 @@ class Agent(object):
                     self.invitations.put(word["meet"])
             elif "looked" in word:
                 self.at_rest.set()
+            elif self.leader is not None and "absent" in word:
+                self.leader.absent.add(int(word["absent"]))
             elif self.leader is not None:
                 self.leader.words.put(word)
         if not self.ended.is_set():
@@ -166,8 +182,8 @@ class Agent(object):
         request = self.request
         return {
             "envdoctor": 1, "index": self.index, "agents": request["agents"], "per": request["per"],
-            "name": platform.node(), "host": host_id(), "nproc": request["nproc"], "rank": request.get("rank"),
-            "kernel": boot_id(), "cpus": cpu_mask(),
+            "name": platform.node(), "host": identity.host_id(), "nproc": request["nproc"], "rank": request.get("rank"),
+            "kernel": identity.boot_id(), "cpus": identity.cpu_mask(),
             "port": self.listener.port, "address": "", "python": sys.executable,
             "python_version": platform.python_version(), "cores": len(os.sched_getaffinity(0))
             if hasattr(os, "sched_getaffinity") else os.cpu_count(), "mtus": rails.interface_mtus(), "pid": os.getpid(),
@@ -178,6 +194,8 @@ class Agent(object):
         """Everything up to meeting the others. The port at which they meet. Raises Cause."""
         request = self.request
         self.join_until = time.monotonic() + float(request["join_s"])
+        if request.get("meet") and self.index:
+            self.join_until = time.monotonic() + min(float(request["join_s"]), SURE_S)
         host, port = str(request["master_addr"]), int(request["master_port"])
         self.begin("resolve")
         self.addresses = ways.resolve(host, rungs.LIMITS["resolve"])
@@ -238,6 +256,7 @@ class Agent(object):
         self.request["master_port"] = port
         self.leader = coordinator.Coordinator(listener, int(self.request["agents"]), self.request, self.tell)
         self.leader.start()
+        knock.answer(port, lambda: listener.fileno() >= 0)  # the coordinator closes it once all are there
         self.end("bind", {"port": port})
         return port
 
@@ -269,6 +288,7 @@ class Agent(object):
         until = self.join_until if self.index else began + OWN_S
         tried = ways.Dialled("timeout", 0.0)
         outcomes: "Dict[str, int]" = {}
+        lives = knock.Later(lambda: knock.lives(self.addresses[0]))
         while True:
             for address in self.addresses:
                 left_s = until - time.monotonic()
@@ -279,6 +299,8 @@ class Agent(object):
                     self.end("connect", {"address": address, "seconds": round(tried.seconds, 6)})
                     return tried.connection
                 outcomes[tried.outcome] = outcomes.get(tried.outcome, 0) + 1
+                if tried.outcome in ("timeout", "filtered"):
+                    lives.begin()  # while it is tried again: rank 0's node will not wait for that answer
             if time.monotonic() + AGAIN_S >= until or tried.outcome == "filtered":
                 break
             time.sleep(AGAIN_S)
@@ -289,7 +311,9 @@ class Agent(object):
         if self.index == 0 and not any(ways.is_here(address) for address in self.addresses):
             raise ways.Cause("not-here", **values)
         if tried.outcome in ("timeout", "filtered"):
-            values["elsewhere"] = ways.lives(self.addresses[0])
+            values["elsewhere"] = lives.answer(2 * ways.DIAL_S)
+        elif tried.outcome == "refused" and knock.answers(self.addresses[0], port):
+            values["elsewhere"] = "udp"
         raise ways.Cause(tried.outcome, **values)
 
     # With the others
@@ -362,37 +386,6 @@ class Agent(object):
                 self.fail(rung, cause.how, cause.values)
         except Exception as error:
             self.fail(rung, "raised", {"error": "%s: %s" % (type(error).__name__, error)})
-
-
-def index_of(given: "Any") -> int:
-    """The index of a request, or what a variable of the launcher says."""
-    if isinstance(given, int):
-        return given
-    return next(int(os.environ[name]) for name in given["from"] if os.environ.get(name, "").isdigit())
-
-
-def cpu_mask() -> str:
-    """A bit for each processor this process may use, hexadecimal; empty where that cannot be told."""
-    return "%x" % sum(1 << cpu for cpu in os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else ""
-
-
-def boot_id() -> str:
-    """What tells kernels apart, empty where it does not say: containers of one kernel share its processors."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
-def host_id() -> str:
-    """What tells machines apart, network namespaces included: containers may share a boot id and a name."""
-    parts = [platform.node(), boot_id()]
-    try:
-        parts.append(os.readlink("/proc/self/ns/net"))
-    except OSError:
-        pass
-    return "|".join(parts)
 
 
 def main(request: "Record", whole: "Record") -> None:

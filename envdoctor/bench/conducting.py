@@ -25,9 +25,11 @@ STREAMED = (
         f"envdoctor.bench.{name}"
         for name in (
             "rungs",
+            "identity",
             "ranks",
             "rails",
             "ways",
+            "knock",
             "lifeline",
             "peers",
             "counters",

@@ -59,6 +59,7 @@ class Coordinator(threading.Thread):
         self.agents: "Dict[int, Agent]" = {}
         self.strangers: "Set[Agent]" = set()
         self.lost: "List[int]" = []
+        self.absent: "Set[int]" = set()  # that will not come, as the doctor has heard
         self.causes: "List[Record]" = []  # failures, as they came
         self.answers: "Dict[int, Record]" = {}  # to the command in flight
         self.rung = "join"
@@ -241,7 +242,7 @@ class Coordinator(threading.Thread):
         """Wait until every agent has said hello. Raises Stopped where one never comes or two contradict."""
         self.tell({"begin": "join", "node": 0, "expected": self.expected})
         until = time.monotonic() + float(self.request["join_s"])
-        self.pump(until, lambda: len(self.agents) == self.expected or bool(self.causes))
+        self.pump(until, lambda: len(self.absent.union(self.agents)) == self.expected or bool(self.causes))
         if self.causes or len(self.agents) < self.expected:
             # The one that was refused may stand for one that is waited for: what else comes is heard out.
             self.pump(time.monotonic() + 0.5, lambda: False)

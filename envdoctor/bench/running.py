@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
@@ -13,11 +14,12 @@ from envdoctor import examination, facts
 from envdoctor.bench import blame, expectation, refusal, rungs
 from envdoctor.bench.conducting import Conduct, Ended
 from envdoctor.bench.observed import Observed
-from envdoctor.bench.places import Looked, Places
+from envdoctor.bench.places import Looked, Places, variables
 from envdoctor.bench.resting import Resting
 from envdoctor.errors import ExaminationError, UsageError
-from envdoctor.facts.allreduce import RUNGS, AllreduceResult, Size
+from envdoctor.facts.allreduce import RUNGS, AllreduceResult, Member, Size
 from envdoctor.facts.asked import Asked
+from envdoctor.facts.environment import Environment
 from envdoctor.facts.rendezvous import RendezvousReach, Target
 from envdoctor.model import Missing, Why
 from envdoctor.snapshot import Snapshot
@@ -94,8 +96,8 @@ def reach_of(result: AllreduceResult, member: int, source: str) -> RendezvousRea
     if failure is None or failure.how in ("bind", "interface-missing", *_MET):
         return None
     outcome = failure.how
-    if outcome == "refused" and any(other.index == 0 and other.rung in ("join", *_ABOVE) for other in result.members):
-        outcome = "filtered"  # rank 0 listens there, as its own node has told: what refuses stands between them
+    if outcome == "refused" and (failure.elsewhere == "udp" or any(_is_up(other) for other in result.members)):
+        outcome = "reset"  # rank 0 listens there, as it or its own node has told: what refuses stands between them
     target = Target(
         host=result.master_addr,
         port=result.master_port or 0,
@@ -107,6 +109,18 @@ def reach_of(result: AllreduceResult, member: int, source: str) -> RendezvousRea
         waited_s=failure.seconds or 0.0,
     )
     return RendezvousReach((target,))
+
+
+def _with_etcd(own: RendezvousReach | None, looked: object) -> RendezvousReach | Missing:
+    """What this run found at the master's port; of what the patient found, etcd, which a run does not ask."""
+    if isinstance(looked, Missing) and own is None:
+        return looked
+    etcd = [one for one in looked.targets if one.kind == "etcd"] if isinstance(looked, RendezvousReach) else []
+    return RendezvousReach((*(own.targets if own else ()), *etcd))
+
+
+def _is_up(member: Member) -> bool:
+    return member.index == 0 and member.rung in ("join", *_ABOVE)
 
 
 # Answers a question of the coordinator from what is known so far: (question, result) -> answer.
@@ -180,7 +194,9 @@ def run(
         patience = threading.Timer(max(FIRST_WORD_S, wanted.join_s), first_word)
         patience.daemon = True
         patience.start()
-        places.look(BESIDE)
+        places.look(
+            (*BESIDE, "rendezvous-reach") if os.environ.get("PET_RDZV_BACKEND", "").startswith("etcd") else BESIDE
+        )
         resting.after(places)
         try:
             conduct.follow(take, time.monotonic() + longest_s(wanted), over)
@@ -213,11 +229,15 @@ def run(
     snapshots = []
     for place, one in enumerate(looked):
         sections = {**unasked, **one.sections, "asked": asked}
+        if places.far and isinstance(seen := sections.get("environment"), Environment):
+            # A login shell does not know them, a training script started there does.
+            given = replace(part, index=one.member, master_addr=result.master_addr, master_port=asked.port or 0)
+            sections["environment"] = replace(seen, variables={**seen.variables, **variables(given)})
         if place == 0:
             sections.update(told, allreduce=result)
         reach = reach_of(result, one.member, part.given_by)
-        if reach is not None:
-            sections["rendezvous-reach"] = reach
+        if reach is not None or "rendezvous-reach" in one.sections:
+            sections["rendezvous-reach"] = _with_etcd(reach, one.sections.get("rendezvous-reach"))
         node = examination.node_of(one.node, sections)
         snapshots.append(Snapshot(node, examination.now(), examination.MADE_BY, sections))
     return Ran(result, tuple(snapshots), gate.refused)

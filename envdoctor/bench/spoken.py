@@ -10,6 +10,8 @@ from envdoctor.load import Loaded
 from envdoctor.snapshot import Snapshot
 
 # The topics that may know why a rung failed; a run that came to its end has proved their predictions wrong.
+# A run meets without etcd: whether that answers, it has not tried.
+UNTRIED = ("etcd-unreachable",)
 WHY = ("launch", "names", "nccl", "network", "rendezvous", "ranks", "torch")
 
 
@@ -24,5 +26,11 @@ def of(loaded: Loaded, snapshots: Sequence[Snapshot]) -> Loaded:
     result = result_in(snapshots)
     if result is None:
         return loaded
-    files = tuple(file for file in loaded.files if file.topic.bench or (not result.done and file.topic.name in WHY))
+    files = tuple(
+        file
+        for file in loaded.files
+        if file.topic.bench
+        or (not result.done and file.topic.name in WHY)
+        or any(problem.code in UNTRIED for problem in file.problems)
+    )
     return replace(loaded, files=files)

@@ -12,7 +12,8 @@ from typing import Any
 Record = Mapping[str, Any]
 
 # Once rank 0's node is gone, the others have heard of it or never will.
-LAST_WORDS_S = 3.0
+LAST_WORDS_S = 2.0
+BEFORE = ("resolve", "route", "connect", "join")  # the rungs on which rank 0 waits for the others
 
 
 @dataclass
@@ -42,6 +43,8 @@ class Meeting:
             self.heard[index] = hello
             if len(self.heard) == self.members and not self.gone:
                 return [self._invitation_of_the_first()]
+        elif record.get("failed") in BEFORE and index != 0 and self.invited:
+            return [{"absent": index, "to": 0}]  # what keeps it may keep it from telling rank 0 as well
         elif isinstance(address := record.get("meeting"), str):
             self.master_addr = address
         elif record.get("end") == "bind" and index == 0 and not self.invited:

@@ -119,6 +119,7 @@ class Dialled(object):
 
 def _said_by_icmp(connection: socket.socket) -> str:
     """What an ICMP message said of an attempt to connect: "filtered", the name of an error, or "" without one."""
+    connection.setblocking(False)  # with a time limit it would wait for one that may come yet
     try:
         _, ancillary, _, _ = connection.recvmsg(1, 512, MSG_ERRQUEUE)
     except (OSError, AttributeError):
@@ -172,21 +173,6 @@ def dial(address: str, port: int, limit_s: float, small: bool = False, rail: "Se
             outcome = "filtered"
     connection.close()
     return Dialled(outcome, time.monotonic() - began)
-
-
-def lives(address: str) -> str:
-    """Whether a host answers on some other port: "connected" or "refused" if so, else "timeout" or an error.
-
-    22 is open or closed on nearly every machine, 1 is closed on nearly every one."""
-    outcome = ""
-    for port in (22, 1):
-        tried = dial(address, port, 1.5)
-        if tried.connection is not None:
-            tried.connection.close()
-        if tried.outcome in ("connected", "refused"):
-            return tried.outcome
-        outcome = outcome or tried.outcome
-    return outcome
 
 
 def mss(connection: socket.socket) -> "Optional[int]":

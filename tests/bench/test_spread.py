@@ -56,11 +56,21 @@ def test_underway_the_coordinator_sees_who_is_lost_unless_it_is_the_lost_one() -
     assert meeting.left_s() == LAST_WORDS_S
 
 
+def test_rank_0_does_not_wait_for_one_that_cannot_come() -> None:
+    meeting = Meeting(3, 0, "a")
+    for record in (hello(0), hello(1), hello(2), {"meeting": "10.0.0.1", "node": 0}):
+        meeting.take(record)
+    assert meeting.take({"failed": "resolve", "node": 0}) == []
+    meeting.take(bound(1))
+    assert meeting.take({"failed": "connect", "node": 2}) == [{"absent": 2, "to": 0}]
+    assert meeting.take({"failed": "sweep", "node": 1}) == [], "there the coordinator hears it"
+
+
 RECORDS = st.one_of(
     st.builds(hello, st.integers(-1, 4), st.text(max_size=8)),
     st.just(bound(1)),
     st.dictionaries(
-        st.sampled_from(["node", "hello", "end", "meeting", "values"]), st.one_of(st.integers(), st.text())
+        st.sampled_from(["node", "hello", "end", "meeting", "values", "failed"]), st.one_of(st.integers(), st.text())
     ),
 )
 
@@ -70,4 +80,4 @@ def test_no_word_of_an_agent_confuses_it(records: list[dict[str, Any]]) -> None:
     meeting = Meeting(3, 0, "a")
     for record in records:
         for word in meeting.take(record):
-            assert set(word) == {"meet", "to"} and 0 <= word["to"] < 3
+            assert set(word) in ({"meet", "to"}, {"absent", "to"}) and 0 <= word["to"] < 3

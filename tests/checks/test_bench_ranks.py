@@ -53,6 +53,10 @@ CASES = [
         (stopped("store", Failure("store", 7, how="no-answer")),),
         {"collective-fails": "error"},
     ),
+    Case(
+        "gloo raises because another ended",
+        (stopped("gloo", RAISED, Failure("gloo", 0, "gpu01", "died", ranks=(0,), signal="SIGKILL")),),
+    ),
     Case("a rung below torch is not told here", (stopped("dial", Failure("dial", 1, how="unreached")),)),
 ]
 
