@@ -6,7 +6,7 @@ import signal
 import time
 import traceback
 
-from . import processes, wire
+from . import fresh, processes, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -270,21 +270,6 @@ def no_core_file() -> None:
         pass
 
 
-def _in_memory(data: bytes) -> int:
-    """A descriptor to read these bytes from. Where Python (3.8) or the system has no file in memory, one without a
-    name. Raises OSError where there is no room for it."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("envdoctor")
-    else:
-        import tempfile
-
-        descriptor = os.dup(tempfile.TemporaryFile(dir="/dev/shm" if os.path.isdir("/dev/shm") else None).fileno())
-    while data:
-        data = data[os.write(descriptor, data) :]
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
-
-
 def execute(
     argv: "List[str]", limit_s: float, env: "Optional[Dict[str, str]]" = None, given: "Optional[bytes]" = None
 ) -> "Child":
@@ -298,7 +283,7 @@ def execute(
         _at_home(records_in, noise_in, limit_s)
         no_core_file()
         if given is not None:
-            os.dup2(_in_memory(given), 0)
+            os.dup2(fresh.in_memory(given), 0)
         if records_in != 3:
             os.dup2(records_in, 3)
         os.set_inheritable(3, True)

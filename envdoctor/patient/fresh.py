@@ -63,3 +63,20 @@ def given() -> "Optional[bytes]":
     if not SOURCES:
         return None
     return marshal.dumps({name: source for name, source in SOURCES.items() if name != BINDING})
+
+
+def in_memory(data: bytes) -> int:
+    """A descriptor to read these bytes from. Where Python (3.8) or the system has no file in memory, one without a
+    name. Raises OSError where there is no room for it."""
+    make = getattr(os, "memfd_create", None)
+    if make is not None:
+        descriptor = int(make("envdoctor"))
+    else:
+        import tempfile
+
+        with tempfile.TemporaryFile(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as file:
+            descriptor = os.dup(file.fileno())
+    while data:
+        data = data[os.write(descriptor, data) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
