@@ -167,6 +167,8 @@ def leftover(seen: Sighting, context: Context) -> Sighting | None:
 
 def plugin(seen: Sighting, context: Context) -> Sighting:
     """Without its fabric a plugin steps back and NCCL goes on with another network: a matter of speed."""
+    if re.search(r"RC: -12\b|Cannot allocate memory", seen.quote):
+        return replace(seen, code="memlock-limit", severity="warning")
     told = of(context)
     if context.saw("nccl-no-network") or not (told.connected or told.complete):
         return seen

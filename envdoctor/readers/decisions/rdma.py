@@ -190,6 +190,12 @@ def two_networks(seen: Sighting, context: Context) -> Sighting:
     return seen
 
 
+def driver_library(seen: Sighting, context: Context) -> Sighting | None:
+    """libibverbs tries every driver that its folder names: one that is missing matters where no adapter is found."""
+    bare = any(process.no_adapter for process in of(context).processes) or context.saw("ibv-none")
+    return replace(seen, kind="root") if bare else None
+
+
 def nvlink(seen: Sighting, context: Context) -> Sighting:
     """The kernel's Xid says more of it: which link of which GPU, and what to do."""
     return replace(seen, code="gpu-xid") if any(one.code == "gpu-xid" for one in context.sightings) else seen
