@@ -32,10 +32,10 @@ with atheris.instrument_imports(include=["envdoctor.readers", "envdoctor.texts",
         importlib.import_module(found.name)
 
 LIMIT_S = 5.0  # CPU time of one text: other programs on the machine are no fault of a reader
-HANGS_S = 120  # time on the clock after which atheris ends a text that does not come back
+HANGS_S = 600  # time on the clock after which atheris ends a text that does not come back
 JUDGED_ONE_IN = 4  # judging takes ten times as long as reading
-GROWN_ONE_IN = 32  # a text that is repeated until it is large
-GROWN = 1 << 17  # bytes
+GROWN_ONE_IN = 64  # a text that is repeated until it is large
+GROWN = 1 << 16  # bytes
 LARGEST = 20_000  # bytes of a text
 SUFFIXES = (".log", ".py", ".sh", ".sbatch")
 LOADED = load.load([load.bundled()])
