@@ -189,9 +189,17 @@ def _all_told(snapshot: Snapshot, of_text: bool) -> Iterator[tuple[Aspect, Told]
             if not of_text:
                 yield one, Told(_section(one.fact), "works")
             defaults = {told.name: told.value for told in one.values(one.fact(), {})} if of_text else {}
-            for told in one.values(fact, known):
+            for told in _values(one, fact, known):
                 if not of_text or (told.value and defaults.get(told.name) != told.value):
                     yield one, told
+
+
+def _values(one: Aspect, fact: object, known: Mapping[type, object]) -> Sequence[Told]:
+    """What a fact tells. One that makes no sense, from a file that may come from anywhere, tells nothing."""
+    try:
+        return tuple(one.values(fact, known))
+    except (ValueError, TypeError, LookupError, ArithmeticError):
+        return ()
 
 
 def _fill_absent(values: Mapping[tuple[str, str], _Value], letter: Letter, side: Side) -> None:

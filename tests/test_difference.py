@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,7 +22,9 @@ from envdoctor.facts.packages import Distribution, Packages
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchImport, TorchInstall
 from envdoctor.model import Finding, Missing, Severity
-from envdoctor.snapshot import Snapshot
+from envdoctor.redact import Redactor
+from envdoctor.render import Style, difference
+from envdoctor.snapshot import Snapshot, parse, to_json
 from tests.render.reports import CAUSE, NOTE, WARNING
 from tests.two_machines import GIB, bad, good, snapshot, with_facts
 
@@ -235,6 +240,35 @@ def test_every_fact_that_is_compared_exists_and_every_group_has_words() -> None:
         for told in one.values(one.fact(), {}):
             assert told.name and (told.label is None or (told.label.en and told.label.zh))
     assert all(group.why.en and group.why.zh for group in GROUPS)
+
+
+ODD: st.SearchStrategy[object] = st.sampled_from(
+    (None, "", 0, -1, 10**19, 1e308, True, [], {}, "\x00", "\ud800", "x" * 5000, "::1", "fe80::1%eth0", "1.2.3.4/33")
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 10**6), ODD), min_size=1, max_size=5))
+def test_a_snapshot_from_anywhere_is_compared_or_not_and_never_ends_the_doctor(
+    changes: list[tuple[int, object]],
+) -> None:
+    document = to_json(bad())
+    places = list(leaves(document["facts"]))
+    for number, odd in changes:
+        holder, key = places[number % len(places)]
+        holder[key] = odd
+    other = side(parse(json.dumps(document).encode(), "x"))
+    told = compare(side(good()), other)
+    difference.render(told, Style(verbosity=1), Redactor(b"k" * 16)).encode("utf-8")
+    assert compare(other, other).same
+
+
+def leaves(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place in a JSON value: what holds it, and its key or number there."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in list(items):
+        yield value, key
+        yield from leaves(item)
 
 
 NAMES = st.sampled_from(["numpy", "triton", "tqdm", "nvidia-nccl-cu12"])
