@@ -153,11 +153,14 @@ def again(pairs: Sequence[Pair]) -> list[tuple[int, list[list[int]]]]:
     slow paths as they are. Each is a rail and disjoint pairs."""
     told = suspects(pairs)
     bad = {one.a for one in told if one.b is None}
-    bad_ends = bad | {end for one in told if one.b is not None for end in (one.a, one.b)}
+    doubtful = {end for one in told if one.b is not None for end in (one.a, one.b)}
     met: dict[int, list[int]] = {end: [] for end in bad}
     for pair in pairs:
-        if pair.a in bad and pair.b not in bad_ends:
+        if pair.a in bad and pair.b not in bad | set(met[pair.a]):
             met[pair.a].append(pair.b)
+    for end, partners in met.items():
+        # The end of a path that is suspected too is better than nobody.
+        met[end] = [other for other in partners if other not in doubtful] or partners
     wanted: list[tuple[int, int, int]] = []
     for place, one in enumerate(told):
         rail = one.rail or 0

@@ -137,6 +137,15 @@ def test_of_up_to_1024_machines_the_slow_ones_are_located_in_bounded_rounds(
     assert set(told(pairs)) == {(end, None) for end in slow} | paths
 
 
+def test_a_suspected_path_between_the_others_leaves_partners_to_measure_with() -> None:
+    """Of three machines one is slow, and a stream between the other two was slow once."""
+    pairs = [Pair(a, b, 0.1 if 1 in (a, b) else 1.0, rail=1) for a, b in itertools.permutations(range(3), 2)]
+    pairs += [Pair(a, b, 0.4 if {a, b} == {0, 2} else 1.0) for a, b in itertools.permutations(range(3), 2)]
+    assert {(one.a, one.b, one.rail) for one in fit.suspects(pairs)} == {(1, None, 1), (0, 2, 0)}
+    measured_again = [(rail, *pair) for rail, each in fit.again(pairs) for pair in each]
+    assert {(rail, a) for rail, a, b in measured_again} == {(1, 1), (0, 0)}
+
+
 def slow_and_busy(own: float, others: float) -> list[Pair]:
     """Machine 3 is slow; how many processors its streams and those of the others kept busy."""
     return [
