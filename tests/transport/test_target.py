@@ -65,7 +65,7 @@ def test_a_name_that_is_nothing_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_every_choice_has_words() -> None:
-    assert {"asked", "virtual-env", "conda", "own", "path", "last"} == set(CHOICES)
+    assert {"asked", "virtual-env", "conda", "own", "path", "there", "last"} == set(CHOICES)
     assert os.path.isabs(choose().python)
 
 
