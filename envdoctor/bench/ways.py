@@ -21,7 +21,7 @@ IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE = 11, 25, 0x2000
 # <linux/icmp.h>, RFC 4443. Port unreachable counts: a closed TCP port answers with a reset and sends no such message.
 # Host and net unreachable do not: a router says them of an address that nobody has.
 FILTERED = frozenset([(2, 3, code) for code in (2, 3, 9, 10, 13)] + [(3, 1, code) for code in (1, 4, 5, 6)])
-IP_MTU, TCP_MAXSEG = 14, 2
+IP_MTU, IPV6_MTU, TCP_MAXSEG = 14, 24, 2
 TCP_INFO = 11
 MIN_RTT_AT = 148  # bytes into struct tcp_info
 DIAL_S = 3.0  # one attempt to connect: SYN goes out at 0, 1 and 3 s
@@ -186,6 +186,8 @@ def mss(connection: socket.socket) -> "Optional[int]":
 def path_mtu(connection: socket.socket) -> "Optional[int]":
     """What the kernel takes for the path's MTU on a connection, bytes."""
     try:
+        if connection.family == socket.AF_INET6:
+            return connection.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU)
         return connection.getsockopt(socket.IPPROTO_IP, IP_MTU)
     except OSError:
         return None

@@ -125,7 +125,11 @@ class Host:
 
     def fault(self, name: str) -> None:
         """Break something, see FAULTS."""
-        text = f"table inet fault {{\n{FAULTS[name]}\n}}\n"
+        self.nft(FAULTS[name])
+
+    def nft(self, chains: str) -> None:
+        """Load chains of a firewall."""
+        text = f"table inet fault {{\n{chains}\n}}\n"
         subprocess.run(["ip", "netns", "exec", self.namespace, "nft", "-f", "-"], input=text, text=True, check=True)
 
     def mend(self) -> None:
