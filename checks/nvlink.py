@@ -208,7 +208,8 @@ def _of_model(gpus: list[Gpu], virtual: bool) -> Iterable[Finding]:
 
 def _inactive(gpu: Gpu) -> str:
     down = gpu_state.spans(link.index for link in gpu.nvlinks if link.active is False)
-    return f"link {down} inactive"
+    # nvidia-smi's matrix counts the links and does not name them.
+    return f"link {down} inactive" if down else f"{_active(gpu)} links"
 
 
 @check(FABRIC_MANAGER_DOWN)

@@ -1,15 +1,17 @@
-"""Reads what nvidia-smi prints: its table, `-L`, and of `-q` the driver and the products."""
+"""Reads what nvidia-smi prints: its table, `-L`, of `-q` the driver and the products, of `topo -m` the NVLinks."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from envdoctor.facts.driver import Driver
-from envdoctor.facts.gpu import Gpu, Gpus
+from envdoctor.facts.gpu import Gpu, Gpus, NvLink
 from envdoctor.facts.host import Host
 from envdoctor.facts.log import Place, Sighting
 from envdoctor.knowledge import gpus
+from envdoctor.readers import topology
 from envdoctor.readers.lines import Line
 from envdoctor.readers.passage import Passage
 
@@ -39,18 +41,21 @@ class NvidiaSmi:
         self._gpus: dict[int, Gpu] = {}
         self._products: list[str] = []
         self._listed: dict[int, Gpu] = {}
+        self._links: dict[int, tuple[NvLink, ...]] = {}
         self._places: dict[str, Place] = {}
         self._table = False
 
     def needles(self) -> Mapping[str, int]:
         fields = {"Driver Version   ": 16, "CUDA Version   ": 16, "Product Name   ": 64}
-        return {"NVIDIA-SMI ": 16, "(UUID: GPU-": 64, **fields}
+        return {"NVIDIA-SMI ": 16, "(UUID: GPU-": 64, topology.HEADING: 8, **fields}
 
     def read(self, passage: Passage) -> None:
         text = passage.line.text[:400]
         if head := HEAD.search(text):
             if not self._table:
                 self._read_table(head, passage)
+        elif topology.HEADING in passage.held and not self._links:
+            self._links = topology.links(text, [line.text[:400] for line in passage.after(topology.MOST_ROWS)])
         elif match := LISTED.match(text):
             index, name = int(match["index"]), match["name"]
             if len(self._listed) < MOST_GPUS:
@@ -93,6 +98,8 @@ class NvidiaSmi:
             for number, name in enumerate(self._products)
         )
         if listed:
+            # A matrix without names is no list of GPUs: what they are decides what their links should be.
+            listed = tuple(replace(gpu, nvlinks=self._links.get(gpu.index, ())) for gpu in listed)
             found["gpu"] = Gpus("nvidia-smi", "", len(listed), listed)
         if self._windows:
             found["host"] = Host(wsl=2)
