@@ -138,19 +138,20 @@ def busbw_low(result: AllreduceResult) -> Iterable[Finding]:
 
 @check(NETWORK_SLOW)
 def network_slow(result: AllreduceResult, nics: Nics) -> Iterable[Finding]:
-    """The stream that this node sent, on an interface whose rate is real."""
+    """The streams that this node sent, one over each of its interfaces, where their rate is real."""
     own = result.member(result.own)
-    way = next((way for way in result.ways if way.a == result.own and way.gb_s is not None), None)
-    nic = nics.owner(own.address) if own else None
-    if way is None or way.gb_s is None or nic is None or result.oversubscribed:
-        return
-    if not nic.speed_is_real or not nic.speed_mbps or (way.busy or 0.0) >= HALF:
-        return
-    link = nic.speed_mbps / 1e3
-    if way.gb_s < HALF * min(link / 8, fabric.ONE_CONNECTION_GB_S):
-        node, other = result.named(way.a), result.named(way.b)
-        found = NETWORK_SLOW.found(node=node, other=other, gbit=way.gb_s * 8, link=link, interface=nic.name)
-        yield replace(found, nodes=(node,))
+    for way in result.ways:
+        if own is None or way.a != result.own or way.gb_s is None or result.oversubscribed:
+            continue
+        named = result.nic(way.a, way.rail)
+        nic = nics.nic(named) if named else nics.owner(own.address)
+        if nic is None or not nic.speed_is_real or not nic.speed_mbps or (way.busy or 0.0) >= HALF:
+            continue
+        link = nic.speed_mbps / 1e3
+        if way.gb_s < HALF * min(link / 8, fabric.ONE_CONNECTION_GB_S):
+            node, other = result.named(way.a), result.named(way.b)
+            found = NETWORK_SLOW.found(node=node, other=other, gbit=way.gb_s * 8, link=link, interface=nic.name)
+            yield replace(found, nodes=(node,))
 
 
 @check(LATENCY_HIGH)

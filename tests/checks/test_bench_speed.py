@@ -42,6 +42,16 @@ def stream(gb_s: float, busy: float = 0.1) -> AllreduceResult:
 
 
 LOW = {"busbw-low": "warning"}
+BOTH = replace(NICS, nics=(NIC, replace(NIC, name="eth1", speed_mbps=10_000)))
+
+
+def second_slow() -> AllreduceResult:
+    """Data is spread over two interfaces; a stream over each."""
+    own, *others = FINE.members
+    told = (Way(0, 1, "ok", gb_s=0.117, busy=0.1), Way(0, 1, "ok", gb_s=0.00125, busy=0.1, rail=1))
+    return replace(FINE, members=(replace(own, nics=("eth0", "eth1")), *others), ways=told)
+
+
 CASES = [
     Case("96% of the link", (fast(0.96), NICS)),
     Case("just good", (fast(0.76), NICS)),
@@ -57,6 +67,7 @@ CASES = [
     Case("NCCL, 64 MiB only, at 30%", (fast(0.3, "ports", backend="nccl"), NICS), {"busbw-low": "note"}),
     Case("a gigabit link carries it", (stream(0.117), NICS)),
     Case("a gigabit link that carries 10 Mbit/s", (stream(0.00125), NICS), {"network-slow": "warning"}),
+    Case("the second interface carries 10 Mbit/s", (second_slow(), BOTH), {"network-slow": "warning"}),
     Case("a virtual interface has no rate", (stream(0.00125), VIRTUAL)),
     Case("the processor was busy", (stream(0.01, busy=0.9), NICS)),
     Case("one connection on 100 Gbit/s", (stream(2.2), replace(NICS, nics=(replace(NIC, speed_mbps=100_000),)))),
@@ -67,6 +78,11 @@ CASES = [
         {"latency-high": "warning"},
     ),
 ]  # fmt: skip
+
+
+def test_the_interface_that_is_slow_is_named() -> None:
+    (found,) = next(case for case in CASES if "second interface" in str(case)).assert_holds(FILE)
+    assert (found.evidence["interface"], found.evidence["link"]) == ("eth1", 10.0)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
