@@ -33,7 +33,7 @@ class Traceback:
             (
                 ": cannot open shared object file",
                 "[WinError 1",
-                "DLL load failed while importing",
+                "DLL load failed",
                 "undefined symbol",
                 "no kernel image is available",
             ),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from envdoctor.facts.driver import Driver
 from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.log import Sighting
 from envdoctor.facts.torch import TorchInstall
+from envdoctor.knowledge import cuda_driver
 from envdoctor.knowledge import xid as xids
 from envdoctor.readers.decisions import Context, value
 from envdoctor.readers.decisions.container import container, wsl
@@ -78,6 +80,22 @@ def not_available(seen: Sighting, context: Context) -> Sighting | None:
     if isinstance(torch, TorchInstall) and not torch.cuda and not torch.hip:
         return replace(seen, code="torch-cpu-build", severity="error")
     return replace(seen, code="torch-rocm-build") if isinstance(torch, TorchInstall) and torch.hip else seen
+
+
+def said_unavailable(seen: Sighting, context: Context) -> Sighting | None:
+    """As `not_available`; where the text tells for which CUDA torch was installed, the driver may be too old for it."""
+    told = context.sections.get("driver")
+    wanted = context.saw("conda-wants-cuda")
+    cuda = value(wanted, "cuda") if wanted else ""
+    if isinstance(told, Driver) and cuda_driver.reach(cuda, told.release, told.cuda_level, wsl(context)) == "no":
+        return replace(seen, code="driver-too-old", severity="error")
+    return not_available(seen, context)
+
+
+def older_than_ptxas(seen: Sighting, context: Context) -> Sighting:
+    """XLA compiles one module after the other then, and goes on."""
+    del context
+    return replace(seen, severity="note") if value(seen, "goes_on") else seen
 
 
 def version_none(seen: Sighting, context: Context) -> Sighting | None:

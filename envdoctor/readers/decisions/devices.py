@@ -11,6 +11,8 @@ from envdoctor.facts.log import Sighting
 from envdoctor.readers.decisions import Context, value
 
 UNSEEN = ("no-gpus-available", "cuda-100", "needs-gpu", "torch-no-driver")
+# Slurm's options for GPUs.
+ASKS = re.compile(r"(?:^|\s)(?:--gres|--gpus|--tres-per|-G\b)")
 # GPUs that only NVSwitches join: H100, H200, B200 and A100 as SXM boards, in eights.
 SWITCHED = 8
 
@@ -48,6 +50,13 @@ def order(seen: Sighting, context: Context) -> Sighting | None:
     return seen if names != listed and sorted(names) == sorted(listed) else None
 
 
+def none_found(seen: Sighting, context: Context) -> Sighting:
+    """nvidia-smi says so on a GPU node of Slurm to a job that has asked for none: the cgroup hides them."""
+    if slurm(context) and not _given(context):
+        return replace(seen, code="gpu-not-allocated", severity="warning")
+    return seen
+
+
 def ordinal(seen: Sighting, context: Context) -> Sighting:
     """Of several processes one has no GPU; a single one that names a device itself has a mask that hides it."""
     if seen.place.rank is not None or context.saw("launched") or "num_gpus=" in seen.quote:
@@ -68,7 +77,7 @@ def _given(context: Context) -> bool:
     """Whether the text shows that the job was given GPUs."""
     return any(
         (one.signature == "slurm-cpu-gpus" and value(one, "gpus") not in ("", "0"))
-        or (one.signature == "batch-directive" and re.match(r"--gres|--gpus|--tres|-G", value(one, "option")))
+        or (one.signature == "batch-directive" and ASKS.search(value(one, "option") or value(one, "line")))
         for one in context.sightings
     )
 

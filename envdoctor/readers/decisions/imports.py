@@ -43,6 +43,14 @@ def dll(seen: Sighting, context: Context) -> Sighting:
     return seen if value(seen, "module") == "_C" and package in ("", "torch") else replace(seen, severity="warning")
 
 
+def old_dll(seen: Sighting, context: Context) -> Sighting:
+    """Up to Python 3.7 the line names no module: the frames above it do."""
+    package = asker(seen, context)
+    if package in PAIRS:
+        return replace(seen, code=PAIRS[package])
+    return seen if package in ("", "torch") else replace(seen, severity="warning")
+
+
 def library(seen: Sighting, context: Context) -> Sighting | None:
     """A CUDA library of another major version than torch's is what an extension wants that was built for it."""
     if "dlerror" in seen.quote or context.saw("cudnn-cannot-open"):
@@ -182,6 +190,12 @@ def xformers(seen: Sighting, context: Context) -> Sighting:
     """It names the torch that it found: one of the CPU is what must be replaced."""
     del context
     return replace(seen, code="torch-cpu-build") if "+cpu" in value(seen, "have") else seen
+
+
+def module_gone(seen: Sighting, context: Context) -> Sighting:
+    """setuptools 59.6 took away what torch before 1.11 asks of distutils."""
+    del context
+    return replace(seen, code="torch-import-fails", severity="error") if "distutils" in seen.quote else seen
 
 
 def extension_module(seen: Sighting, context: Context) -> Sighting | None:
