@@ -138,6 +138,19 @@ def test_nodes_that_cannot_take_part(slurm: Cluster) -> None:
     assert [host["outcome"] for host in reached] == ["not-allocated", "ok", "no-slurmd"]
 
 
+def test_the_nodes_cannot_reach_each_other(slurm: Cluster, tmp_path: Path) -> None:
+    """What each has seen comes by way of srun, and the network under test is not asked to carry it."""
+    rules = tmp_path / "rules"
+    drop = f"chain i {{ type filter hook input priority 0; ip saddr {slurm.nodes[0].address} drop; }}"
+    rules.write_text(f"table inet fault {{\n{drop}\n}}\n")
+    assert slurm.nodes[1].run("nft", "-f", str(rules)).status == 0
+    done = submit(slurm, "salloc", "-N2", *ALLREDUCE, "--slurm", "--timeout", "8")
+    assert (done.status, done.codes) == (1, ["master-unreachable"]), done.out + done.err
+    assert done.nodes_of("master-unreachable") == ["node2"]
+    reached = done.document["snapshots"][0]["facts"]["reached"]["hosts"]
+    assert [host["outcome"] for host in reached] == ["ok", "ok"]
+
+
 def test_an_allocation_that_is_over(slurm: Cluster) -> None:
     job = slurm.allocate("-N2")
     slurm.give_back(job)
@@ -241,3 +254,15 @@ def test_without_an_allocation() -> None:
 def test_what_contradicts_slurm_is_refused(option: tuple[str, str]) -> None:
     done = subprocess.run([*ALLREDUCE, "--slurm", *option], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2 and option[0] in done.stderr and "leave" in done.stderr
+
+
+# The examination of an allocation
+
+
+def test_the_nodes_of_an_allocation_are_examined(slurm: Cluster) -> None:
+    """By one command in the shell of the allocation."""
+    done = submit(slurm, "salloc", "-N2", *ENVDOCTOR, "check", "--slurm", "--quick", "--json")
+    assert done.status in (0, 1), done.out + done.err
+    assert [node["name"] for node in done.document["nodes"]] == ["node1", "node2"]
+    assert all(node["python"] for node in done.document["nodes"])
+    assert not [one for one in done.document["findings"] if one["topic"] == "nodes"]
