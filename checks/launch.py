@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor.facts import hostlist
+from envdoctor.facts.agreement import agreement
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
@@ -184,7 +186,7 @@ def _is_number(value: str) -> bool:
 def launch_env_missing(environment: Environment) -> Iterable[Finding]:
     """Some of what env:// needs is set and some is not. A shell with MASTER_ADDR alone is on its way to torchrun."""
     told = launches(environment)
-    variables = environment.variables
+    variables = {name: environment.get(name) or "" for name in (*NEEDED, "LOCAL_RANK", "LOCAL_WORLD_SIZE")}
     present = [name for name in NEEDED if variables.get(name)]
     missing = [name for name in NEEDED if not variables.get(name)]
     started_by_another = any(launch.launcher not in ("env", "nodes", "slurm-job") for launch in told)
@@ -246,27 +248,45 @@ def _out_of_range(launch: Launch) -> Iterable[Finding]:
 
 @check(WORLD_SIZE_MISMATCH)
 def nodes_fit_together(environments: PerNode[Environment]) -> Iterable[Finding]:
-    """Over the nodes that were examined: node ranks differ, counts are the same. Each is compared with the first."""
-    nodes = [
-        (node, launch)
+    """Over the nodes that were examined: node ranks differ, counts are the same. Only one launcher's word is compared
+    with another's."""
+    told = {
+        node: launches(environment)[0]
         for node, environment in environments.items()
-        if isinstance(environment, Environment)
-        for launch in launches(environment)[:1]
-    ]
-    ranks: dict[int, str] = {}
-    for node, launch in nodes:
-        first, known = nodes[0]
-        for count in ("nodes", "world_size"):
-            value, other = getattr(launch, count), getattr(known, count)
-            if launch.launcher == known.launcher and None not in (value, other) and value != other:
-                yield _between(
-                    "nodes-disagree", first, node, what=known.sources[count], value=other, limit=value, launcher=""
-                )
-        if launch.node_rank is None or launch.launcher != known.launcher or (launch.nodes or 0) < 2:
-            continue
-        other_node = ranks.setdefault(launch.node_rank, node)
-        if other_node != node:
-            yield _between("same-node-rank", other_node, node, what=launch.sources["node_rank"], value=launch.node_rank)
+        if isinstance(environment, Environment) and launches(environment)
+    }
+    launchers = agreement({node: launch.launcher for node, launch in told.items()})
+    for side in launchers.sides:
+        yield from _among({node: told[node] for node in side.nodes})
+
+
+def _among(told: Mapping[str, Launch]) -> Iterable[Finding]:
+    """Nodes that the same launcher started."""
+    for count in ("nodes", "world_size"):
+        counts = agreement({node: getattr(launch, count) for node, launch in told.items()})
+        if counts.differs:
+            usual, odd = counts.sides[:2]
+            found = _between(
+                "nodes-disagree",
+                hostlist.fold(usual.nodes),
+                hostlist.fold(odd.nodes),
+                what=told[usual.nodes[0]].sources[count],
+                value=usual.value,
+                limit=odd.value,
+                launcher="",
+            )
+            yield replace(found, nodes=counts.odd_nodes)
+    ranks = agreement({node: launch.node_rank for node, launch in told.items() if (launch.nodes or 0) > 1})
+    for side in ranks.sides:
+        if len(side.nodes) > 1:
+            found = _between(
+                "same-node-rank",
+                side.nodes[0],
+                hostlist.fold(side.nodes[1:]),
+                what=told[side.nodes[0]].sources["node_rank"],
+                value=side.value,
+            )
+            yield replace(found, nodes=side.nodes)
 
 
 @check(WORLD_SIZE_MISMATCH)

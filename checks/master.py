@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor.facts import hostlist
+from envdoctor.facts.agreement import agreement
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.host import Host
-from envdoctor.facts.launch import launches, node_count, node_rank, process, several_nodes
+from envdoctor.facts.launch import Launch, launches, node_count, node_rank, process, several_nodes
 from envdoctor.facts.names import HostNames, NameResolution, is_loopback, torchrun_recognises
 from envdoctor.facts.rendezvous import RendezvousReach, Target
 from envdoctor.model import Scalar
@@ -200,29 +202,36 @@ def master_is_loopback(environment: Environment) -> Iterable[Finding]:
 @check(MASTER_UNREACHABLE)
 def nodes_name_one_master(environments: PerNode[Environment]) -> Iterable[Finding]:
     """Over the nodes that were examined: all are told the same address and port, as they are written."""
-    named = [
+    named = _masters(environments)
+    for launcher in sorted({launch.launcher for _, launch in named}):
+        told = {node: launch for node, launch in named if launch.launcher == launcher}
+        places = agreement({node: (launch.master_addr, launch.master_port) for node, launch in told.items()})
+        if not places.differs:
+            continue
+        known, other = places.sides[0], places.sides[1]
+        found = MASTER_UNREACHABLE.found(
+            "nodes-disagree",
+            source=told[known.nodes[0]].sources["master_addr"],
+            node=hostlist.fold(known.nodes),
+            host=known.value[0],
+            quoted=shlex.quote(known.value[0]),
+            port=known.value[1],
+            other_node=hostlist.fold(other.nodes),
+            other_host=other.value[0],
+            other_port=other.value[1],
+        )
+        yield replace(found, nodes=places.odd_nodes)
+
+
+def _masters(environments: PerNode[Environment]) -> list[tuple[str, Launch]]:
+    """What names a master for several nodes, on each node."""
+    return [
         (node, launch)
         for node, environment in environments.items()
         if isinstance(environment, Environment)
         for launch in launches(environment)
         if launch.master_addr and launch.several_nodes
     ]
-    for node, launch in named[1:]:
-        first, known = named[0]
-        same = (launch.master_addr, launch.master_port) == (known.master_addr, known.master_port)
-        if node != first and launch.launcher == known.launcher and not same:
-            found = MASTER_UNREACHABLE.found(
-                "nodes-disagree",
-                source=known.sources["master_addr"],
-                node=first,
-                host=known.master_addr,
-                quoted=shlex.quote(known.master_addr),
-                port=known.master_port,
-                other_node=node,
-                other_host=launch.master_addr,
-                other_port=launch.master_port,
-            )
-            yield replace(found, nodes=(first, node))
 
 
 def _first_host(environment: Environment) -> str:

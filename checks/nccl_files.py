@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
+from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check
+from envdoctor.facts.agreement import agreement
 from envdoctor.facts.environment import Environment
+from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.nccl import NcclSettings, lost, view
+from envdoctor.facts.pci import PciDevices
+from envdoctor.facts.peers import of, peers
 from envdoctor.facts.torch import TorchInstall
+from envdoctor.knowledge.drift import differs, situations
 
 TOPIC = Topic("nccl", 212, Text("NCCL's configuration files and plugins", "NCCL 配置文件与插件"))
 
@@ -43,7 +48,22 @@ NCCL_NET_PLUGIN_BROKEN = Problem(
             ),
             severity=Severity.ERROR,
         ),
+        **situations(
+            "nodes",
+            Text("network plugin that NCCL will load", "NCCL 将加载的网络插件"),
+            Text(
+                "ranks with the plugin and ranks without it speak different transports: they wait for each other",
+                "有插件与没有插件的 rank 使用不同的传输方式，会互相等待",
+            ),
+            Severity.ERROR,
+            look="ldconfig -p | grep libnccl-net; echo $NCCL_NET_PLUGIN",
+            advice=Text(
+                "install the plugin on every node, or set NCCL_NET_PLUGIN=none on every node",
+                "在每个节点安装该插件，或在所有节点设置 NCCL_NET_PLUGIN=none",
+            ),
+        ),
     },
+    caused_by=("nccl-env-mismatch",),
 )
 
 NCCL_CONF_UNREADABLE = Problem(
@@ -111,6 +131,17 @@ def nccl_net_plugin_broken(
     yield NCCL_NET_PLUGIN_BROKEN.found(
         "required" if required else None, name=tried.name, error=tried.error, asked=told, net=net
     )
+
+
+@check(NCCL_NET_PLUGIN_BROKEN)
+def plugins_agree(settings: PerNode[NcclSettings], gpus: PerNode[Gpus], pci: PerNode[PciDevices]) -> Iterable[Finding]:
+    """Some nodes load a plugin and some do not, or another: nccl issue 1634."""
+    told = of(settings, peers(gpus, pci), NcclSettings)
+    loaded = {
+        node: next((tried.name for tried in fact.net_plugins if not tried.error), "-") if fact else None
+        for node, fact in told.items()
+    }
+    yield from differs(NCCL_NET_PLUGIN_BROKEN, "nodes", agreement(loaded))
 
 
 @check(NCCL_CONF_UNREADABLE)

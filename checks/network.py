@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor.facts import hostlist
 from envdoctor.facts.environment import Environment
+from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.host import Host
+from envdoctor.facts.meeting import Chosen, misfits
 from envdoctor.facts.names import HostNames, NameResolution
-from envdoctor.facts.nccl import NcclSettings, View, view
+from envdoctor.facts.nccl import NcclSettings, View, view, view_of
 from envdoctor.facts.nics import Address, Nic, Nics
+from envdoctor.facts.pci import PciDevices
+from envdoctor.facts.peers import of, peers
 from envdoctor.facts.rdma import Rdma
 from envdoctor.facts.reach import barrier, best
 from envdoctor.facts.several_nodes import Scale, scale
@@ -80,6 +86,57 @@ WRONG_INTERFACE = Problem(
                 "a tunnel is slow, and its small MTU stalls large messages, where it leads to the other nodes at all",
                 "隧道即使能到达其他节点，也很慢，而且 MTU 较小，会使大消息停滞",
             ),
+            severity=Severity.WARNING,
+        ),
+        "same-address": Situation(
+            title=Text(
+                "NCCL will use {address} on {nodes}: one address on {count} nodes",
+                "NCCL 将在 {nodes} 上使用同一个地址 {address}（共 {count} 个节点）",
+            ),
+            why=Text(
+                "each node connects to itself where it means another one, and all wait until they time out",
+                "节点本想连接其他节点，实际却连到自己，全部等待直到超时",
+            ),
+            seen=Text("{address} of {interface} on {nodes}", "{nodes} 上的 {interface} 均为 {address}"),
+            help=Text(
+                "name an interface with an address of its own on every node: NCCL_SOCKET_IFNAME, GLOO_SOCKET_IFNAME",
+                "请用 NCCL_SOCKET_IFNAME 与 GLOO_SOCKET_IFNAME 指定各节点地址互不相同的接口",
+            ),
+            look="ip -br address",
+        ),
+        "no-way": Situation(
+            title=Text(
+                "no route leads from {nodes} to {network}, where NCCL will be on {others}",
+                "{nodes} 没有通往 {network} 的路由，而 NCCL 在 {others} 上将使用该网络",
+            ),
+            why=Text(
+                "the ranks there are told addresses that they cannot reach, and end with an error or a time-out",
+                "这些 rank 得到的地址无法到达，最终报错或超时",
+            ),
+            seen=Text(
+                "{others}: {interface} in {network}\n{nodes}: no route to it",
+                "{others}：{interface} 位于 {network}\n{nodes}：没有到该网络的路由",
+            ),
+            help=Text(
+                "let NCCL_SOCKET_IFNAME name on every node the interface of the network that all of them share",
+                "请在各节点用 NCCL_SOCKET_IFNAME 指定共有网络的接口",
+            ),
+            look="ip route",
+        ),
+        "another-network": Situation(
+            title=Text(
+                "NCCL will use {interface} ({network}) on {nodes}, and the network {usual} on the other {usual_count}",
+                "NCCL 在 {nodes} 上将使用 {interface}（{network}），在其余 {usual_count} 个节点上使用网络 {usual}",
+            ),
+            why=Text(
+                "the nodes share a network and meet over another one, which may be slower, or closed between them",
+                "各节点有共同网络却会走另一网络，可能更慢或互不相通",
+            ),
+            seen=Text(
+                "{nodes}: {interface}, though {better} is in {usual}",
+                "{nodes}：选用 {interface}，但 {better} 位于 {usual}",
+            ),
+            command="export NCCL_SOCKET_IFNAME='={better}'",
             severity=Severity.WARNING,
         ),
     },
@@ -214,6 +271,44 @@ def gloo_interface(
             finding = WRONG_INTERFACE.found("gloo", **evidence).at(_severity(told, choice))
             yield _mended(finding, View({}).mend, better, _starts_here(host, shell))
             return
+
+
+@check(WRONG_INTERFACE)
+def nodes_meet(
+    nics: PerNode[Nics],
+    environments: PerNode[Environment],
+    settings: PerNode[NcclSettings],
+    installs: PerNode[TorchInstall],
+    hosts: PerNode[Host],
+    gpus: PerNode[Gpus],
+    pci: PerNode[PciDevices],
+) -> Iterable[Finding]:
+    """Over the nodes that were examined: what each chooses leads to the others. One machine that was looked at twice is
+    one."""
+    chosen: dict[str, Chosen] = {}
+    boots: set[str] = set()
+    for node, own in of(nics, peers(gpus, pci), Nics).items():
+        host = hosts.get(node)
+        boot = host.boot_id if isinstance(host, Host) else ""
+        seen = view_of(settings.get(node), environments.get(node), installs.get(node))
+        first = nccl_choice(own, seen.get, seen.version).first if own and boot not in boots else None
+        if own is not None and first is not None:
+            chosen[node] = Chosen(own, first)
+            boots.update((boot,) if boot else ())
+    for misfit in misfits(chosen):
+        found = WRONG_INTERFACE.found(
+            misfit.kind,
+            nodes=hostlist.fold(misfit.nodes),
+            others=hostlist.fold(misfit.others) or None,
+            count=len(misfit.nodes),
+            interface=misfit.interface,
+            address=misfit.address or None,
+            network=misfit.network or None,
+            usual=misfit.usual or None,
+            usual_count=misfit.usual_count or None,
+            better=misfit.better or None,
+        )
+        yield replace(found, nodes=misfit.nodes)
 
 
 @check(CONTAINER_BRIDGE_NETWORK)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor import Finding, Missing, PerNode, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor.facts import hostlist
+from envdoctor.facts.agreement import agreement
 from envdoctor.facts.environment import Environment
-from envdoctor.facts.nccl import NcclSettings, View, view
-from envdoctor.facts.rdma import Gid, Port, Rdma, RdmaDevice
-from envdoctor.facts.rdma_choice import CHOOSES_GID, TakenPort, integer, named_but_idle, taken
+from envdoctor.facts.gpu import Gpus
+from envdoctor.facts.nccl import NcclSettings, view, view_of
+from envdoctor.facts.pci import PciDevices
+from envdoctor.facts.peers import peers
+from envdoctor.facts.rdma import Port, Rdma, RdmaDevice
+from envdoctor.facts.rdma_choice import integer, named_but_idle, taken
 from envdoctor.facts.several_nodes import rdma_is_meant, scale
-from envdoctor.facts.socket_choice import release
 from envdoctor.facts.torch import TorchInstall
+from envdoctor.knowledge.drift import differs, situations
 from envdoctor.model import Scalar
 
 TOPIC = Topic("rdma", 220, Text("RDMA ports and NCCL's use of them", "RDMA 端口及 NCCL 对它们的使用"))
@@ -75,54 +80,6 @@ IB_RATE_DEGRADED = Problem(
     hardware="unconfirmed",
 )
 
-IB_GID_WRONG = Problem(
-    code="ib-gid-wrong",
-    severity=Severity.ERROR,
-    title=Text(
-        "NCCL will use GID index {index} on {port}, which is empty",
-        "NCCL 将在 {port} 上使用 GID 索引 {index}，该槽位为空",
-    ),
-    why=Text(
-        "queue pairs do not connect: ibv_modify_qp fails, or the first transfer ends with status 12",
-        "QP 无法建立连接：ibv_modify_qp 失败，或首次传输以 status=12 结束",
-    ),
-    seen=Text(
-        "{chosen_by}\n{port} GID {index}: {gid}\nusable: {usable}",
-        "{chosen_by}\n{port} GID {index}:{gid}\n可用：{usable}",
-    ),
-    help=Text(
-        "NCCL since 2.21.5 finds the index by itself when NCCL_IB_GID_INDEX is unset; it may differ between nodes",
-        "NCCL 2.21.5 起在未设置 NCCL_IB_GID_INDEX 时会自动选择；各节点的索引可能不同",
-    ),
-    confirm="grep . /sys/class/infiniband/*/ports/1/gids/* | grep -v 0000:0000:0000:0000$",
-    hardware="unconfirmed",
-    refs=(ENV_PAGE + "#nccl-ib-gid-index",),
-    situations={
-        "link-local": Situation(
-            title=Text(
-                "NCCL will use GID index {index} on {port}, a link-local address",
-                "NCCL 将在 {port} 上使用 GID 索引 {index}，该地址为链路本地地址",
-            ),
-            why=Text(
-                "it reaches neighbours on the same Ethernet segment only: behind a router the first transfer times out",
-                "只能到达同一以太网段内的节点；跨路由时首次传输会超时",
-            ),
-            severity=Severity.WARNING,
-        ),
-        "version-1": Situation(
-            title=Text(
-                "NCCL will use GID index {index} on {port}, which is RoCE v1",
-                "NCCL 将在 {port} 上使用 GID 索引 {index}，该条目为 RoCE v1",
-            ),
-            why=Text(
-                "RoCE v1 is not routed, and both ends must use the same version",
-                "RoCE v1 不可路由，且两端版本必须一致",
-            ),
-            severity=Severity.WARNING,
-        ),
-    },
-)
-
 IB_HCA_WRONG = Problem(
     code="ib-hca-wrong",
     severity=Severity.ERROR,
@@ -151,7 +108,21 @@ IB_HCA_WRONG = Problem(
             why=Text("NCCL uses the others and says nothing", "NCCL 会使用其余设备，且不作提示"),
             severity=Severity.WARNING,
         ),
+        **situations(
+            "nodes",
+            Text("RDMA ports that NCCL will use", "NCCL 将使用的 RDMA 端口"),
+            Text(
+                "with unequal numbers NCCL goes on with an INFO line, and ranks may wait for channels that never come",
+                "数量不等时 NCCL 只打印一行 INFO 后继续，rank 可能一直等待不会建立的通道",
+            ),
+            look="ibv_devinfo -l; echo $NCCL_IB_HCA",
+            advice=Text(
+                "let NCCL_IB_HCA name on every node the adapters that all of them have, or mend the odd node",
+                "请让各节点的 NCCL_IB_HCA 只选共有的网卡，或修复个别节点",
+            ),
+        ),
     },
+    caused_by=("ib-port-down", "ib-device-inaccessible", "libibverbs-missing", "nccl-env-mismatch"),
 )
 
 COUNTS = ("InfiniBand", "Ethernet")
@@ -219,58 +190,6 @@ def ib_rate_degraded(rdma: Rdma, environment: Environment | None) -> Iterable[Fi
             yield found if meant else found.at(Severity.NOTE)
 
 
-def _fault(each: TakenPort, version: int) -> str | None:
-    """The situation of the GID that NCCL will use; None for a good one or one that cannot be judged."""
-    gid = each.gid
-    if gid is None:
-        return "empty"
-    if gid.address.startswith("fe80"):
-        return "link-local"
-    return "version-1" if gid.version == 1 and version != 1 else None
-
-
-@check(IB_GID_WRONG)
-def ib_gid_wrong(
-    rdma: Rdma, environment: Environment, settings: NcclSettings | None, torch: TorchInstall | None
-) -> Iterable[Finding]:
-    """On RoCE, the slot NCCL will use is empty, or it is link-local or RoCE v1 while a better one is there."""
-    seen = view(settings, environment, torch)
-    asked = seen.get("NCCL_IB_GID_INDEX")
-    version = integer(seen.get("NCCL_IB_ROCE_VERSION_NUM"), 2)
-    for each in taken(rdma, seen.get, seen.version):
-        fault = _fault(each, version)
-        # Without any filled slot, sysfs of this container does not show the table.
-        if each.port.link_layer != "Ethernet" or fault is None or not each.port.gids:
-            continue
-        good = [gid for gid in each.port.gids if gid.version == 2 and not gid.address.startswith("fe80")]
-        good.sort(key=lambda gid: ":" in gid.address)
-        if good or fault == "empty":
-            finding = IB_GID_WRONG.found(
-                None if fault == "empty" else fault,
-                port=str(each),
-                index=each.gid_index,
-                chosen_by=f"NCCL_IB_GID_INDEX={asked} ({seen.source('NCCL_IB_GID_INDEX')})"
-                if asked
-                else f"NCCL_IB_GID_INDEX unset, NCCL {seen.version or '?'}",
-                gid=f"{each.gid.address} {each.gid.type} {each.gid.netdev}".strip() if each.gid else None,
-                usable=", ".join(f"{gid.index} ({gid.address})" for gid in good) or "-",
-            )
-            yield finding.mended_by(_gid_command(seen, good))
-            return
-
-
-def _gid_command(seen: View, good: list[Gid]) -> str | None:
-    """Leave the choice to NCCL where it chooses well, else name the slot or the family."""
-    chooses = (release(seen.version) or CHOOSES_GID) >= CHOOSES_GID
-    if chooses and seen.get("NCCL_IB_GID_INDEX"):
-        return seen.mend("NCCL_IB_GID_INDEX", None)
-    if not good:
-        return None
-    if chooses:
-        return seen.mend("NCCL_IB_ADDR_FAMILY", "AF_INET6" if ":" in good[0].address else "AF_INET")
-    return seen.mend("NCCL_IB_GID_INDEX", str(good[0].index))
-
-
 @check(IB_HCA_WRONG)
 def ib_hca_wrong(
     rdma: Rdma, environment: Environment, settings: NcclSettings | None, torch: TorchInstall | None
@@ -310,6 +229,30 @@ def ib_hca_wrong(
         if extra:
             told = {**evidence, "extra": ", ".join(extra)}
             yield IB_HCA_WRONG.found("prefix", **told).mended_by(seen.mend("NCCL_IB_HCA", f"={value}"))
+
+
+@check(IB_HCA_WRONG)
+def as_many_everywhere(
+    rdma: PerNode[Rdma],
+    environments: PerNode[Environment],
+    settings: PerNode[NcclSettings],
+    gpus: PerNode[Gpus],
+    pci: PerNode[PciDevices],
+) -> Iterable[Finding]:
+    """NCCL_IGNORE_NET_MISMATCH is 1 unless set: nccl issue 2428; src/init.cc at 2.30.7. Names may differ."""
+    ports: dict[str, tuple[str, ...] | None] = {}
+    for node in peers(gpus, pci):
+        devices, seen = rdma.get(node), view_of(settings.get(node), environments.get(node), None)
+        if isinstance(devices, Rdma):
+            ports[node] = tuple(str(each).removesuffix(":1") for each in taken(devices, seen.get))
+        else:
+            ports[node] = () if isinstance(devices, Missing) and devices.reason == "not-here" else None
+    names: dict[int, str] = {0: "0"}
+    for own_ports in ports.values():
+        if own_ports:
+            names.setdefault(len(own_ports), f"{len(own_ports)} ({hostlist.fold(own_ports)})")
+    counted = {node: None if own_ports is None else names[len(own_ports)] for node, own_ports in ports.items()}
+    yield from differs(IB_HCA_WRONG, "nodes", agreement(counted))
 
 
 @summary

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import time
 import traceback
 import types
 import typing
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,6 +29,7 @@ from envdoctor.model import (
     TopicLine,
     Why,
 )
+from envdoctor.watched import Memory
 
 # The facts of one node: fact type -> the fact, or why it is missing.
 Facts = Mapping[type, object]
@@ -95,58 +98,88 @@ def _arguments(wanted: Sequence[Need], facts: Facts) -> list[object] | Missing:
     return arguments
 
 
-def _on_each(check: Check, wanted: Sequence[Need], node_facts: Mapping[str, Facts]) -> Outcome:
-    """Judge node by node. What is said of facts depends on them alone: nodes that hold the very same ones, as a reader
-    of many snapshots makes them (`envdoctor.folder`), are judged once."""
-    known: dict[tuple[int, ...], list[Finding] | Missing] = {}
-    found: list[Finding] = []
-    skipped: dict[Missing, list[str]] = {}
-    ran = False
-    for node, facts in node_facts.items():
-        same = tuple([id(facts.get(need.fact)) for need in wanted])
-        told = known.get(same)
-        if told is None:
-            arguments = _arguments(wanted, facts)
-            told = arguments if isinstance(arguments, Missing) else list(check.judge(*arguments))
-            known[same] = told
-        if isinstance(told, Missing):
-            skipped.setdefault(told, []).append(node)
-            continue
-        ran = True
-        found += [replace(finding, nodes=finding.nodes or (node,)) for finding in told]
-    left = tuple((missing, tuple(nodes)) for missing, nodes in skipped.items())
-    if not ran:
-        return Outcome(check, "skipped", missing=left[0][0] if left else None, skipped_on=left)
-    return Outcome(check, "ran", tuple(found), skipped_on=left)
+class _Course:
+    """A check on its way from node to node. Nodes that have in common all that it looks at are judged once."""
+
+    def __init__(self, check: Check, several: bool) -> None:
+        self._check = check
+        self._ask = Memory(check.judge).ask if several else lambda arguments: check.judge(*arguments)
+        self._wanted: tuple[Need, ...] | None = None
+        self._found: list[Finding] = []
+        self._skipped: dict[Missing, list[str]] = {}
+        self._ran = False
+        self._crashed: Outcome | None = None
+        self._seconds = 0.0
+
+    def meet(self, node: str, facts: Facts) -> None:
+        """Judge one node."""
+        if self._crashed is not None:
+            return
+        start = time.perf_counter()
+        try:
+            if self._wanted is None:
+                self._wanted = needs(self._check.judge)
+            arguments = _arguments(self._wanted, facts)
+            if isinstance(arguments, Missing):
+                self._skipped.setdefault(arguments, []).append(node)
+            else:
+                self._ran = True
+                for finding in self._ask(arguments):
+                    self._found.append(replace(finding, nodes=finding.nodes or (node,)))
+        except Exception as error:
+            self._crashed = _crashed(self._check, error)
+        self._seconds += time.perf_counter() - start
+
+    def outcome(self) -> Outcome:
+        """What became of the check on all nodes it met."""
+        left = tuple((missing, tuple(nodes)) for missing, nodes in self._skipped.items())
+        if self._crashed is not None:
+            told = self._crashed
+        elif self._ran:
+            told = _declared(Outcome(self._check, "ran", tuple(self._found), skipped_on=left))
+        else:
+            told = Outcome(self._check, "skipped", missing=left[0][0] if left else None, skipped_on=left)
+        return replace(told, seconds=self._seconds)
+
+
+def _crashed(check: Check, error: Exception) -> Outcome:
+    """A check is other people's code as well: whatever it raises is its outcome, and the others go on."""
+    return Outcome(check, "crashed", error=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
+
+
+def _declared(outcome: Outcome) -> Outcome:
+    """The outcome of a check that reports nothing but what it declares; else that it crashed."""
+    undeclared = {finding.code for finding in outcome.findings} - {problem.code for problem in outcome.check.problems}
+    if not undeclared:
+        return outcome
+    told = f"ValueError: reports {', '.join(sorted(undeclared))}, which it does not declare"
+    return Outcome(outcome.check, "crashed", error=told, traceback=told)
 
 
 def _over_all(check: Check, wanted: Sequence[Need], node_facts: Mapping[str, Facts]) -> Outcome:
     """Judge all nodes at once. What it asks for first may be unknown of some: what does not exist there is known."""
-    every = [
-        {node: facts.get(need.fact) or _absent(need.fact) for node, facts in node_facts.items()} for need in wanted
-    ]
-    found = tuple(check.judge(*every))
-    unknown: dict[Missing, list[str]] = {}
-    for node, fact in every[0].items() if len(node_facts) > 1 else ():
-        if isinstance(fact, Missing) and fact.reason != Why.NOT_HERE.value:
-            unknown.setdefault(fact, []).append(node)
-    return Outcome(check, "ran", found, skipped_on=tuple((missing, tuple(nodes)) for missing, nodes in unknown.items()))
-
-
-def _judge(check: Check, node_facts: Mapping[str, Facts]) -> Outcome:
     start = time.perf_counter()
     try:
-        wanted = needs(check.judge)
-        over_all = any(need.kind == "per-node" for need in wanted)
-        outcome = (_over_all if over_all else _on_each)(check, wanted, node_facts)
-        undeclared = {finding.code for finding in outcome.findings} - {problem.code for problem in check.problems}
-        if undeclared:
-            raise ValueError(f"reports {', '.join(sorted(undeclared))}, which it does not declare")
+        every = [
+            {node: facts.get(need.fact) or _absent(need.fact) for node, facts in node_facts.items()} for need in wanted
+        ]
+        found = tuple(check.judge(*every))
+        unknown: dict[Missing, list[str]] = {}
+        for node, fact in every[0].items() if len(node_facts) > 1 else ():
+            if isinstance(fact, Missing) and fact.reason != Why.NOT_HERE.value:
+                unknown.setdefault(fact, []).append(node)
+        left = tuple((missing, tuple(nodes)) for missing, nodes in unknown.items())
+        outcome = _declared(Outcome(check, "ran", found, skipped_on=left))
     except Exception as error:
-        # A check is other people's code as well: whatever it raises is its outcome, and the others go on.
-        told = f"{type(error).__name__}: {error}"
-        outcome = Outcome(check, "crashed", error=told, traceback=traceback.format_exc())
+        outcome = _crashed(check, error)
     return replace(outcome, seconds=time.perf_counter() - start)
+
+
+def _is_over_all(check: Check) -> bool:
+    try:
+        return any(need.kind == "per-node" for need in needs(check.judge))
+    except Exception:
+        return False  # what is wrong with it shows where it meets a node
 
 
 def run(checks: Iterable[Check], node_facts: Mapping[str, Facts]) -> list[Outcome]:
@@ -159,7 +192,15 @@ def run(checks: Iterable[Check], node_facts: Mapping[str, Facts]) -> list[Outcom
         One outcome per check, in order. On several nodes a check "ran" if it ran on any of them; the outcome says on
         which it was skipped all the same.
     """
-    return [_judge(check, node_facts) for check in checks]
+    checks = list(checks)
+    courses = {id(check): _Course(check, len(node_facts) > 1) for check in checks if not _is_over_all(check)}
+    for course in courses.values():
+        for node, facts in node_facts.items():
+            course.meet(node, facts)
+    return [
+        courses[id(check)].outcome() if id(check) in courses else _over_all(check, needs(check.judge), node_facts)
+        for check in checks
+    ]
 
 
 def _causes(findings: Sequence[Finding]) -> list[Finding]:
@@ -235,28 +276,89 @@ def fold(outcomes: Iterable[Outcome]) -> tuple[Finding, ...]:
     return tuple(finding for chain in ordered for finding in sorted(chain, key=lambda f: (depth(f), f.severity.rank)))
 
 
-def summarise(files: Iterable[TopicFile], facts: Facts) -> tuple[TopicLine, ...]:
+def summarise(files: Iterable[TopicFile], node_facts: Mapping[str, Facts]) -> tuple[TopicLine, ...]:
     """What was seen of each topic, in the order of the files; files may share a topic, the first to speak is heard.
 
-    A topic whose summary fails or lacks a fact has a line without words.
+    Of several nodes it is what most of them show. A topic whose summary fails or lacks a fact everywhere has a line
+    without words.
     """
     lines: dict[str, TopicLine] = {}
     for file in files:
         known = lines.get(file.topic.name)
         if known is None or known.text is None:
-            lines[file.topic.name] = _summary_line(file, known.topic if known else file.topic, facts)
+            lines[file.topic.name] = _summary_line(file, known.topic if known else file.topic, node_facts)
     return tuple(lines.values())
 
 
-def _summary_line(file: TopicFile, topic: Topic, facts: Facts) -> TopicLine:
-    said: tuple[Text, Mapping[str, Scalar]] | None = None
-    if isinstance(file.summary, Summary):
+def _summary_line(file: TopicFile, topic: Topic, node_facts: Mapping[str, Facts]) -> TopicLine:
+    if not isinstance(file.summary, Summary):
+        return TopicLine(topic)
+    line = file.summary.line
+    memory = Memory(lambda *arguments: [line(*arguments)])
+    told: dict[Any, tuple[Text, Mapping[str, Scalar], int]] = {}
+    for facts in node_facts.values():
         try:
-            arguments = _arguments(needs(file.summary.line), facts)
-            said = None if isinstance(arguments, Missing) else file.summary.line(*arguments)
+            arguments = _arguments(needs(line), facts)
+            said = None if isinstance(arguments, Missing) else memory.ask(arguments)[0]
             if said is not None:
                 said[0].say("en", said[1])  # a value that does not fit its hole shows here
+                key = said[0].en, tuple(said[1].items())
+                told[key] = said[0], said[1], told[key][2] + 1 if key in told else 1
         except Exception:
             # A summary is an adornment; the checks below it still speak.
-            said = None
-    return TopicLine(topic) if said is None else TopicLine(topic, said[0], said[1])
+            continue
+    if not told:
+        return TopicLine(topic)
+    return _common_line(topic, list(told.values()), len(node_facts))
+
+
+def _common_line(topic: Topic, told: list[tuple[Text, Mapping[str, Scalar], int]], nodes: int) -> TopicLine:
+    """The line that most nodes share; where none is, that of the most common form, with its values from least to most
+    or as far as they begin alike."""
+    text, values, same = max(told, key=lambda one: one[2])
+    if 2 * same > nodes or len(told) == 1:
+        return TopicLine(topic, text, values, same, nodes)
+    forms = Counter[str]()
+    for each, _, times in told:
+        forms[each.en] += times
+    form = forms.most_common(1)[0][0]
+    alike = [(own, times) for each, own, times in told if each.en == form]
+    text = next(each for each, _, _ in told if each.en == form)
+    shown: dict[str, Scalar] = {}
+    usual: dict[str, Scalar] = {}
+    for name in alike[0][0]:
+        counted = Counter[Scalar]()
+        for own, times in alike:
+            counted[own.get(name)] += times
+        value, times = counted.most_common(1)[0]
+        if 2 * times > forms[form]:
+            usual[name] = value
+        shown[name] = value if name in usual else spread(list(counted))
+    same = sum(times for own, times in alike if all(own.get(name) == value for name, value in usual.items()))
+    return TopicLine(topic, text, shown, same, nodes)
+
+
+class Span(str):
+    """Numbers from least to most, each shown as the hole in the text asks: "34-38"."""
+
+    def __new__(cls, low: float, high: float) -> Span:
+        made = super().__new__(cls, f"{low}-{high}")
+        made.ends = low, high
+        return made
+
+    ends: tuple[float, float]
+
+    def __format__(self, spec: str) -> str:
+        return "-".join(format(end, spec) for end in self.ends)
+
+
+def spread(values: Sequence[Scalar]) -> Scalar:
+    """One value that stands for several: the same one, "least-most" of numbers, the common beginning of texts."""
+    known = [value for value in values if value is not None]
+    if not known or all(value == known[0] for value in known):
+        return known[0] if known else None
+    if all(isinstance(value, (int, float)) for value in known):
+        numbers = [value for value in known if isinstance(value, (int, float))]
+        return Span(min(numbers), max(numbers))
+    # Characters are meant: "10.0.0." of two addresses.
+    return os.path.commonprefix([str(value) for value in known]) + "..."  # noqa: RUF071

@@ -83,6 +83,13 @@ def _of_benches(file: TopicFile) -> bool:
     return file.topic.bench or (bool(wanted) and wanted <= {facts.kind(name) for name in facts.OF_BENCHES})
 
 
+def _is_silent(file: TopicFile, snapshots: Sequence[Snapshot]) -> bool:
+    """Whether a file has nothing to say of these: it judges benchmarks, or compares nodes, and there are none."""
+    if file.topic.nodes:
+        return len(snapshots) < 2 and not _measured(file, snapshots)
+    return _of_benches(file) and not _measured(file, snapshots)
+
+
 def _measured(file: TopicFile, snapshots: Sequence[Snapshot]) -> bool:
     """Whether a benchmark was run whose result the file judges. What it looks at beside it, an examination has too."""
     wanted = facts_of(file) & {facts.kind(name) for name in facts.OF_BENCHES}
@@ -151,7 +158,7 @@ def judge(
     files, checks = chosen(loaded, names)
     known = files  # a text may tell of what is measured otherwise
     if not names:
-        files = tuple(file for file in files if not _of_benches(file) or _measured(file, snapshots))
+        files = tuple(file for file in files if not _is_silent(file, snapshots))
         checks = tuple(check for check in checks if check.topic in {file.topic.name for file in files})
     if only is not None:
         checks = tuple(check for check in checks if check.topic in {file.topic.name for file in only})
@@ -171,7 +178,6 @@ def judge(
             if not wanted or wanted & {check.topic, *(problem.code for problem in check.problems)}
         )
         outcomes = sighted.joined(engine.run(checks + derived, node_facts), log, derived)
-    first = next(iter(node_facts.values()), {})
     return Report(
         made_by=MADE_BY,
         taken_at=snapshots[0].taken_at if snapshots else "",
@@ -179,6 +185,6 @@ def judge(
         nodes=tuple(snapshot.node for snapshot in snapshots),
         findings=loaded.carrying(engine.fold(outcomes), [snapshot.node for snapshot in snapshots]),
         outcomes=tuple(outcomes),
-        topics=engine.summarise(files, first),
+        topics=engine.summarise(files, node_facts),
         unloaded=loaded.broken,
     )

@@ -290,12 +290,14 @@ class Topic:
         order: smaller comes first.
         about: the question the topic answers.
         bench: it judges what a benchmark measured; where none was run the report does not mention it.
+        nodes: it compares nodes; where a single one was looked at the report does not mention it.
     """
 
     name: str
     order: int = 500
     about: Text = Text("", "")
     bench: bool = False
+    nodes: bool = False
 
 
 @dataclass(frozen=True)
@@ -349,11 +351,17 @@ class Node:
 
 @dataclass(frozen=True)
 class TopicLine:
-    """A topic's line of the report."""
+    """A topic's line of the report.
+
+    Attributes:
+        same: so many of the nodes show this, of all `nodes`.
+    """
 
     topic: Topic
     text: Text | None = None
     values: Mapping[str, Scalar] = field(default_factory=dict)
+    same: int = 1
+    nodes: int = 1
 
 
 @dataclass(frozen=True)

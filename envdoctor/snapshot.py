@@ -73,10 +73,11 @@ def read(path: Path) -> Snapshot:
     Raises:
         UsageError: the file cannot be read, is too large, is no snapshot, or is of a newer schema.
     """
-    return parse(_data(path), str(path))
+    return parse(data_of(path), str(path))
 
 
-def _data(path: Path) -> bytes:
+def data_of(path: Path) -> bytes:
+    """The bytes of a file, or of a pipe. Raises UsageError where it cannot be read or is too large."""
     try:
         data = _bytes_of(path)
     except OSError as error:
@@ -94,14 +95,22 @@ def read_all(path: Path) -> list[Snapshot]:
     Raises:
         UsageError: as `read`.
     """
-    data = _data(path)
-    document = _document(data, str(path))
+    return parse_all(data_of(path), str(path))
+
+
+def parse_all(data: bytes, name: str) -> list[Snapshot]:
+    """The snapshots in bytes; `name` is used in errors.
+
+    Raises:
+        UsageError: as `read`.
+    """
+    document = _document(data, name)
     if isinstance(document, dict) and document.get("schema") == BENCH:
         held = document.get("snapshots")
         if not isinstance(held, list) or not held or not all(isinstance(one, dict) for one in held):
-            raise UsageError(f"{path} holds no facts to judge; write one with `envdoctor bench allreduce -o FILE`")
-        return [_checked(one, str(path)) for one in held[:MOST_NODES]]
-    return [_snapshot(document, str(path))]
+            raise UsageError(f"{name} holds no facts to judge; write one with `envdoctor bench allreduce -o FILE`")
+        return [_checked(one, name) for one in held[:MOST_NODES]]
+    return [of_document(document, name)]
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -143,7 +152,7 @@ def parse(data: bytes, name: str) -> Snapshot:
     Raises:
         UsageError: as `read`.
     """
-    return _snapshot(_document(data, name), name)
+    return of_document(_document(data, name), name)
 
 
 def _document(data: bytes, name: str) -> Any:
@@ -154,7 +163,12 @@ def _document(data: bytes, name: str) -> Any:
         raise UsageError(f"{name} is no snapshot: {what}; write one with `envdoctor snapshot -o FILE`") from error
 
 
-def _snapshot(document: Any, name: str) -> Snapshot:
+def of_document(document: Any, name: str) -> Snapshot:
+    """The snapshot in a JSON value; `name` is used in errors.
+
+    Raises:
+        UsageError: it is none, or of a newer schema.
+    """
     schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, str) or not schema.startswith("envdoctor/snapshot/"):
         raise UsageError(

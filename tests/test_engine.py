@@ -253,8 +253,40 @@ def test_summaries() -> None:
         return TopicFile(Topic(name), (), (), own, "")  # type: ignore[arg-type]
 
     files = (file("apples", None), file("apples", line), file("apples", line), file("pears", None))
-    first, second = summarise(files, {Apples: Apples(2)})
+    first, second = summarise(files, {"a": {Apples: Apples(2)}})
     assert first.text is not None and first.text.say("zh", first.values) == "3 个苹果"
     assert second.text is None
-    assert summarise(files, {})[0].text is None
-    assert summarise(files, {Apples: Apples(0)})[0].text is None, "a summary that raises is left out"
+    assert summarise(files, {"a": {}})[0].text is None
+    assert summarise(files, {"a": {Apples: Apples(0)}})[0].text is None, "a summary that raises is left out"
+
+
+def summarised(*counts: int | None) -> tuple[str, int, int]:
+    """The line of nodes with so many apples, of how many nodes it tells, and of how many there are."""
+
+    @summary
+    def line(apples: Apples, pears: Pears | None) -> tuple[Text, Mapping[str, Scalar]]:
+        if not apples.count:
+            return Text("none", "没有"), {}
+        kind = "red" if apples.count < 10 else f"green {apples.count}"
+        return Text("{n:.1f} {kind}", "{n:.1f} {kind}"), {"n": float(apples.count), "kind": kind}
+
+    nodes: dict[str, Mapping[type, object]] = {
+        f"n{at}": {} if count is None else {Apples: Apples(count)} for at, count in enumerate(counts)
+    }
+    (told,) = summarise([TopicFile(Topic("apples"), (), (), line, "")], nodes)
+    return (told.text.say("en", told.values) if told.text else "", told.same, told.nodes)
+
+
+def test_a_summary_of_several_nodes_is_what_most_of_them_show() -> None:
+    assert summarised(2) == ("2.0 red", 1, 1)
+    assert summarised(2, 2, 3) == ("2.0 red", 2, 3)
+    assert summarised(2, 2, None, 2) == ("2.0 red", 3, 4)
+    assert summarised(None, None) == ("", 1, 1)
+    assert summarised(2, None) == ("2.0 red", 1, 2)
+
+
+def test_values_that_all_nodes_have_their_own_of_are_told_from_least_to_most() -> None:
+    assert summarised(2, 3, 4) == ("2.0-4.0 red", 3, 3)
+    assert summarised(2, 3, 4, 0) == ("2.0-4.0 red", 3, 4), "another form of the line is not counted"
+    assert summarised(11, 12) == ("11.0-12.0 green 1...", 2, 2)
+    assert summarised(2, 3, 4, 11) == ("2.0-11.0 red", 3, 4), "what most have is said as it is"

@@ -9,6 +9,7 @@ from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.load import Loaded
 from envdoctor.snapshot import Snapshot
 
+ALIKE = "drift"  # what the ranks must have in common, which they say of themselves
 # The topics that may know why a rung failed; a run that came to its end has proved their predictions wrong.
 # A run meets without etcd: whether that answers, it has not tried.
 UNTRIED = ("etcd-unreachable",)
@@ -30,6 +31,7 @@ def of(loaded: Loaded, snapshots: Sequence[Snapshot]) -> Loaded:
         file
         for file in loaded.files
         if file.topic.bench
+        or file.topic.name == ALIKE
         or (not result.done and file.topic.name in WHY)
         or any(problem.code in UNTRIED for problem in file.problems)
     )

@@ -19,7 +19,7 @@ def read(sources: Sequence[Path]) -> list[Snapshot]:
     """
     from envdoctor.errors import UsageError
     from envdoctor.model import Missing
-    from envdoctor.snapshot import read_all
+    from envdoctor.snapshots import read_files
 
     files: list[Path] = []
     for source in sources:
@@ -29,7 +29,7 @@ def read(sources: Sequence[Path]) -> list[Snapshot]:
                 f"the folder {source} holds no snapshot (*.json); write one: `envdoctor snapshot -o {source}/NAME.json`"
             )
         files += inside
-    snapshots = [(file, snapshot) for file in files for snapshot in read_all(file)]
+    snapshots = list(read_files(files))
     for file, snapshot in snapshots:
         if all(isinstance(fact, Missing) for name, fact in snapshot.sections.items() if name != "asked"):
             # Nothing could be wrong in it: it must not read as fine.

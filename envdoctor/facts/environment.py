@@ -22,8 +22,18 @@ class Environment:
     secret: tuple[str, ...] = ()
     working_directory: str = ""
 
+    # What a check asked these for is what it knows of the environment (envdoctor.watched).
+    PARTS = ("get", "among")
+
     def get(self, name: str) -> str | None:
         return self.variables.get(name)
+
+    def among(self, names: frozenset[str], beginnings: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        """The variables of these names and of names that begin so, with their values, in the order they were set."""
+        found = (
+            (name, value) for name, value in self.variables.items() if name in names or name.startswith(beginnings)
+        )
+        return tuple(found)
 
 
 def is_secret(name: str) -> bool:

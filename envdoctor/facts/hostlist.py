@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 MOST = 65536  # hosts; no cluster has more, and a hostile range must not fill the memory
 DEEP = 4  # bracketed ranges in one name; Slurm itself writes at most two dimensions
@@ -82,6 +82,40 @@ def _range(piece: str) -> Iterator[str]:
         raise ValueError(f"{piece!r} is no range of numbers")
     for number in range(int(first), int(last) + 1):
         yield str(number).zfill(len(first))
+
+
+def fold(names: Iterable[str], most: int = 8) -> str:
+    """Names in few characters, "gpu[01-03,07],login": the form that `expand` reads.
+
+    Names that differ in their last number stand together, in the order of that number.
+
+    Args:
+        most: so many groups, and ranges in a group, are shown; what is left out is shown as "...". 0 for all.
+    """
+    groups: dict[tuple[str, str, bool], list[str]] = {}
+    for name in dict.fromkeys(names):
+        found = re.fullmatch(r"(.*?)(\d{1,9})(\D*)", name, re.DOTALL)
+        before, number, after = found.groups() if found else (name, "", "")
+        groups.setdefault((before, after, bool(number)), []).append(number)
+    told = [_folded(before, numbers, after, most) for (before, after, _), numbers in groups.items()]
+    left = len(told) - most if most else 0
+    return ",".join(told[: most or None]) + (f",... (+{left})" if left > 0 else "")
+
+
+def _folded(before: str, numbers: list[str], after: str, most: int) -> str:
+    if len(numbers) == 1:
+        return before + numbers[0] + after
+    # Where one is written with zeros before it, all of that width are; "9" and "09" are two names.
+    padded = {len(number) for number in numbers if number.startswith("0")}
+    spans: list[tuple[str, int]] = []  # first as written, last
+    for number in sorted(numbers, key=lambda one: (len(one) not in padded, len(one) in padded and len(one), int(one))):
+        if spans and number == str(spans[-1][1] + 1).zfill(len(spans[-1][0])):
+            spans[-1] = spans[-1][0], int(number)
+        else:
+            spans.append((number, int(number)))
+    shown = [first if int(first) == last else f"{first}-{str(last).zfill(len(first))}" for first, last in spans]
+    left = ",..." if most and len(shown) > most else ""
+    return f"{before}[{','.join(shown[: most or None])}{left}]{after}"
 
 
 def per_node(text: str) -> tuple[int, ...]:

@@ -62,10 +62,11 @@ def launches(environment: Environment) -> tuple[Launch, ...]:
 
     Several are usual: torchrun inside an srun step inside a Kubernetes pod.
     """
-    return _launches(frozenset(environment.variables.items()))
+    return _launches(frozenset(environment.among(*launchers.names())))
 
 
-@functools.lru_cache(maxsize=64)
+# Every check asks, and a cluster has a thousand nodes: what is asked again must still be known.
+@functools.lru_cache(maxsize=8192)
 def _launches(items: frozenset[tuple[str, str]]) -> tuple[Launch, ...]:
     variables = dict(items)
     rows = [row for row in launchers.launchers() if row.shows_in(variables)]

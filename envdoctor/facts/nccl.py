@@ -14,6 +14,12 @@ from envdoctor.facts.torch import TorchInstall
 READS_CONF_FILE = (2, 23, 4)
 READS_HOME = (2, 30, 3)
 
+# Names, and beginnings of names.
+READ_BY_NCCL = (
+    frozenset({"TORCH_DISTRIBUTED_DEBUG"}),
+    ("NCCL_", "GLOO_", "TORCH_NCCL_", "TORCH_GLOO_", "UCX_", "FI_", "OFI_"),
+)
+
 
 @dataclass(frozen=True)
 class Row:
@@ -108,9 +114,11 @@ def _read_files(settings: NcclSettings | None, version: str) -> list[ConfFile]:
 def lost(settings: NcclSettings | None, environment: Environment, version: str = "") -> list[tuple[Setting, Setting]]:
     """Lines of configuration files that have no effect because the same name is set before: (the line, what wins)."""
     told: list[tuple[Setting, Setting]] = []
-    winners = {name: Setting(name, value, "environment") for name, value in environment.variables.items()}
+    winners: dict[str, Setting] = {}
     for setting in _in_files(settings, version):
-        winner = winners.setdefault(setting.name, setting)
+        given = environment.get(setting.name)
+        first = setting if given is None else Setting(setting.name, given, "environment")
+        winner = winners.setdefault(setting.name, first)
         if winner is not setting and winner.value != setting.value:
             told.append((setting, winner))
     return told
@@ -130,11 +138,7 @@ def _in_files(settings: NcclSettings | None, version: str) -> list[Setting]:
 def effective(settings: NcclSettings | None, environment: Environment, version: str = "") -> Mapping[str, Setting]:
     """Every variable whose name holds NCCL_, GLOO_, UCX_ or FI_ as NCCL sees it: the environment wins over
     NCCL_CONF_FILE or ~/.nccl.conf, that over /etc/nccl.conf, and in a file the first line wins."""
-    found = {
-        name: Setting(name, value, "environment")
-        for name, value in environment.variables.items()
-        if re.match(r"(TORCH_)?(NCCL|GLOO)_|TORCH_DISTRIBUTED_DEBUG$|UCX_|FI_|OFI_", name)
-    }
+    found = {name: Setting(name, value, "environment") for name, value in environment.among(*READ_BY_NCCL)}
     for setting in _in_files(settings, version):
         found.setdefault(setting.name, setting)
     return found
@@ -167,3 +171,12 @@ class View:
 def view(settings: NcclSettings | None, environment: Environment, torch: TorchInstall | None) -> View:
     version = nccl_version(torch)
     return View(effective(settings, environment, version), version)
+
+
+def view_of(settings: object, environment: object, torch: object) -> View:
+    """The same of one of several nodes, whose facts may be missing."""
+    return view(
+        settings if isinstance(settings, NcclSettings) else None,
+        environment if isinstance(environment, Environment) else Environment(),
+        torch if isinstance(torch, TorchInstall) else None,
+    )

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from dataclasses import dataclass, field
+
+
+@functools.lru_cache(maxsize=4096)
+def _address(gid: str) -> str:
+    value = ipaddress.IPv6Address(gid)
+    return str(value.ipv4_mapped or value)
 
 
 @dataclass(frozen=True)
@@ -29,8 +36,7 @@ class Gid:
     @property
     def address(self) -> str:
         """As an IP address: "10.0.0.1" for an IPv4-mapped GID, else IPv6."""
-        value = ipaddress.IPv6Address(self.gid)
-        return str(value.ipv4_mapped or value)
+        return _address(self.gid)
 
     @property
     def version(self) -> int | None:

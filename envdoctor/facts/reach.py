@@ -43,7 +43,7 @@ def barrier(nics: Nics, name: str, family: int | None = None) -> str:
         return "nowhere"
     if not nic.up or not nic.running:
         return "down"
-    if nic in (nics.default, nics.to_master):
+    if any(way is not None and way.name == nic.name for way in (nics.default, nics.to_master)):
         return ""
     if nic.kind == "bridge" or (nic.kind == "virtual" and CONTAINER_BRIDGE.match(nic.name)):
         return "" if _has_way_out(nics, nic) else "bridge"

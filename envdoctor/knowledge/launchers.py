@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -64,6 +65,19 @@ def _is_set(name: str, variables: Mapping[str, str]) -> bool:
     if name.endswith("*"):
         return any(given.startswith(name[:-1]) for given in variables)
     return bool(variables.get(name))
+
+
+@functools.cache
+def names() -> tuple[frozenset[str], tuple[str, ...]]:
+    """The variables that tell anything here, and the beginnings of names that do."""
+    told = {
+        name
+        for row in launchers()
+        for role in ("any", "all", "unless", *ROLES)
+        for name in getattr(row, role)
+    }  # fmt: skip
+    beginnings = tuple(sorted(name[:-1] for name in told if name.endswith("*")))
+    return frozenset(told) | {"SLURM_STEP_ID"}, beginnings
 
 
 def launchers() -> tuple[Launcher, ...]:

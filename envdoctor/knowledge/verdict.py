@@ -165,8 +165,10 @@ def machine_of(host: Host | None, python: Python | None, driver: Driver | None, 
 
 def _glibc_of(host: Host) -> str | None:
     """Its version; "" for another C library; None where nobody looked, as in a report that somebody pasted."""
+    if host.glibc:
+        return host.glibc
     looked = bool(host.boot_id) or host.distribution.lower().startswith("alpine")
-    return host.glibc or ("" if looked else None)
+    return "" if looked else None
 
 
 def judge(release: Release, build: Build, machine: Machine) -> Fit | Refusal:

@@ -89,7 +89,18 @@ def _outcome(outcome: Outcome, style: Style, redactor: Redactor) -> dict[str, An
         "status": outcome.status,
         "reason": reason,
         "seconds": round(outcome.seconds, 6),
+        **_on_some_nodes(outcome, style, redactor),
     }
+
+
+def _on_some_nodes(outcome: Outcome, style: Style, redactor: Redactor) -> dict[str, Any]:
+    """Of a check that ran: the nodes on which it did not, by the reason."""
+    if outcome.status != "ran" or not outcome.skipped_on:
+        return {}
+    reasons: dict[str, list[str]] = {}
+    for missing, nodes in outcome.skipped_on:
+        reasons.setdefault(why_missing(missing, style.language, redactor), []).extend(map(redactor.text, nodes))
+    return {"skipped_on": [{"reason": reason, "nodes": nodes} for reason, nodes in reasons.items()]}
 
 
 def _unloaded(path: str, error: str) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 
-from envdoctor.model import Finding, Outcome, Report, Severity, Text, TopicLine
+from envdoctor.model import Finding, Outcome, Report, Scalar, Severity, Text, TopicLine
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean
 from envdoctor.render import line as one_line
-from envdoctor.render.words import SEVERITIES, seen, sentence, tally, title, why_missing
+from envdoctor.render.places import folded, places
+from envdoctor.render.words import SEVERITIES, lacking, not_checked, seen, sentence, tally, title, why_missing
 
 MARKS = {"fine": ("✓", "ok"), "warning": ("!", "!"), "error": ("✗", "X"), "none": ("-", "-"), "note": ("✓", "ok")}
 COLOURS = {"fine": "green", "note": "green", "warning": "yellow", "error": "red", "none": "dim"}
@@ -22,6 +24,9 @@ LABELS = {
     "more": Text("more", "详情"),
     "because": Text("because of", "起因"),
 }
+
+
+MANY = 4  # findings that say the same with other values are told as one; so many of them are shown
 
 
 class Page:
@@ -97,7 +102,7 @@ def findings(page: Page, report: Report, style: Style, redactor: Redactor) -> No
     for number, chain in enumerate(_chains(report, style)):
         if number or style.verbosity >= 0:
             page.line(("", ""))
-        _block(page, chain, len(report.nodes), style, redactor)
+        _block(page, chain, report, style, redactor)
     _crashes(page, report, style, redactor)
 
 
@@ -107,7 +112,7 @@ def _chains(report: Report, style: Style) -> list[list[Finding]]:
     With -v nothing is folded and notes are shown. What a text showed is always said: somebody asked about it.
     """
     chains: list[list[Finding]] = []
-    for finding in report.findings:
+    for finding in _alike(report):
         if style.verbosity >= 1:
             chains.append([finding])
         elif finding.severity is Severity.NOTE and not style.notes and finding.order is None:
@@ -119,20 +124,76 @@ def _chains(report: Report, style: Style) -> list[list[Finding]]:
     return chains
 
 
+def _alike(report: Report) -> tuple[Finding, ...]:
+    """The findings; of several nodes, those that say the same with other values are one with the values of each."""
+    if len(report.nodes) < 2:
+        return report.findings
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for finding in report.findings:
+        key = (finding.code, finding.situation, finding.severity, finding.because_of, finding.order)
+        groups.setdefault(key, []).append(finding)
+    return tuple(each for alike in groups.values() for each in ([_one(alike)] if len(alike) >= MANY else alike))
+
+
+def _one(alike: list[Finding]) -> Finding:
+    """One finding for many: what the first says, on all nodes, and the titles of the others among what was seen."""
+    first, names = alike[0], [*dict.fromkeys(node for finding in alike for node in finding.nodes)]
+    words = first.words
+    shown: dict[str, Text] = {}
+    values: dict[str, Scalar] = dict(first.evidence)
+    for number, finding in enumerate(alike[1:MANY]):
+        own = finding.words.title or Text("", "")
+        values[f"other_{number}"] = folded(finding.nodes)
+        shown[f"other_{number}"] = Text(own.say("en", finding.evidence), own.say("zh", finding.evidence))
+    left = len(alike) - MANY
+    lines = {
+        language: "".join(
+            f"\n{{{name}}}: {_literal(text.zh if language == 'zh' else text.en)}" for name, text in shown.items()
+        )
+        + (f"\n... (+{left})" if left > 0 else "")
+        for language in ("en", "zh")
+    }
+    own_seen = words.seen or words.title or Text("", "")
+    seen_all = Text((own_seen.en + lines["en"]).strip(), (own_seen.zh + lines["zh"]).strip())
+    situation = first.situation or "as-usual"
+    problem = replace(
+        first.problem, situations={**first.problem.situations, situation: replace(words, seen=seen_all)}
+    )  # fmt: skip
+    return replace(first, problem=problem, situation=situation, evidence=values, nodes=tuple(names))
+
+
+def _literal(text: str) -> str:
+    """A sentence as part of a template: its braces are no holes."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
 def _heading(report: Report, style: Style, redactor: Redactor) -> Iterator[str]:
     from envdoctor.transport.target import CHOICES
 
+    # Nodes whose Python is the same share a line; which it is was chosen on each by itself.
+    groups: dict[tuple[str, str, str], list[str]] = {}
     for node in report.nodes:
-        why = CHOICES.get(node.python_why)
-        python = f"{node.python} ({node.python_version})" if node.python_version else node.python
-        if not node.python:
+        groups.setdefault((node.python, node.python_version, node.python_why), []).append(node.name)
+    for (path, version, why), names in groups.items():
+        python = f"{path} ({version})" if version else path
+        values: dict[str, Scalar] = {
+            "made_by": report.made_by,
+            "name": folded(names),
+            "python": python,
+            "count": len(names),
+        }
+        if not path:
             told = Text("{made_by} on the text of {name}", "{made_by}，所读文本：{name}")
-            yield one_line(redactor.text(told.say(style.language, {"made_by": report.made_by, "name": node.name})))
-            continue
-        said = Text("{made_by} on {name}, looking at {python}", "{made_by}，主机 {name}，检查对象 {python}").say(
-            style.language, {"made_by": report.made_by, "name": node.name, "python": python}
-        )
-        yield one_line(redactor.text(said + (f" - {why.say(style.language)}" if why else "")))
+        elif len(names) == 1:
+            told = Text("{made_by} on {name}, looking at {python}", "{made_by}，主机 {name}，检查对象 {python}")
+        else:
+            told = Text(
+                "{made_by} on {count} nodes, {name}, looking at {python}",
+                "{made_by}，{count} 个节点 {name}，检查对象 {python}",
+            )
+        chosen = CHOICES.get(why) if path else None
+        said = told.say(style.language, values) + (f" - {chosen.say(style.language)}" if chosen else "")
+        yield one_line(redactor.text(said))
 
 
 def _open(page: Page, report: Report, style: Style, redactor: Redactor, topics: int) -> None:
@@ -162,6 +223,9 @@ def _topic_state(
     ran = [outcome for outcome in outcomes if outcome.status == "ran"]
     skipped = [outcome for outcome in outcomes if outcome.status == "skipped"]
     said = one_line(redactor.text(line.text.say(style.language, line.values))) if line.text else ""
+    if said and line.same < line.nodes:
+        some = Text("{said} on {same} of {nodes}", "{said}（{same}/{nodes} 个节点）")
+        said = some.say(style.language, {"said": said, "same": line.same, "nodes": line.nodes})
     worst = min((finding.severity for finding in found), key=lambda severity: severity.rank, default=None)
     if not said and worst:
         first = next(finding for finding in found if finding.severity is worst)
@@ -176,15 +240,21 @@ def _topic_state(
         reason = next((outcome.missing for outcome in skipped if outcome.missing), None)
         why = f": {why_missing(reason, style.language, redactor)}" if reason else ""
         said = f"{said} ({left})" if said else f"{left}{why}"
+    partly = [outcome for outcome in ran if outcome.skipped_on]
+    if partly and style.verbosity < 1:
+        where = folded(one_line(redactor.text(node)) for node in lacking(partly))
+        some = Text("{n} not checked on {where}", "{where} 上 {n} 项未检查")
+        told = some.say(style.language, {"n": len(partly), "where": where})
+        said = f"{said} ({told})" if said else told
     return (worst.value if worst else "fine"), said
 
 
-def _block(page: Page, chain: list[Finding], nodes: int, style: Style, redactor: Redactor) -> None:
+def _block(page: Page, chain: list[Finding], report: Report, style: Style, redactor: Redactor) -> None:
     finding = chain[0]
     colour = COLOURS[finding.severity.value] if finding.severity is not Severity.NOTE else "cyan"
     words = finding.words
     language = style.language
-    where = f" [{', '.join(one_line(redactor.text(node)) for node in finding.nodes)}]" if nodes > 1 else ""
+    where = places(finding, report, redactor)
     severity = SEVERITIES[finding.severity].say(language)
     page.line(
         (f"{severity}[{finding.code}]", f"bold {colour}"),
@@ -208,9 +278,8 @@ def _block(page: Page, chain: list[Finding], nodes: int, style: Style, redactor:
         rows.append(("fix", help_text, ""))
     if finding.look:
         rows.append(("look", clean(redactor.text(finding.look)), "cyan"))
-    for number, consequence in enumerate(chain[1:]):
-        said = title(consequence, language, redactor)
-        rows.append(("thus" if not number else "", f"{said} [{consequence.code}]", ""))
+    for number, (said, code) in enumerate(_consequences(chain, report, style, redactor)):
+        rows.append(("thus" if not number else "", f"{said} [{code}]", ""))
     rows.append(("more", f"envdoctor explain {finding.code}", "dim"))
     width = max(len("seen"), *(_cells(LABELS[label].say(language)) for label, _, _ in rows if label)) + 2
     for label, text, look in rows:
@@ -219,6 +288,20 @@ def _block(page: Page, chain: list[Finding], nodes: int, style: Style, redactor:
             # A command is never broken: it must survive being copied.
             indent = width + 2 if look != "cyan" else None
             page.line(("  " + pad(name, width), "dim"), (text, look), indent=indent)
+
+
+def _consequences(
+    chain: list[Finding], report: Report, style: Style, redactor: Redactor
+) -> Iterator[tuple[str, str]]:  # fmt: skip
+    """What follows from the first: titles and codes, the same of many nodes once."""
+    by_code: dict[tuple[str, str | None], list[Finding]] = {}
+    for finding in chain[1:]:
+        by_code.setdefault((finding.code, finding.situation), []).append(finding)
+    for (code, _), alike in by_code.items():
+        shown = alike[:1] if len(report.nodes) > 1 else alike
+        for finding in shown:
+            more = f" (+{len(alike) - 1})" if len(shown) < len(alike) else ""
+            yield title(finding, style.language, redactor) + more, code
 
 
 def _cells(text: str) -> int:
@@ -248,16 +331,11 @@ def _crashes(page: Page, report: Report, style: Style, redactor: Redactor) -> No
 
 
 def _not_run(page: Page, report: Report, style: Style, redactor: Redactor) -> None:
-    skipped = report.with_status("skipped")
-    if skipped:
+    if any(outcome.missing or outcome.skipped_on for outcome in report.outcomes):
         page.line(("", ""))
         page.line((Text("Not checked, because:", "未检查，原因：").say(style.language), "bold"))
-    by_reason: dict[str, list[str]] = {}
-    for outcome in skipped:
-        if outcome.missing:
-            by_reason.setdefault(why_missing(outcome.missing, style.language, redactor), []).append(outcome.check.name)
-    for reason, names in by_reason.items():
-        page.line((f"  {reason}: ", ""), (", ".join(names), "dim"), indent=4)
+    for reason, where, names in not_checked(report, style.language, redactor):
+        page.line((f"  {reason}{where}: ", ""), (", ".join(names), "dim"), indent=4)
     if style.verbosity >= 2:
         page.line(("", ""))
         for outcome in report.outcomes:

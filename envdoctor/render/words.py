@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from envdoctor.model import Finding, Language, Missing, Report, Severity, Text
+from collections.abc import Iterable
+
+from envdoctor.facts.hostlist import fold
+from envdoctor.model import Finding, Language, Missing, Outcome, Report, Severity, Text
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean, line
 
@@ -25,6 +28,7 @@ REASONS = {
 }
 
 
+MOST_REASONS = 60  # why something was not checked; of thousands of nodes each may have a reason of its own
 STACK = ("Stack (most recent call", "Current thread 0x", "Fatal Python error", "Thread 0x")
 
 
@@ -41,6 +45,28 @@ def why_missing(missing: Missing, language: Language, redactor: Redactor) -> str
         return clean(detail)
     whole = redactor.text(f"{missing.fact}: {said}") + (f" ({detail})" if detail else "")
     return clean(whole)
+
+
+def lacking(outcomes: Iterable[Outcome]) -> list[str]:
+    """The nodes on which some of these checks lacked a fact, though they ran on others."""
+    return list(dict.fromkeys(node for outcome in outcomes for _, nodes in outcome.skipped_on for node in nodes))
+
+
+def not_checked(report: Report, language: Language, redactor: Redactor) -> list[tuple[str, str, list[str]]]:
+    """What was not checked: why, where (" [gpu07]", "" for everywhere), and the checks. The same reason on the same
+    nodes is told once."""
+    told: dict[tuple[Missing, tuple[str, ...]], list[str]] = {}
+    every = len(report.nodes)
+    for outcome in report.outcomes:
+        for missing, nodes in outcome.skipped_on or (((outcome.missing, ()),) if outcome.missing else ()):
+            told.setdefault((missing, () if len(nodes) >= every else nodes), []).append(outcome.check.name)
+    rows: dict[tuple[str, str], list[str]] = {}
+    for (missing, nodes), names in told.items():
+        where = f" [{fold(line(redactor.text(node)) for node in nodes)}]" if nodes else ""
+        rows.setdefault((why_missing(missing, language, redactor), where), []).extend(names)
+    shown = [(reason, where, names) for (reason, where), names in rows.items()]
+    left = len(shown) - MOST_REASONS
+    return shown[:MOST_REASONS] + ([(f"... (+{left})", "", [])] if left > 0 else [])
 
 
 def sentence(text: Text | None, finding: Finding, language: Language, redactor: Redactor) -> str:

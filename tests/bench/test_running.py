@@ -68,7 +68,7 @@ def test_the_file_is_the_document_and_is_judged_again(told: Path) -> None:
     again = run("check", "--from", str(told), "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["findings"] == document["findings"]
-    assert {one["topic"] for one in json.loads(again.stdout)["outcomes"]} == {"allreduce", "links"}
+    assert {one["topic"] for one in json.loads(again.stdout)["outcomes"]} == {"allreduce", "drift", "links"}
 
 
 @pytest.mark.torch

@@ -156,7 +156,7 @@ def test_what_a_value_is_read_as() -> None:
     ],
 )
 def test_summary(facts: tuple[object, ...], said: str) -> None:
-    (line,) = engine.summarise([topic_file(FILE)], facts_by_type(facts))
+    (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type(facts)})
     assert line.text is not None
     assert line.text.say("en", line.values) == said
     assert line.text.say("zh", line.values)

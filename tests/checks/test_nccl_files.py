@@ -19,6 +19,17 @@ ELSEWHERE = ConfFile("/home/other/.nccl.conf", "passwd", rows=(Row("NCCL_DEBUG",
 
 CASES = [
     Case("no file, no plugin", (NcclSettings(), NOTHING)),
+    Case(
+        "two of three nodes have a plugin",
+        nodes={
+            "gpu1": (NcclSettings(net_plugins=(Tried("libnccl-net.so"),)), NOTHING),
+            "gpu2": (NcclSettings(), NOTHING),
+            "gpu3": (NcclSettings(net_plugins=(ABSENT, Tried("libnccl-net.so"))), NOTHING),
+            "gpu4": (Missing("nccl", "hung"), NOTHING),
+        },
+        expect={BROKEN: "error"},
+    ),
+    Case("all have none", nodes={"gpu1": (NcclSettings(), NOTHING), "gpu2": (NcclSettings(), NOTHING)}),
     Case("a plugin that loads", (NcclSettings(net_plugins=(Tried("libnccl-net.so"),)), NOTHING)),
     Case(
         "the second of two loads",

@@ -9,9 +9,7 @@ from tests import CHECKS
 from tests.checks.texts import log
 
 CASES = [
-    Case("a log shows nccl-env-mismatch", (log("nccl-env-mismatch"),), {"nccl-env-mismatch": "error"}),
     Case("a log shows rail-cross-nic", (log("rail-cross-nic", severity="warning"),), {"rail-cross-nic": "warning"}),
-    Case("a log shows duplicate-host-id", (log("duplicate-host-id"),), {"duplicate-host-id": "error"}),
     Case("a log without errors", (log(),)),
 ]
 

@@ -9,10 +9,10 @@ import pytest
 from envdoctor.facts.host import Host
 from envdoctor.facts.names import HostNames, HostsLine
 from envdoctor.facts.nccl import ConfFile, NcclSettings, Row
-from envdoctor.facts.nics import Nic, Nics
+from envdoctor.facts.nics import Nic, Nics, Route
 from envdoctor.facts.rdma import Port, Rdma, RdmaDevice
 from envdoctor.facts.torch import Pin, TorchInstall
-from envdoctor.model import Missing
+from envdoctor.model import Finding, Missing
 from envdoctor.testing import Case, topic_file
 from tests import CHECKS
 from tests.checks.interfaces import (
@@ -48,6 +48,23 @@ HYPERVISOR = nics(
     (Nic("vmbr0", 3, "bridge"), ("10.0.0.11/24",)),
     source="",
 )
+
+
+def lan(address: str) -> Nics:
+    return nics(LO, (ETH0[0], (f"{address}/24",)), source=address)
+
+
+def both(address: str, other: str) -> Nics:
+    """A machine in two networks."""
+    eth9 = Nic("eth9", 9, "physical", speed_mbps=1000)
+    return nics(LO, (ETH0[0], (f"{address}/24",)), (eth9, (f"{other}/24",)), source=address)
+
+
+def island(address: str) -> Nics:
+    """A machine with a route to its own network and no other."""
+    own = Route("eth0", address.rsplit(".", 1)[0] + ".0", 24)
+    return replace(nics(LO, (ETH0[0], (f"{address}/24",)), source=""), routes=(own,))
+
 
 CASES = [
     Case("a bridge before the real interface, two nodes", (EARLY_BRIDGE, SIXTEEN), {WRONG: "error"}),
@@ -159,6 +176,31 @@ CASES = [
         "an overlay network of docker swarm",
         (nics(LO, (Nic("eth0", 7, "veth"), ("10.0.1.3/24",)), source="10.0.1.3"), SIXTEEN, Host(container="docker")),
     ),
+    Case("nodes of one network", nodes={"a": (lan("10.0.0.1"),), "b": (lan("10.0.0.2"),)}),
+    Case("nodes of routed networks", nodes={"a": (lan("10.0.0.1"),), "b": (lan("10.0.1.2"),)}),
+    Case(
+        "docker's bridge on all",
+        nodes={"a": (nics(LO, DOCKER0, source=""), NOTHING), "b": (nics(LO, DOCKER0, source=""), NOTHING)},
+        expect={WRONG: "error"},
+    ),
+    Case(
+        "one of three takes another network",
+        nodes={
+            "a": (both("10.0.0.1", "10.9.0.1"),),
+            "b": (both("10.0.0.2", "10.9.0.2"), with_variables(NCCL_SOCKET_IFNAME="eth9")),
+            "c": (both("10.0.0.3", "10.9.0.3"),),
+        },
+        expect={WRONG: "warning"},
+    ),
+    Case(
+        "no route to one of three",
+        nodes={"a": (island("10.0.0.1"),), "b": (island("10.5.0.2"),), "c": (island("10.0.0.3"),)},
+        expect={WRONG: "error"},
+    ),
+    Case(
+        "one machine that was looked at twice",
+        nodes={"a": (lan("10.0.0.1"), Host(boot_id="1")), "a #2": (lan("10.0.0.1"), Host(boot_id="1"))},
+    ),
 ]
 
 
@@ -204,7 +246,7 @@ def summary_of(*facts: object) -> str:
     from envdoctor import engine
     from envdoctor.testing import facts_by_type
 
-    (line,) = engine.summarise([topic_file(FILE)], facts_by_type(facts))
+    (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type(facts)})
     assert line.text is not None
     assert line.text.say("zh", line.values)
     return line.text.say("en", line.values)
@@ -215,3 +257,14 @@ def test_summary() -> None:
     assert summary_of(nics(LO, ETH0), NOTHING, DEBIAN) == "eth0 10.0.0.11/24 25 Gb/s; NCCL will use eth0, gloo lo"
     assert summary_of(EARLY_BRIDGE, NOTHING) == "eth0 10.0.0.11/24 25 Gb/s; NCCL will use br-4f2a9100aabb"
     assert summary_of(Nics(), NOTHING) == "0 interfaces; NCCL will use ?"
+
+
+def test_what_keeps_examined_nodes_apart_is_named() -> None:
+    def found(about: str) -> Finding:
+        return next(case for case in CASES if case.about == about).assert_holds(FILE)[0]
+
+    assert found("docker's bridge on all").evidence["address"] == "172.17.0.1"
+    stray = found("one of three takes another network")
+    assert (stray.nodes, stray.command) == (("b",), "export NCCL_SOCKET_IFNAME='=eth0'")
+    cut_off = found("no route to one of three")
+    assert (cut_off.nodes, cut_off.evidence["others"]) == (("a", "c"), "b")

@@ -56,7 +56,7 @@ def test_the_bridge_is_named() -> None:
     ],
 )
 def test_summary(paths: PeerPaths, said: str) -> None:
-    (line,) = engine.summarise([topic_file(FILE)], facts_by_type((paths,)))
+    (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type((paths,))})
     assert line.text is not None
     assert line.text.say("en", line.values) == said
     assert line.text.say("zh", line.values)

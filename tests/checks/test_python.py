@@ -122,7 +122,7 @@ def test_the_venv_is_put_on_a_python_of_the_version_of_its_packages() -> None:
     ],
 )
 def test_summary(python: Python, line: str) -> None:
-    (told,) = engine.summarise([topic_file(FILE)], {Python: python})
+    (told,) = engine.summarise([topic_file(FILE)], {"here": {Python: python}})
     assert told.text and told.text.say("en", told.values) == line
     assert told.text.say("zh", told.values)
 

@@ -7,26 +7,18 @@ from dataclasses import replace
 import pytest
 
 from envdoctor import engine
+from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.nccl import ConfFile, NcclSettings, Row
-from envdoctor.facts.rdma import Gid, Port, Rdma, RdmaDevice
-from envdoctor.facts.torch import Pin, TorchInstall
+from envdoctor.facts.pci import PciDevices
+from envdoctor.facts.rdma import Port, Rdma, RdmaDevice
 from envdoctor.model import Finding, Missing
 from envdoctor.testing import Case, facts_by_type, topic_file
 from tests import CHECKS
 from tests.checks.interfaces import EIGHT, NOTHING, SIXTEEN, with_variables
 
 FILE = CHECKS / "rdma.py"
-DOWN, RATE, GID, HCA = "ib-port-down", "ib-rate-degraded", "ib-gid-wrong", "ib-hca-wrong"
+DOWN, RATE, HCA = "ib-port-down", "ib-rate-degraded", "ib-hca-wrong"
 BOARD = "MT_0000000838"
-OLD = TorchInstall(version="2.2.0+cu121", pins=(Pin("nvidia-nccl-cu12", "2.19.3"),))
-NEW = TorchInstall(version="2.6.0+cu124", pins=(Pin("nvidia-nccl-cu12", "2.21.5"),))
-
-LINK_LOCAL = Gid(0, "fe80:0000:0000:0000:0e42:a1ff:fe00:0001", "IB/RoCE v1", "eth0")
-LINK_LOCAL_2 = Gid(1, "fe80:0000:0000:0000:0e42:a1ff:fe00:0001", "RoCE v2", "eth0")
-FOUR_1 = Gid(2, "0000:0000:0000:0000:0000:ffff:0a00:000b", "IB/RoCE v1", "eth0")
-FOUR_2 = Gid(3, "0000:0000:0000:0000:0000:ffff:0a00:000b", "RoCE v2", "eth0")
-SIX_2 = Gid(4, "2001:0db8:0000:0000:0000:0000:0000:000b", "RoCE v2", "eth0")
-TABLE = (LINK_LOCAL, LINK_LOCAL_2, FOUR_1, FOUR_2)
 
 
 def ib(number: int, state: str = "ACTIVE", rate: float = 400.0, **more: object) -> RdmaDevice:
@@ -35,16 +27,17 @@ def ib(number: int, state: str = "ACTIVE", rate: float = 400.0, **more: object) 
     return RdmaDevice(f"mlx5_{number}", (replace(port, **more),), board=BOARD)  # type: ignore[arg-type]
 
 
-def roce(*gids: Gid) -> Rdma:
-    return Rdma((RdmaDevice("mlx5_0", (Port(1, link_layer="Ethernet", rate_gbps=100.0, gids=gids),)),))
-
-
 def ethernet(healthy: int, state: str, rate: float = 100.0) -> Rdma:
     """So many Ethernet adapters of 100 Gb/s, and another of the same board."""
     others = tuple(ib(number, rate=100.0, link_layer="Ethernet") for number in range(healthy))
     return Rdma((*others, ib(healthy, state, rate, link_layer="Ethernet")))
 
 
+def renamed(rdma: Rdma) -> Rdma:
+    return Rdma(tuple(replace(device, name=f"ib{device.name[-1]}") for device in rdma.devices))
+
+
+NO_RDMA, GPUS, PCI = Missing("rdma", "not-here"), Gpus(count=8), PciDevices()
 EIGHT_RAILS = Rdma(tuple(ib(n) for n in range(8)))
 TWELVE = Rdma(tuple(ib(n) for n in range(12)))
 
@@ -77,22 +70,6 @@ CASES = [
     ),
     Case("two ports that differ", (Rdma((ib(0), ib(1, rate=200.0))), SIXTEEN)),
     Case("boards unknown", (Rdma((replace(ib(0), board=""), replace(ib(1, rate=200.0), board=""))), SIXTEEN)),
-    Case("RoCE, left to NCCL", (roce(*TABLE), SIXTEEN, NEW)),
-    Case("RoCE, the good index", (roce(*TABLE), with_variables(SIXTEEN, NCCL_IB_GID_INDEX="3"), NEW)),
-    Case("an empty slot", (roce(*TABLE), with_variables(SIXTEEN, NCCL_IB_GID_INDEX="7"), NEW), {GID: "error"}),
-    Case("v1 by index", (roce(*TABLE), with_variables(SIXTEEN, NCCL_IB_GID_INDEX="2"), NEW), {GID: "warning"}),
-    Case("link-local by index", (roce(*TABLE), with_variables(SIXTEEN, NCCL_IB_GID_INDEX="1"), OLD), {GID: "warning"}),
-    Case("index 0 of an old NCCL", (roce(*TABLE), SIXTEEN, OLD), {GID: "warning"}),
-    Case("v1 by version", (roce(*TABLE), with_variables(SIXTEEN, NCCL_IB_ROCE_VERSION_NUM="1"), NEW)),
-    Case("IPv6 only", (roce(LINK_LOCAL, LINK_LOCAL_2, SIX_2), SIXTEEN, NEW), {GID: "warning"}),
-    Case(
-        "IPv6 only, and said so",
-        (roce(LINK_LOCAL, LINK_LOCAL_2, SIX_2), with_variables(SIXTEEN, NCCL_IB_ADDR_FAMILY="AF_INET6"), NEW),
-    ),
-    Case("one segment with nothing but link-local", (roce(LINK_LOCAL, LINK_LOCAL_2), SIXTEEN, NEW)),
-    Case("an empty slot and nothing better", (roce(replace(LINK_LOCAL, index=5)), SIXTEEN, OLD), {GID: "error"}),
-    Case("a table this container does not show", (roce(), with_variables(SIXTEEN, NCCL_IB_GID_INDEX="3"))),
-    Case("an index on InfiniBand is ignored", (EIGHT_RAILS, with_variables(SIXTEEN, NCCL_IB_GID_INDEX="3"), NEW)),
     Case("a beginning", (EIGHT_RAILS, with_variables(SIXTEEN, NCCL_IB_HCA="mlx5"))),
     Case("no such device", (EIGHT_RAILS, with_variables(SIXTEEN, NCCL_IB_HCA="mlx4_0")), {HCA: "error"}),
     Case("the same on one node", (EIGHT_RAILS, with_variables(EIGHT, NCCL_IB_HCA="mlx4_0")), {HCA: "warning"}),
@@ -120,6 +97,30 @@ CASES = [
         ),
         {HCA: "error"},
     ),
+    Case("as many on all nodes", nodes={"a": (EIGHT_RAILS, NOTHING), "b": (renamed(EIGHT_RAILS), NOTHING)}),
+    Case(
+        "one of three has seven",
+        nodes={
+            "gpu1": (EIGHT_RAILS, NOTHING),
+            "gpu2": (Rdma(EIGHT_RAILS.devices[1:]), NOTHING),
+            "gpu3": (EIGHT_RAILS, NOTHING),
+            "gpu4": (Missing("rdma", "hung"), NOTHING),
+        },
+        expect={HCA: "error"},
+    ),
+    Case(
+        "one of two has none",
+        nodes={"a": (EIGHT_RAILS, NOTHING), "b": (Missing("rdma", "not-here"), NOTHING)},
+        expect={HCA: "error"},
+    ),
+    Case("a login node has none", nodes={"a": (EIGHT_RAILS, GPUS), "b": (EIGHT_RAILS, GPUS), "login": (NO_RDMA, PCI)}),
+    Case(
+        "a list picks the ones in common",
+        nodes={
+            "a": (EIGHT_RAILS, with_variables(NCCL_IB_HCA="=mlx5_0,mlx5_1")),
+            "b": (Rdma(EIGHT_RAILS.devices[:2]), NOTHING),
+        },
+    ),
 ]
 
 
@@ -140,15 +141,6 @@ def test_the_port_is_named() -> None:
     assert (slow["port"], slow["rate"], slow["expected"]) == ("mlx5_7:1", 200.0, 400.0)
 
 
-def test_the_way_to_a_good_gid() -> None:
-    assert found("an empty slot").command == "unset NCCL_IB_GID_INDEX"
-    assert found("an empty slot").evidence["usable"] == "3 (10.0.0.11)"
-    assert found("index 0 of an old NCCL").command == "export NCCL_IB_GID_INDEX='3'"
-    assert found("link-local by index").command == "export NCCL_IB_GID_INDEX='3'"
-    assert found("IPv6 only").command == "export NCCL_IB_ADDR_FAMILY='AF_INET6'"
-    assert found("an empty slot and nothing better").command is None
-
-
 def test_the_way_to_the_right_devices() -> None:
     rails = ",".join(f"mlx5_{n}" for n in range(8))
     assert found("no such device").command == f"export NCCL_IB_HCA='={rails}'"
@@ -159,7 +151,16 @@ def test_the_way_to_the_right_devices() -> None:
 
 
 def test_summary() -> None:
-    (line,) = engine.summarise([topic_file(FILE)], facts_by_type((EIGHT_RAILS, NOTHING)))
+    (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type((EIGHT_RAILS, NOTHING))})
     assert line.text is not None
     assert line.text.say("en", line.values) == "8 of 8 ports active (InfiniBand, 400 Gb/s)"
     assert line.text.say("zh", line.values)
+
+
+def test_the_odd_nodes_and_their_ports_are_named() -> None:
+    odd = found("one of three has seven")
+    assert odd.nodes == ("gpu2",)
+    assert odd.evidence["odd"] == "7 (mlx5_[1-7])"
+    assert odd.evidence["usual"] == "8 (mlx5_[0-7])"
+    assert "gpu4: ?" in str(odd.evidence["sides"]), "what is not known is no difference"
+    assert found("one of two has none").nodes == ("a", "b")

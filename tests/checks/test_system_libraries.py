@@ -92,7 +92,7 @@ def test_the_path_that_leads_to_an_old_copy_is_the_thing_to_undo() -> None:
 
 def test_the_line() -> None:
     def said(host: Host) -> str | None:
-        (line,) = engine.summarise([topic_file(FILE)], facts_by_type((host, libraries())))
+        (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type((host, libraries()))})
         return line.text.say("en", line.values) if line.text else None
 
     assert said(DEBIAN) == "glibc 2.36, libstdc++ GLIBCXX_3.4.30"

@@ -96,7 +96,7 @@ def test_the_table_of_host_compilers(cuda: str, kind: str, newest: int | None) -
 
 def test_the_line() -> None:
     def said(fact: Toolkit) -> str:
-        (line,) = engine.summarise([topic_file(FILE)], facts_by_type((fact,)))
+        (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type((fact,))})
         assert line.text
         return line.text.say("en", line.values)
 

@@ -142,7 +142,7 @@ def test_commands() -> None:
     ],
 )
 def test_summary(given: tuple[object, ...], line: str | None) -> None:
-    (told,) = engine.summarise([topic_file(FILE)], facts_by_type(given))
+    (told,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type(given)})
     assert (told.text.say("en", told.values) if told.text else None) == line
 
 

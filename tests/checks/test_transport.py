@@ -96,7 +96,7 @@ def test_evidence_and_command() -> None:
     ],
 )
 def test_summary(facts: tuple[object, ...], said: str) -> None:
-    (line,) = engine.summarise([topic_file(FILE)], facts_by_type(facts))
+    (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type(facts)})
     assert line.text is not None
     assert line.text.say("en", line.values) == said
     assert line.text.say("zh", line.values)
