@@ -37,6 +37,7 @@ STREAMED = (
             "schedule",
             "rounds",
             "coordinator",
+            "memory",
             "patterns",
             "worker",
             "agent",

@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 
-from envdoctor.bench import patterns, ranks
+from envdoctor.bench import memory, patterns, ranks
 from envdoctor.patient import wire
 
 TYPE_CHECKING = False
@@ -103,7 +103,7 @@ class Worker(object):
         return {
             "torch": str(self.torch.__version__), "cuda": self.torch.cuda.device_count() if cuda else 0,
             "nccl_built": bool(self.dist.is_nccl_available()), "nccl": nccl_version(self.torch),
-            "free_bytes": free_memory() // max(1, int(self.request["nproc"])),
+            "free_bytes": memory.free() // max(1, int(self.request["nproc"])),
         }  # fmt: skip
 
     def do_lookup(self, command: "Record") -> "Record":
@@ -306,18 +306,6 @@ def described(error: BaseException) -> "Record":
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = "%s:%d" % (os.path.basename(last[0].filename), last[0].lineno or 0) if last else ""
     return {"kind": type(error).__name__, "error": str(error)[:2000], "at": place}
-
-
-def free_memory() -> int:
-    """Bytes of memory that may be had without swapping, by /proc/meminfo; a lot where that does not tell."""
-    try:
-        with open("/proc/meminfo") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    return 1 << 60
 
 
 def nccl_version(torch: "Any") -> str:
