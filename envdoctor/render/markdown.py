@@ -8,7 +8,7 @@ from envdoctor.model import Finding, Report, Severity, Text
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean, line
 from envdoctor.render.places import folded, places
-from envdoctor.render.words import SEVERITIES, seen, sentence, tally, title, why_missing
+from envdoctor.render.words import SEVERITIES, seen, sentence, summed_up, tally, title, why_missing
 
 FIX = Text("Fix", "修复")
 NOT_CHECKED = Text("Not checked", "未检查")
@@ -73,10 +73,10 @@ def render(report: Report, style: Style, redactor: Redactor) -> str:
     for finding in report.findings:
         if finding.severity is not Severity.NOTE or style.verbosity >= 1:
             lines += _block(finding, report, style, redactor)
-    topics = [(one.topic.name, one.text.say(style.language, one.values)) for one in report.topics if one.text]
+    topics = [(one.topic.name, summed_up(one, style.language, redactor)) for one in report.topics if one.text]
     if topics:
         lines += ["| | |", "|---|---|"]
-        lines += [f"| {name} | {_escaped(line(redactor.text(said)))} |" for name, said in topics] + [""]
+        lines += [f"| {name} | {_escaped(said)} |" for name, said in topics] + [""]
     skipped = [outcome for outcome in report.with_status("skipped") if outcome.missing]
     if skipped and style.verbosity >= 1:
         lines += [f"### {NOT_CHECKED.say(style.language)}", ""]

@@ -11,7 +11,17 @@ from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean
 from envdoctor.render import line as one_line
 from envdoctor.render.places import folded, places
-from envdoctor.render.words import SEVERITIES, lacking, not_checked, seen, sentence, tally, title, why_missing
+from envdoctor.render.words import (
+    SEVERITIES,
+    lacking,
+    not_checked,
+    seen,
+    sentence,
+    summed_up,
+    tally,
+    title,
+    why_missing,
+)
 
 MARKS = {"fine": ("✓", "ok"), "warning": ("!", "!"), "error": ("✗", "X"), "none": ("-", "-"), "note": ("✓", "ok")}
 COLOURS = {"fine": "green", "note": "green", "warning": "yellow", "error": "red", "none": "dim"}
@@ -222,10 +232,7 @@ def _topic_state(
     found = [finding for finding in report.findings if finding.code in codes]
     ran = [outcome for outcome in outcomes if outcome.status == "ran"]
     skipped = [outcome for outcome in outcomes if outcome.status == "skipped"]
-    said = one_line(redactor.text(line.text.say(style.language, line.values))) if line.text else ""
-    if said and line.same < line.nodes:
-        some = Text("{said} on {same} of {nodes}", "{said}（{same}/{nodes} 个节点）")
-        said = some.say(style.language, {"said": said, "same": line.same, "nodes": line.nodes})
+    said = summed_up(line, style.language, redactor)
     worst = min((finding.severity for finding in found), key=lambda severity: severity.rank, default=None)
     if not said and worst:
         first = next(finding for finding in found if finding.severity is worst)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from envdoctor.facts.hostlist import fold
-from envdoctor.model import Finding, Language, Missing, Outcome, Report, Severity, Text
+from envdoctor.model import Finding, Language, Missing, Outcome, Report, Severity, Text, TopicLine
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean, line
 
@@ -45,6 +45,17 @@ def why_missing(missing: Missing, language: Language, redactor: Redactor) -> str
         return clean(detail)
     whole = redactor.text(f"{missing.fact}: {said}") + (f" ({detail})" if detail else "")
     return clean(whole)
+
+
+def summed_up(told: TopicLine, language: Language, redactor: Redactor) -> str:
+    """What was seen of a topic, in a line, and on how many of the nodes; "" for nothing."""
+    if not told.text:
+        return ""
+    said = line(redactor.text(told.text.say(language, told.values)))
+    if not said or told.same >= told.nodes:
+        return said
+    some = Text("{said} on {same} of {nodes}", "{said}（{same}/{nodes} 个节点）")
+    return some.say(language, {"said": said, "same": told.same, "nodes": told.nodes})
 
 
 def lacking(outcomes: Iterable[Outcome]) -> list[str]:

@@ -1,0 +1,131 @@
+"""envdoctor/render: one report on many nodes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from rich.cells import cell_len
+
+from envdoctor.model import Finding, Missing, Node, Outcome, Report, Severity, Text, TopicLine
+from envdoctor.redact import Redactor
+from envdoctor.render import Style, renderer
+from tests.render.reports import CAUSE, CONSEQUENCE, check_for, report
+
+NAMES = tuple(f"gpu{number:02d}" for number in range(1, 65))
+HUNG, DENIED = Missing("rdma", "hung"), Missing("gpu", "denied")
+
+
+def on(*names: str, **changes: object) -> Report:
+    whole = report()
+    nodes = tuple(replace(whole.nodes[0], name=name) for name in names)
+    return replace(whole, **{"nodes": nodes, **changes})  # type: ignore[arg-type]
+
+
+def said(told: Report, form: str = "text", **style: object) -> str:
+    return renderer(form).render(told, Style(**style), Redactor(b"k" * 16))  # type: ignore[arg-type]
+
+
+def test_the_heading_says_how_many_and_which() -> None:
+    assert said(on(*NAMES)).startswith("envdoctor 0.1.0 on 64 nodes, gpu[01-64], looking at /opt/envs/train/bin/python")
+    assert said(on(*NAMES), language="zh").startswith("envdoctor 0.1.0，64 个节点 gpu[01-64]，检查对象 /opt")
+
+
+def test_nodes_with_another_python_have_a_line_of_their_own() -> None:
+    first, second, third = on("a1", "a2", "a3").nodes
+    told = on("a1", nodes=(first, replace(second, python="/usr/bin/python3", python_why=""), third))
+    two, one = said(told).splitlines()[:2]
+    assert two.startswith("envdoctor 0.1.0 on 2 nodes, a[1,3], looking at /opt/envs/train/bin/python (3.11.7) - ")
+    assert one == "envdoctor 0.1.0 on a2, looking at /usr/bin/python3 (3.11.7)"
+    texts = on("a1", nodes=(Node("train.log"), Node("run.log")))
+    assert "on the text of train.log,run.log" in said(texts)
+
+
+def test_a_topic_says_on_how_many_nodes_it_is_so() -> None:
+    line = replace(report().topics[0], same=62, nodes=64)
+    told = on(*NAMES, topics=(line, TopicLine(line.topic, Text("", ""), {}, 1, 64)))
+    assert "535.104.05, CUDA 12.2 on 62 of 64\n" in said(told)
+    assert "535.104.05,CUDA 12.2（62/64 个节点）" in said(told, language="zh")
+    assert "| 535.104.05, CUDA 12.2 on 62 of 64 |" in said(told, "markdown")
+
+
+def test_a_finding_names_its_nodes_as_a_block() -> None:
+    cause = Finding(CAUSE, {"driver": "535.1", "cuda": "13.0", "version": "2.10.0"}, nodes=NAMES[:7])
+    assert "too old for CUDA 13.0 [gpu[01-07]]\n" in said(on(*NAMES, findings=(cause,)))
+
+
+def old(number: int) -> Finding:
+    values = {"driver": f"535.{number}", "cuda": "13.0", "version": "2.10.0"}
+    return Finding(CAUSE, values, nodes=(NAMES[number],))
+
+
+def test_the_same_with_other_values_is_one_block() -> None:
+    page = said(on(*NAMES, findings=tuple(map(old, range(60)))))
+    assert page.count("error[driver-too-old]") == 1
+    assert "the driver 535.0 is too old for CUDA 13.0 [gpu[01-60]]" in page
+    assert "gpu02: the driver 535.1 is too old for CUDA 13.0" in page
+    assert "... (+56)" in page
+    assert page.count(" is too old for CUDA 13.0") == 4
+    assert "gpu02: 驱动" in said(on(*NAMES, findings=tuple(map(old, range(60)))), language="zh")
+
+
+def test_few_of_them_are_told_one_by_one() -> None:
+    assert said(on(*NAMES, findings=(old(0), old(1), old(2)))).count("error[driver-too-old]") == 3
+
+
+def test_braces_in_what_is_quoted_are_no_holes() -> None:
+    odd = tuple(
+        replace(old(number), evidence={**old(number).evidence, "driver": f"{{{number}}}"}) for number in range(5)
+    )
+    assert "gpu02: the driver {1} is too old" in said(on(*NAMES, findings=odd))
+
+
+def test_what_follows_on_many_nodes_is_said_once() -> None:
+    followed = tuple(
+        Finding(CONSEQUENCE, {"devices": number}, nodes=(NAMES[number],), because_of="driver-too-old")
+        for number in range(3)
+    )
+    page = said(on(*NAMES, findings=(old(0), *followed)))
+    assert page.count("[gpu-not-visible]") == 1
+    assert "(+2) [gpu-not-visible]" in page
+
+
+def partly(*lacks: tuple[Missing, tuple[str, ...]]) -> Report:
+    check = check_for("port_down", "rdma")
+    return on(*NAMES, outcomes=(Outcome(check, "ran", skipped_on=lacks), *report().outcomes[:1]))
+
+
+def test_what_was_not_checked_on_some_nodes_is_said() -> None:
+    told = partly((HUNG, NAMES[:2]), (DENIED, NAMES[5:6]))
+    assert "rdma    1 not checked on gpu[01-02,06]\n" in said(told)
+    assert "gpu[01-02,06] 上 1 项未检查" in said(told, language="zh")
+    page = said(told, verbosity=1)
+    assert "  rdma: hung [gpu[01-02]]: port_down\n" in page
+    assert "  gpu: not permitted [gpu06]: port_down\n" in page
+    everywhere = on(
+        *NAMES, outcomes=(Outcome(check_for("a", "rdma"), "skipped", missing=HUNG, skipped_on=((HUNG, NAMES),)),)
+    )
+    assert "  rdma: hung: a\n" in said(everywhere, verbosity=1)
+
+
+def test_thousands_of_reasons_are_cut() -> None:
+    lacks = tuple((Missing("rdma", "slow", f"{number} s"), (f"n{number}",)) for number in range(4096))
+    page = said(partly(*lacks), verbosity=1)
+    assert "... (+4036)" in page
+    assert len(page.splitlines()) < 100
+
+
+def test_json_names_the_nodes_and_keeps_its_shape_elsewhere() -> None:
+    document = json.loads(said(partly((HUNG, NAMES[:2])), "json"))
+    first, second = document["outcomes"][:2]
+    assert (first["status"], first["reason"]) == ("ran", None)
+    assert first["skipped_on"] == [{"reason": "rdma: hung", "nodes": ["gpu01", "gpu02"]}]
+    assert "skipped_on" not in second
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_at_eighty_columns_no_line_of_prose_is_wider(language: str) -> None:
+    notes = tuple(replace(old(number), severity_given=Severity.WARNING) for number in range(40))
+    page = said(on(*NAMES, findings=notes), width=80, language=language)
+    assert max(map(cell_len, page.splitlines())) <= 80
