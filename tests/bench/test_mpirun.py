@@ -67,13 +67,9 @@ def test_on_two_hosts_rank_0_is_beside_mpirun(lab: Lab) -> None:
 def test_rank_0_elsewhere_must_be_named(lab: Lab) -> None:
     done = run(lab, 2, "--host", "node1,node2", *ALLREDUCE)
     assert done.status == 2 and "-x MASTER_ADDR=HOST" in done.err, done.out + done.err
-    named = run(lab, 2, "--host", "node1,node2", "-x", "MASTER_ADDR=node1", *ALLREDUCE)
-    assert (named.status, named.codes) == (0, []), named.out + named.err
 
 
-@pytest.mark.parametrize(
-    ("how", "where"), [(signal.SIGINT, "node0,node1"), (signal.SIGKILL, "node0,node1"), (signal.SIGKILL, "node0:2")]
-)
+@pytest.mark.parametrize(("how", "where"), [(signal.SIGINT, "node0,node1"), (signal.SIGKILL, "node0:2")])
 def test_whatever_ends_mpirun_nothing_is_left(lab: Lab, how: signal.Signals, where: str) -> None:
     process = lab[0].start("mpirun.openmpi", "-np", "2", "--host", where, *ALLREDUCE, "--sizes", "64M:1G", **ALLOWED)
     until = time.monotonic() + 60
