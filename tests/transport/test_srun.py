@@ -131,12 +131,12 @@ def test_what_shapes_the_tasks_of_a_training_does_not_shape_the_step(
 ) -> None:
     for name in ("SLURM_GPUS", "SLURM_NTASKS_PER_NODE", "SLURM_EXPORT_ENV", "SRUN_CPUS_PER_TASK"):
         monkeypatch.setenv(name, "8")
-    for name, value in JOB.items():
+    for name, value in {**JOB, "SLURM_CONF": "/etc/slurm.conf", "SLURM_JWT": "a token"}.items():
         monkeypatch.setenv(name, value)
     words = srun.argv(Host("gpu02"), "exec true")
     dropped = {words[place + 1] for place, word in enumerate(words) if word == "-u"}
     assert words[0] == "env" and dropped >= {"SLURM_GPUS", "SLURM_NTASKS_PER_NODE", "SLURM_EXPORT_ENV"}
-    assert "SRUN_CPUS_PER_TASK" in dropped and not dropped & {"SLURM_JOB_ID", "SLURM_JOB_NODELIST"}
+    assert "SRUN_CPUS_PER_TASK" in dropped and not dropped & {"SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_JWT"}
     # On the node a program sees the job, and no step that it would be the only rank of.
     assert "unset SLURM_PROCID " in words[-1] and "SLURM_JOB_NODELIST='gpu[01-02],login'" in words[-1]
     assert words[-1].endswith("; exec true")
