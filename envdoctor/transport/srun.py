@@ -32,9 +32,9 @@ OVERLAP = (20, 11)  # before, steps shared their node unless they asked for it a
 VERSION_S = 10.0
 MOST_SAID = 600  # letters of its words that are kept
 
-# What of a job's variables goes to srun: which job, where Slurm is, and who this is. The others are options of srun in disguise
-# (SLURM_NTASKS_PER_NODE, SLURM_GPUS, SLURM_MEM_PER_CPU, SLURM_CPU_BIND, SLURM_EXPORT_ENV ...), meant for the tasks of
-# the training: by their leave one task on one node would be refused, or would get a part of the node.
+# What of a job's variables goes to srun: which job, where Slurm is, and who this is. The others are options of srun in
+# disguise (SLURM_NTASKS_PER_NODE, SLURM_GPUS, SLURM_MEM_PER_CPU, SLURM_CPU_BIND, SLURM_EXPORT_ENV ...), meant for the
+# tasks of the training: by their leave one task on one node would be refused, or would get a part of the node.
 KEPT = re.compile(r"SLURM_(CONF(_.*)?|CLUSTERS?|CLUSTER_NAME|JOB_.*|JOBID|SUBMIT_.*|WORKING_CLUSTER|JWT|SACK_.*)")
 OF_SLURM = ("SLURM_", "SRUN_")
 # Said of the step by srun and slurmstepd to the task: our program is no rank of it, and numbers its own.
