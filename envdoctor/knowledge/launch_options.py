@@ -14,7 +14,8 @@ class Launcher:
     """One launcher's grammar. Names have no leading dashes, and dashes where an underscore may stand.
 
     Attributes:
-        spelling: "either" where every option is defined with dashes and with underscores, "underscore" where only so.
+        spelling: "either" where every option is defined with dashes and with underscores, "underscore" where only so,
+            "dash" where only with dashes.
         abbreviates: argparse's default, by which a prefix of an option that fits no other is understood.
         flags, values: options without and with a value.
         families: prefixes of options that come and go with versions: they are not judged.
@@ -67,6 +68,8 @@ def _strings(name: str) -> dict[str, str]:
     row = launcher(name)
     options = row.flags + row.values
     told = {option.replace("-", "_"): option for option in options}
+    if row.spelling == "dash":
+        return {option: option for option in options}
     return told if row.spelling == "underscore" else {**told, **{option: option for option in options}}
 
 
@@ -109,4 +112,5 @@ def meant(row: Launcher, written: str) -> str:
 
 def spelt(row: Launcher, option: str) -> str:
     """The option as the launcher writes it."""
-    return "--" + (option if row.name.startswith("torch") else option.replace("-", "_"))
+    dashes = row.name.startswith("torch") or row.spelling == "dash"
+    return "--" + (option if dashes else option.replace("-", "_"))

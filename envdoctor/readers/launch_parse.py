@@ -31,6 +31,8 @@ BEFORE = frozenset(
     )
 )  # fmt: skip
 PROMPT = re.compile(r"[\w.@:~/\[\]()-]{0,120}[$#>%]|\([\w.-]{1,60}\)|\[[^\]\s]{0,100}\][$#]?")
+# A prompt that a shell would take for a redirection.
+ARROW_PROMPT = re.compile(r"^\s{0,8}[\w.@:~/\\-]{0,80}>\s")
 OUTER = {"srun": "srun", "mpirun": "mpirun", "mpiexec": "mpirun", "mpiexec.hydra": "mpirun", "orterun": "mpirun"}
 
 
@@ -96,7 +98,7 @@ def parse(text: str) -> LaunchLine | None:
     """The launch line in a text, None where it holds none or a sentence about one."""
     if "usage:" in text[:200].lower():
         return None
-    told = _spliced(words(text))
+    told = _spliced(words(ARROW_PROMPT.sub("", text, count=1)))
     at = next((number for number in range(len(told)) if _launcher(told, number)), None)
     if at is None:
         return None
@@ -104,7 +106,7 @@ def parse(text: str) -> LaunchLine | None:
     before, rest = told[:at], told[at + skip :]
     outer_at = next((number for number, word in enumerate(before) if word.rpartition("/")[2] in OUTER), None)
     front = before if outer_at is None else before[:outer_at]
-    if outer_at is None and not all(_goes_before(word) for word in front):
+    if outer_at is None and not all(goes_before(word) for word in front):
         return None
     rest, sketched = _command(rest)
     if not any(word.startswith(("-", *DASHES)) or word.endswith(".py") for word in rest):
@@ -151,7 +153,8 @@ def _launcher(told: Sequence[str], at: int) -> tuple[str, int] | None:
     return None
 
 
-def _goes_before(word: str) -> bool:
+def goes_before(word: str) -> bool:
+    """Whether a word may stand in front of a command without being part of a sentence."""
     return bool(word in BEFORE or ASSIGNMENT.fullmatch(word) or PROMPT.fullmatch(word) or PYTHON.fullmatch(word))
 
 

@@ -17,6 +17,7 @@ READERS = (
     "nccl_log:NcclLogReader",
     "network_listing:NetworkListingReader",
     "launch_lines:LaunchLines",
+    "outer_lines:OuterLines",
     "sbatch:Sbatch",
     "elastic:Elastic",
     "ulimit:Ulimit",
