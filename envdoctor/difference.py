@@ -155,7 +155,7 @@ def compare(a: Side, b: Side) -> Comparison:
     for letter, side in sides:
         if not side.of_text:
             _fill_absent(values, letter, side)
-    apart = not _tokens(values.values(), "a") & _tokens(values.values(), "b")
+    one_key = bool(_tokens(values.values(), "a") & _tokens(values.values(), "b")) or _one_key(a, b)
     found: list[Difference] = []
     hidden: list[Difference] = []
     unknown: dict[Letter, tuple[str, ...]] = {"a": (), "b": ()}
@@ -164,7 +164,7 @@ def compare(a: Side, b: Side) -> Comparison:
         if known_a and known_b:
             difference = _difference(name, value, known_a, known_b)
             if difference is not None:
-                (hidden if apart and _may_be_equal(difference) else found).append(difference)
+                (hidden if not one_key and _may_be_equal(difference) else found).append(difference)
         elif any(told.value for told in (known_a or known_b).values()):
             silent: Letter = "b" if known_a else "a"
             unknown[silent] = (*unknown[silent], f"{group}.{name}")
@@ -265,6 +265,12 @@ def _tokens(values: Iterable[_Value], letter: Letter) -> set[str]:
     """The hashes that stand for hidden values on a side. One that is on both shows that both have one key."""
     told = (one.value for value in values for one in value.told[letter].values() if one.value and HIDDEN in one.value)
     return {token for value in told for token in TOKEN.findall(value)}
+
+
+def _one_key(a: Side, b: Side) -> bool:
+    """Whether all of both sides says that it was redacted under the same key."""
+    marks = {snapshot.redacted_under for side in (a, b) for snapshot in side.snapshots}
+    return len(marks) == 1 and "" not in marks
 
 
 def _may_be_equal(difference: Difference) -> bool:

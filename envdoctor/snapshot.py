@@ -10,11 +10,14 @@ import select
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envdoctor import decode, facts
 from envdoctor.errors import UsageError
 from envdoctor.model import Missing, Node
+
+if TYPE_CHECKING:
+    from envdoctor.redact import Redactor
 
 SCHEMA = "envdoctor/snapshot/1"
 BENCH = "envdoctor/bench/1"  # the document of a benchmark holds the snapshots that its findings were judged on
@@ -30,12 +33,14 @@ class Snapshot:
     Attributes:
         taken_at: UTC, ISO 8601.
         sections: section name -> its fact or Missing.
+        redacted_under: mark of the key under which it was redacted; empty where it was not, or does not tell.
     """
 
     node: Node
     taken_at: str
     made_by: str
     sections: Mapping[str, object] = field(default_factory=dict)
+    redacted_under: str = ""
 
     @property
     def facts(self) -> dict[type, object]:
@@ -65,6 +70,12 @@ def to_json(snapshot: Snapshot) -> dict[str, Any]:
         "facts": held,
         "missing": missing,
     }
+
+
+def redacted(document: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """The document as it may leave the machine, with the mark of the key that its hashes were made under."""
+    hidden: dict[str, Any] = redactor.value(document)
+    return {**hidden, "redacted_under": redactor.mark}
 
 
 def read(path: Path) -> Snapshot:
@@ -198,6 +209,5 @@ def _checked(document: dict[str, Any], name: str) -> Snapshot:
     words = {
         key: str(node.get(key, ""))[:4096] for key in ("name", "address", "python", "python_version", "python_why")
     }
-    return Snapshot(
-        Node(**words), str(document.get("taken_at", ""))[:64], str(document.get("made_by", ""))[:80], sections
-    )
+    taken_at, made_by, mark = (str(document.get(key, ""))[:80] for key in ("taken_at", "made_by", "redacted_under"))
+    return Snapshot(Node(**words), taken_at[:64], made_by, sections, mark)

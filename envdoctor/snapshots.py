@@ -64,7 +64,7 @@ class _Seen:
             kind: self._missing.setdefault(fact, fact) if isinstance(fact, Missing) else fact
             for kind, fact in {**read.sections, **found}.items()
         }
-        return Snapshot(read.node, read.taken_at, read.made_by, sections)
+        return Snapshot(read.node, read.taken_at, read.made_by, sections, read.redacted_under)
 
     def _fact(self, kind: str, raw: bytes) -> object:
         fact = self._facts.get((kind, key := _key(raw)))

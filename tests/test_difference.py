@@ -190,6 +190,12 @@ def test_under_one_key_other_hashes_are_other_values() -> None:
     b = env(HTTPS_PROXY="http://***bbbbbbbb***@proxy", HF_HOME="/data/***cccccccc***")
     told = compare(side(a), side(b))
     assert keys(told) == ["variables.HTTPS_PROXY"] and told.hidden == ()
+    marked = [
+        replace(one, redacted_under="0a1b2c3d")
+        for one in (env(HF_HOME="***aaaaaaaa***"), env(HF_HOME="***bbbbbbbb***"))
+    ]
+    assert keys(compare(side(marked[0]), side(marked[1]))) == ["variables.HF_HOME"], "they say that they have one key"
+    assert compare(side(marked[0]), side(replace(marked[1], redacted_under="ffffffff"))).hidden
     elsewhere = compare(side(env(ALL_PROXY="http://***aaaaaaaa***@a")), side(env(ALL_PROXY="http://***bbbbbbbb***@b")))
     assert keys(elsewhere) == ["variables.ALL_PROXY"], "it differs beside the hash"
 

@@ -65,7 +65,9 @@ def snapshot(
 
 def _text(document: dict[str, Any], redactor: Redactor) -> str:
     redactor.learn(document)
-    return json_module.dumps(redactor.value(document), indent=1) + "\n"
+    from envdoctor.snapshot import redacted
+
+    return json_module.dumps(redacted(document, redactor), indent=1) + "\n"
 
 
 def _of_others(others: Elsewhere, question: Question, folder: Path | None, redactor: Redactor) -> int:

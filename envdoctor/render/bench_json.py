@@ -79,7 +79,7 @@ def document(
         "asserts": [{"expression": one.demand.text, "value": one.value, "held": one.held} for one in held],
         "outcomes": whole["outcomes"],
         "tally": whole["tally"],
-        "snapshots": [redactor.value(snapshot.to_json(one)) for one in snapshots],
+        "snapshots": [snapshot.redacted(snapshot.to_json(one), redactor) for one in snapshots],
     }
 
 

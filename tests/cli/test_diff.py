@@ -131,3 +131,26 @@ def test_the_page_of_the_readme_is_what_is_printed(
     shown = (ROOT / "README.md").read_text(encoding="utf-8").partition("$ envdoctor diff good.json bad.json\n")[2]
     for line in shown.partition("```")[0].splitlines():
         assert line == "..." or line in printed, f"{line!r} is not printed, or not in this place"
+
+
+def test_hidden_values_are_compared_where_they_were_hidden_under_one_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("0123456789abcdef" * 4)
+    for name, password, options in (
+        ("a", "first-9f27", ["--redact-key", str(key)]),
+        ("b", "other-9f27", ["--redact-key", str(key)]),
+        ("c", "first-9f27", []),
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://ann:{password}@proxy.invalid:3128")
+        assert run(["snapshot", "--quick", "-o", str(tmp_path / name), *options]) == 0
+        assert password not in (tmp_path / name).read_text()
+    told = {}
+    for pair in ("ab", "ac"):
+        run(["diff", *(str(tmp_path / name) for name in pair), "--json"])
+        told[pair] = json.loads(capsys.readouterr().out)
+    assert "HTTPS_PROXY" in [one["name"] for one in told["ab"]["differences"]]
+    assert told["ab"]["hidden"] == []
+    assert "variables.HTTPS_PROXY" in told["ac"]["hidden"]
+    assert "HTTPS_PROXY" not in [one["name"] for one in told["ac"]["differences"]]
