@@ -236,19 +236,29 @@ class Coordinator(threading.Thread):
         except (KeyError, ValueError):
             pass
 
+    def _close(self) -> None:
+        """Nobody else is waited for."""
+        try:
+            self.selector.unregister(self.listener)
+        except (KeyError, ValueError):
+            return  # it is closed
+        self.listener.close()
+
     # The roll and the rungs
 
     def call_the_roll(self) -> None:
         """Wait until every agent has said hello. Raises Stopped where one never comes or two contradict."""
         self.tell({"begin": "join", "node": 0, "expected": self.expected})
+        if self.request.get("store_is_there"):
+            # Where it listens is told through the store, for which each imports torch first, rank 0 as well.
+            self.pump(time.monotonic() + rungs.LIMITS["torch"], lambda: 0 in self.agents or bool(self.causes))
         until = time.monotonic() + float(self.request["join_s"])
         self.pump(until, lambda: len(self.absent.union(self.agents)) == self.expected or bool(self.causes))
         if self.causes or len(self.agents) < self.expected:
             # The one that was refused may stand for one that is waited for: what else comes is heard out.
             self.pump(time.monotonic() + 0.5, lambda: False)
             raise Stopped
-        self.selector.unregister(self.listener)
-        self.listener.close()
+        self._close()
         first = 0
         for index in sorted(self.agents):
             hello = self.agents[index].hello
@@ -315,7 +325,8 @@ class Coordinator(threading.Thread):
         return {} if self.words.empty() else self.words.get()
 
     def finish(self, stage: str) -> None:
-        """Tell everybody how it ended."""
+        """Tell everybody how it ended; who comes later finds nobody."""
+        self._close()
         missing = [index for index in range(self.expected) if index not in self.agents and index not in self.lost]
         end = {"stage": stage, "causes": self.causes[:64], "missing": missing, "agents": self.roll(), "lost": self.lost}
         for agent in list(self.agents.values()) + list(self.strangers):

@@ -10,9 +10,9 @@ from envdoctor.load import Loaded
 from envdoctor.snapshot import Snapshot
 
 ALIKE = "drift"  # what the ranks must have in common, which they say of themselves
-# The topics that may know why a rung failed; a run that came to its end has proved their predictions wrong.
 # A run meets without etcd: whether that answers, it has not tried.
 UNTRIED = ("etcd-unreachable",)
+# The topics that may know why a rung failed; a run that came to its end has proved their predictions wrong.
 WHY = ("launch", "names", "nccl", "network", "rendezvous", "ranks", "torch")
 
 

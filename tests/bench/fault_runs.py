@@ -24,6 +24,13 @@ SWEEP_S = 60.0  # a run comes to its sweep within this, on a busy machine
 GONE_S = 3.0  # within this nothing is left on any host
 
 
+def document(file: Path) -> dict[str, Any]:
+    """What a run wrote."""
+    told = json.loads(file.read_text())
+    assert isinstance(told, dict)
+    return told
+
+
 @dataclass
 class Told:
     """One process that reports, and what it has said: (when, line) of its standard error, its document."""
@@ -66,11 +73,7 @@ class Told:
 
     @property
     def document(self) -> dict[str, Any]:
-        if not self.file.exists():
-            return {}
-        told = json.loads(self.file.read_text())
-        assert isinstance(told, dict)
-        return told
+        return document(self.file) if self.file.exists() else {}
 
     @property
     def said_at(self) -> float:
@@ -146,7 +149,7 @@ class Runs:
                 one.wait()
             return self._ended(told, struck, way)
         finally:
-            self._heal()
+            self.heal()
 
     # The ways
 
@@ -255,7 +258,8 @@ class Runs:
         left = self.lab.orphans(GONE_S)
         return {where: words for where, words in left.items() if "http.server" not in words}
 
-    def _heal(self) -> None:
+    def heal(self) -> None:
+        """Make the hosts what they were."""
         for host in self.lab.hosts:
             for pid in host.at_work():
                 os.kill(pid, signal.SIGKILL)

@@ -69,6 +69,19 @@ def _both(words: str) -> Callable[[Lab], None]:
     return put
 
 
+def _black_hole(*places: int) -> Callable[[Lab], None]:
+    """Larger packets vanish on their way into these nodes. A rule sees what is sent in one piece, not what a wire would
+    carry: the senders are to hand over one packet at a time."""
+
+    def put(lab: Lab) -> None:
+        for place in (0, 1):
+            lab[place].ip("link set eth0 gso_max_segs 1")
+        for place in places:
+            _into(place, "ip length > 1000 drop")(lab)
+
+    return put
+
+
 def _silent_to_each_other(lab: Lab) -> None:
     """node1 and node0 do not reach each other, whoever else does."""
     _both("drop")(lab)
@@ -148,8 +161,8 @@ FAULTS = (
     Fault("hostname-unresolvable", "hostname-unresolvable", "nosuchhost", ways=("hand",),
           options={1: ("--master-addr", "nosuchhost")}),
     Fault("hostname-unresolvable-own", "hostname-unresolvable", put=_nameless, variables=_OWN_CHOICE),
-    Fault("mtu-mismatch", "mtu-mismatch", told_by=-1, put=_both("ip length > 1000 drop")),
-    Fault("mtu-mismatch-one-way", "mtu-mismatch", told_by=-1, put=_into(1, "ip length > 1000 drop")),
+    Fault("mtu-mismatch", "mtu-mismatch", told_by=-1, put=_black_hole(0, 1)),
+    Fault("mtu-mismatch-one-way", "mtu-mismatch", told_by=-1, put=_black_hole(1)),
     Fault("port-in-use", "port-in-use", "node0", 0, MANAGED, put=_taken),
     Fault("rank-duplicate", "rank-duplicate", "node2", 0, ("hand",), twice=True),
     Fault("world-size-mismatch", "world-size-mismatch", told_by=-1, ways=("hand",), options={1: ("--nnodes", "3")}),
