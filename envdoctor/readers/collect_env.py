@@ -20,7 +20,7 @@ from envdoctor.facts.packages import Distribution, Packages
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchCuda, TorchInstall
 from envdoctor.knowledge import gpus
-from envdoctor.knowledge.cuda_driver import cuda_of
+from envdoctor.knowledge.cuda_driver import cuda_of, reach
 from envdoctor.knowledge.versions import at_least
 from envdoctor.readers.passage import Passage
 
@@ -105,13 +105,35 @@ class CollectEnv:
         return dict.fromkeys(best[1].facts(), best[0].place) if best else {}
 
     def sightings(self) -> Sequence[Sighting]:
-        """torch with CUDA finds none, and nvidia-smi named no GPU: a machine without one, or without a driver."""
+        """torch with CUDA finds none, and nvidia-smi named no GPU: a machine without one, or without a driver.
+
+        Of further reports, whose facts are not judged, that their torch cannot reach their GPU.
+        """
         best = self._best()
-        if best is None or not best[1].blind:
+        if best is None:
             return ()
+        told = [one for report in self._reports if report is not best and (one := _further(*report)) is not None]
         seen, report = best
-        host = report.facts().get("host")
-        return (replace(seen, code="wsl-driver") if isinstance(host, Host) and host.wsl else seen,)
+        if report.blind:
+            host = report.facts().get("host")
+            told.insert(0, replace(seen, code="wsl-driver") if isinstance(host, Host) and host.wsl else seen)
+        return told
+
+
+def _further(seen: Sighting, report: Report) -> Sighting | None:
+    """What keeps the torch of another report from its GPU, by what that report alone says."""
+    facts = report.facts()
+    torch, cuda, found, driver = (facts.get(name) for name in ("torch-install", "torch-cuda", "gpu", "driver"))
+    if not isinstance(torch, TorchInstall) or torch.hip:
+        return None
+    if not torch.cuda:
+        quote = f"torch {torch.version}, built without CUDA, beside a GPU"
+        return replace(seen, code="torch-cpu-build", severity="error", quote=quote) if found or driver else None
+    unreached = isinstance(cuda, TorchCuda) and not cuda.available
+    if unreached and isinstance(driver, Driver) and reach(torch.cuda, driver.release) == "no":
+        quote = f"torch {torch.version} for CUDA {torch.cuda}, driver {driver.release}"
+        return replace(seen, code="driver-too-old", severity="error", quote=quote)
+    return None
 
 
 def begins(text: str) -> bool:

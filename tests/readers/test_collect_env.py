@@ -168,3 +168,19 @@ def test_quoted_and_indented_in_an_issue() -> None:
 @given(st.lists(st.sampled_from(TORCH.splitlines() + MMENGINE.splitlines() + DEEPSPEED.splitlines()), max_size=30))
 def test_any_order_of_lines_is_read(lines: list[str]) -> None:
     assert Report(lines).facts() is not None
+
+
+SHORT = (
+    "Collecting environment information...\nPyTorch version: {torch}\nCUDA used to build PyTorch: {cuda}\n"
+    "Is CUDA available: {available}\nGPU models and configuration: GPU 0: {gpu}\nNvidia driver version: {driver}\n\n"
+)
+SOUND = SHORT.format(torch="2.4.1+cu121", cuda="12.1", available="True", gpu="NVIDIA A10", driver="550.54.15")
+CPU_BUILD = SHORT.format(torch="2.4.1+cpu", cuda="None", available="False", gpu="NVIDIA L4", driver="550.54.15")
+OLD_DRIVER = SHORT.format(torch="2.4.1+cu121", cuda="12.1", available="False", gpu="Tesla V100", driver="418.67")
+
+
+def test_the_reports_of_two_machines_are_kept_apart() -> None:
+    assert codes(SOUND + SOUND) == {}
+    assert codes(SOUND + CPU_BUILD) == {"torch-cpu-build": "error"}
+    assert codes(SOUND + OLD_DRIVER) == {"driver-too-old": "error"}
+    assert list(codes(SOUND + CPU_BUILD + OLD_DRIVER)) == ["torch-cpu-build", "driver-too-old"]
