@@ -42,18 +42,17 @@ MOST_LINKS = 18
 
 
 def count(event: "Record") -> "Record":
-    """The rung: every counter of this machine, "kind|device|name" -> value. What cannot be read is left out."""
-    found = {}
-    for kind, device, name, value in tcp():
-        found["%s|%s|%s" % (kind, device, name)] = value
-    for kind, device, name, value in list(nics()) + list(rdma()):
-        found["%s|%s|%s" % (kind, device, name)] = value
+    """The rung: every counter of this machine, "kind|device|name" -> value. What cannot be read is left out.
+
+    Args:
+        event: "network", whether what is measured crosses it: else its counters tell of somebody else's traffic.
+    """
+    rows = list(tcp()) + list(nics()) + list(rdma()) if event["network"] else []
     try:
-        for kind, device, name, value in ways.within(NVML_S, gpus):
-            found["%s|%s|%s" % (kind, device, name)] = value
+        rows += ways.within(NVML_S, gpus)
     except Exception:
         pass  # no binding, no driver, or one that hangs
-    return {"counters": found}
+    return {"counters": {"%s|%s|%s" % (kind, device, name): value for kind, device, name, value in rows}}
 
 
 def tcp() -> "Found":

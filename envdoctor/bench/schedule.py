@@ -115,7 +115,8 @@ def paths(all_: "Coordinator", machines: "List[Record]") -> str:
 def count(all_: "Coordinator", machines: "List[Record]") -> str:
     """What each machine has counted so far of losses and errors: before all is measured, and after it."""
     one_each = {int(hello["index"]) for hello in machines}
-    all_.together("count", lambda hello: {} if int(hello["index"]) in one_each else None)
+    told = {"network": len(machines) > 1}
+    all_.together("count", lambda hello: dict(told) if int(hello["index"]) in one_each else None)
     return "count"
 
 

@@ -56,16 +56,21 @@ def test_every_port_and_interface_is_read(tmp_path: Path, monkeypatch: pytest.Mo
     write("sys/class/infiniband/mlx5_0/ports/1/hw_counters/packet_seq_err", "Invalid argument\n")
     monkeypatch.setattr(counters, "ROOT", str(tmp_path))
     monkeypatch.setattr(counters, "gpus", lambda: [("gpu", "0", "nvlink_replay", 2)])
-    assert counters.count({})["counters"] == {
+    assert counters.count({"network": True})["counters"] == {
         "tcp||OutSegs": 1000, "tcp||RetransSegs": 7, "tcp||TCPTimeouts": 2, "nic|eth0|rx_dropped": 5,
         "nic|eth0|carrier_down": 1, "rdma|mlx5_0/1|symbol_error": 3, "rdma|mlx5_0/1|np_cnp_sent": 4,
         "gpu|0|nvlink_replay": 2,
     }  # fmt: skip
 
 
+def test_what_stays_on_a_machine_is_not_counted_on_its_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "gpus", lambda: [("gpu", "0", "nvlink_replay", 2)])
+    assert counters.count({"network": False})["counters"] == {"gpu|0|nvlink_replay": 2}
+
+
 def test_a_machine_that_counts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counters, "ROOT", str(tmp_path))
-    assert counters.count({}) == {"counters": {}}
+    assert counters.count({"network": True}) == {"counters": {}}
 
 
 def test_what_moved_is_kept_and_what_was_reset_is_not() -> None:
