@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -79,9 +80,13 @@ def main() -> int:
                     continue
                 tally = Tally()
                 for _ in range(asked.runs):
-                    tally.take(fault, way, runs.run(fault, way))
+                    try:
+                        tally.take(fault, way, runs.run(fault, way))
+                    except (AssertionError, subprocess.TimeoutExpired) as error:
+                        tally.runs += 1
+                        tally.misses.append(f"it did not come to that: {error}")
                 missed += tally.runs - tally.hits
-                middle, longest = statistics.median(tally.seconds), max(tally.seconds)
+                middle, longest = statistics.median(tally.seconds or [0.0]), max(tally.seconds or [0.0])
                 print(
                     f"{fault.name:<28} {way:<9} {tally.hits:>3}/{tally.runs:<3} {middle:>9.1f} {longest:>6.1f} "
                     f"{tally.orphans:>8}  {', '.join(sorted(tally.rungs))}",

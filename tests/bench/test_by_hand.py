@@ -125,6 +125,25 @@ def test_the_port_is_taken(nodes: tuple[Node, Node]) -> None:
     assert other.codes == ["master-unreachable"]
 
 
+CLOSES = """
+import socket
+with socket.create_server(("0.0.0.0", 29500)) as server:
+    print("listens", flush=True)
+    while True:
+        server.accept()[0].close()
+"""
+
+
+def test_what_holds_the_port_closes_every_connection(nodes: tuple[Node, Node]) -> None:
+    """It is reached again and again, and not for ever."""
+    first, second = nodes
+    holder = first.start(sys.executable, "-c", CLOSES)
+    assert holder.stdout is not None and "listens" in holder.stdout.readline()
+    common = ("--nnodes", "2", "--master-addr", first.address, "--timeout", "2")
+    other = ended(second.bench(*common, "--node-rank", "1"))
+    assert (other.status, other.codes) == (1, ["master-unreachable"])
+
+
 def test_two_nodes_claim_one_number(nodes: tuple[Node, Node]) -> None:
     first, second = nodes
     common = ("--nnodes", "3", "--master-addr", first.address)
