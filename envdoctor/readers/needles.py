@@ -12,6 +12,8 @@ from typing import Any
 
 import ahocorasick_rs
 
+from envdoctor.readers.lines import LONGEST
+
 # A literal that every line holds tells nothing new after so many lines, and costs time for each.
 MOST_LINES = 4000
 # After so many lines with any literal, each is worth no more than `MOST_MORE` further lines: in a text in which
@@ -22,6 +24,9 @@ MOST_MORE = 200
 SMALL = 1 << 20
 # Finds of literals that have told enough, after which a search without them pays for its construction.
 WASTED = 50_000
+# Of a line in which a literal stands further in than where a reader stops looking: bytes before the literal.
+BEFORE = 1024
+FAR = LONGEST - BEFORE
 
 
 class Needles:
@@ -44,7 +49,10 @@ class Needles:
         self._quick, self._wasted = False, 0
 
     def candidates(self, piece: bytes) -> Iterator[tuple[int, int, frozenset[str]]]:
-        """Start and end of each line that holds a literal, and the literals in it, from the first to the last."""
+        """Start and end of each line that holds a literal, and the literals in it, from the first to the last.
+
+        Of a line of more than `LONGEST` bytes it is a stretch with a literal in it, and there may be several of them.
+        """
         self._seen += len(piece)
         if self._wasted > WASTED or (self._quick and self._seen > SMALL):
             self._build()
@@ -64,8 +72,7 @@ class Needles:
                 continue
             if held:
                 yield start, end, self._told(held)
-            start = piece.rfind(b"\n", 0, at) + 1
-            end = piece.find(b"\n", at) + 1 or len(piece)
+            start, end = _line(piece, at)
             held = {index}
         if held:
             yield start, end, self._told(held)
@@ -77,6 +84,22 @@ class Needles:
         if self._lines == MANY_LINES:
             self._left[:] = [min(left, MOST_MORE) for left in self._left]
         return frozenset([self._names[index] for index in held])
+
+
+def _line(piece: bytes, at: int) -> tuple[int, int]:
+    """Start and end of the line that an offset lies in, or of what is looked at of a long one."""
+    start = piece.rfind(b"\n", max(0, at - FAR), at) + 1
+    if not start and at > FAR:
+        start = _character(piece, at - BEFORE)
+    last = start + LONGEST
+    return start, piece.find(b"\n", at, last) + 1 or _character(piece, last)
+
+
+def _character(piece: bytes, at: int) -> int:
+    """The offset, or the next one where a character begins."""
+    while at < len(piece) and piece[at] & 0xC0 == 0x80:
+        at += 1
+    return min(at, len(piece))
 
 
 def _automaton(names: tuple[str, ...], kind: ahocorasick_rs.Implementation) -> Any:

@@ -45,6 +45,8 @@ class Window:
     def following(self, end: int, number: int) -> Iterator[Line]:
         """The lines after the one that ends here, the nearest first, as far as `REACH` goes."""
         text, at, last = self.text, end, min(len(self.text), end + REACH)
+        if end and not text.endswith(b"\n", 0, end):
+            number -= 1  # the rest of the line comes first
         for passed in range(1, MOST_PASSED + 1):
             if at >= last:
                 return
@@ -55,6 +57,8 @@ class Window:
     def preceding(self, start: int, number: int) -> Iterator[Line]:
         """The lines before the one that begins here, the nearest first, as far as `PAST` goes."""
         text, end, first = self.text, start, max(0, start - PAST)
+        if start and not text.endswith(b"\n", 0, start):
+            number += 1  # the beginning of the line comes first
         for passed in range(1, MOST_PASSED + 1):
             start = text.rfind(b"\n", max(0, first - 1), max(0, end - 1)) + 1
             if end <= first or start < first:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from envdoctor.readers import needles
+from envdoctor.readers.lines import LONGEST
 from envdoctor.readers.needles import Needles
 
 
@@ -57,3 +62,28 @@ def test_where_everything_matters_each_literal_is_looked_at_less(monkeypatch: py
     search = Needles({"often": 4000, "rare": 3, "late": 4000})
     assert 100 < len(found(search, b"often\n" * 500)) < 110
     assert len(found(search, b"rare\nlate\n" * 500)) == 3 + 7
+
+
+def test_a_long_line_is_looked_at_around_each_literal() -> None:
+    search = Needles({"error": 9, "late": 9})
+    line = b"[rank1]: error " + "é".encode() * 20_000 + b" late" + b"x" * 20_000 + b" late!\n"
+    parts = found(search, b"fine\n" + line + b"error\n")
+    assert [held for _, held in parts] == [{"error"}, {"late"}, {"late"}, {"error"}]
+    assert parts[0][0].startswith(b"[rank1]: error ")
+    assert parts[3][0] == b"error\n"
+    for part, held in parts:
+        assert len(part) <= LONGEST + 3
+        assert all(name in part.decode()[:LONGEST] for name in held)  # no character is cut
+
+
+@given(st.lists(st.tuples(st.integers(0, 20_000), st.sampled_from(["x", "é", "找", "\n"])), min_size=1, max_size=9))
+def test_every_literal_is_in_what_is_looked_at(parts: list[tuple[int, str]]) -> None:
+    text = "it".join(letter * times for times, letter in parts) + "it"
+    piece = text.encode()
+    shown = list(Needles({"it": 10**6}).candidates(piece))
+    assert [piece[start:end].decode() for start, end, _ in shown]
+    covered = set().union(*(range(start, min(end, start + 4 * LONGEST)) for start, end, _ in shown))
+    at = -1
+    while (at := piece.find(b"it", at + 1)) >= 0:
+        assert at in covered
+    assert all(one[1] <= two[1] for one, two in itertools.pairwise(shown))

@@ -61,3 +61,10 @@ def test_lines_are_split_once_and_few_are_kept(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(passage, "MOST_SPLIT", 10)
     assert len(list(window.following(0, 0))) == 100
     assert len(window._split) <= 10
+
+
+def test_numbers_fit_where_a_stretch_of_a_long_line_was_looked_at() -> None:
+    window = Window("a.log", b"one\ntwo and its end\nthree\n")
+    stretch = Passage(window, 8, 11, 2)
+    assert [(line.text, line.number) for line in stretch.after(5)] == [(" its end", 2), ("three", 3)]
+    assert [(line.text, line.number) for line in stretch.before(5)] == [("one", 1), ("two ", 2)]

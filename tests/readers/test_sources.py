@@ -188,3 +188,11 @@ def test_bytes_are_counted_as_they_lie_in_the_file(tmp_path: Path) -> None:
     assert sum(map(len, sources.pieces(str(path), told.append))) == 8 * 400_000
     assert told[-1] == path.stat().st_size
     assert told == sorted(told)
+
+
+@pytest.mark.parametrize("at", [9000, 400_000, 3_000_000])
+def test_an_error_far_into_an_endless_line_is_found(at: int) -> None:
+    (seen,) = read(b"epoch 1\n" + b"a " * (at // 2) + SHM + b" a" * 500_000).log.sightings
+    assert seen.code == "shm-too-small"
+    assert seen.place.line == 2
+    assert "DataLoader worker (pid 2718)" in seen.quote
