@@ -178,6 +178,7 @@ def judge(
             if not wanted or wanted & {check.topic, *(problem.code for problem in check.problems)}
         )
         outcomes = sighted.joined(engine.run(checks + derived, node_facts), log, derived)
+    heard = {snapshot.node.name: snapshot.facts for snapshot in snapshots if not snapshot.node.unheard}
     return Report(
         made_by=MADE_BY,
         taken_at=snapshots[0].taken_at if snapshots else "",
@@ -185,6 +186,6 @@ def judge(
         nodes=tuple(snapshot.node for snapshot in snapshots),
         findings=loaded.carrying(engine.fold(outcomes), [snapshot.node for snapshot in snapshots]),
         outcomes=tuple(outcomes),
-        topics=engine.summarise(files, node_facts),
+        topics=engine.summarise(files, heard or node_facts),
         unloaded=loaded.broken,
     )

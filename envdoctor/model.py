@@ -348,6 +348,11 @@ class Node:
     python_version: str = ""
     python_why: str = ""
 
+    @property
+    def unheard(self) -> bool:
+        """It was asked from afar and nothing there has answered."""
+        return bool(self.address) and not self.python
+
 
 @dataclass(frozen=True)
 class TopicLine:

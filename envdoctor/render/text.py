@@ -192,7 +192,9 @@ def _heading(report: Report, style: Style, redactor: Redactor) -> Iterator[str]:
             "python": python,
             "count": len(names),
         }
-        if not path:
+        if not path and any(node.unheard for node in report.nodes if node.name in names):
+            told = Text("{made_by} did not get to look at {name}", "{made_by} 未能检查 {name}")
+        elif not path:
             told = Text("{made_by} on the text of {name}", "{made_by}，所读文本：{name}")
         elif len(names) == 1:
             told = Text("{made_by} on {name}, looking at {python}", "{made_by}，主机 {name}，检查对象 {python}")
@@ -248,10 +250,12 @@ def _topic_state(
         why = f": {why_missing(reason, style.language, redactor)}" if reason else ""
         said = f"{said} ({left})" if said else f"{left}{why}"
     partly = [outcome for outcome in ran if outcome.skipped_on]
-    if partly and style.verbosity < 1:
-        where = folded(one_line(redactor.text(node)) for node in lacking(partly))
+    unheard = {node.name for node in report.nodes if node.unheard}
+    where = folded(one_line(redactor.text(node)) for node in lacking(partly) if node not in unheard)
+    if where and style.verbosity < 1:
         some = Text("{n} not checked on {where}", "{where} 上 {n} 项未检查")
-        told = some.say(style.language, {"n": len(partly), "where": where})
+        n = sum(1 for outcome in partly if set(lacking([outcome])) - unheard)
+        told = some.say(style.language, {"n": n, "where": where})
         said = f"{said} ({told})" if said else told
     return (worst.value if worst else "fine"), said
 

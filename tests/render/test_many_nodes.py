@@ -129,3 +129,13 @@ def test_at_eighty_columns_no_line_of_prose_is_wider(language: str) -> None:
     notes = tuple(replace(old(number), severity_given=Severity.WARNING) for number in range(40))
     page = said(on(*NAMES, findings=notes), width=80, language=language)
     assert max(map(cell_len, page.splitlines())) <= 80
+
+
+def test_a_node_that_was_not_reached_is_said_once_and_not_in_every_topic() -> None:
+    lost = Node("gpu02", "gpu02")
+    whole = on("gpu01", nodes=(report().nodes[0], lost))
+    lacked = Outcome(check_for("driver_too_old", "driver", CAUSE), "ran", skipped_on=((DENIED, ("gpu02",)),))
+    told = said(replace(whole, outcomes=(lacked,), findings=()))
+    assert "did not get to look at gpu02" in told
+    assert "not checked" not in told
+    assert "not checked on gpu02" in said(replace(whole, nodes=(report().nodes[0], Node("gpu02")), outcomes=(lacked,)))
