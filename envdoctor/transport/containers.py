@@ -108,7 +108,7 @@ DOCKER = Exec(
     "docker", "docker exec", "--docker", ("docker", "podman"), CONTAINER, "--docker a,b or trainer-[0-3]",
     _words(
         no_daemon="cannot connect to the docker daemon|cannot connect to podman|is the docker daemon running",
-        denied="permission denied while trying to connect|got permission denied",
+        failed="permission denied while trying to connect|got permission denied",
         no_container="no such container|no container with name or id",
         not_running="is not running|can only create exec sessions on running|is paused|is restarting",
         no_shell=r"/bin/sh.*(no such file|not found)|executable file not found|exec format error",
@@ -119,7 +119,7 @@ KUBECTL = Exec(
     "kubectl", "kubectl exec", "--kubectl", ("kubectl",), POD, "--kubectl pod-0,pod-1 or [NAMESPACE/]POD[:CONTAINER]",
     _words(
         no_daemon="unable to connect to the server|connection to the server .* was refused|no configuration has been",
-        denied=r"unauthorized|\(forbidden\)|you must be logged in",
+        failed=r"unauthorized|\(forbidden\)|you must be logged in",
         no_container=r"\(notfound\)|pods? .* not found|container .* is not valid for pod|unable to upgrade connection",
         not_running="cannot exec (in|into) a|completed pod|does not have a host assigned|container not found",
         no_shell=r"/bin/sh.*(no such file|not found)|executable file not found|exec format error",

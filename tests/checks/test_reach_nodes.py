@@ -37,7 +37,7 @@ CASES = [
     Case("no word in time", one("silent", "", None), {"node-hung": "error"}),
     *(
         Case(f"a container is not reached: {outcome}", by("docker", outcome), {"node-unreachable": "error"})
-        for outcome in ("no-container", "not-running", "no-daemon", "no-shell", "denied")
+        for outcome in ("no-container", "not-running", "no-daemon", "no-shell", "failed")
     ),
     *(
         Case(f"Slurm does not reach it: {outcome}", by("srun", outcome), {"node-unreachable": "error"})

@@ -39,7 +39,7 @@ exec "$@"
         (DOCKER, "Error: can only create exec sessions on running containers: container state improper", "not-running"),
         (DOCKER, "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
          "no-daemon"),
-        (DOCKER, "permission denied while trying to connect to the Docker daemon socket", "denied"),
+        (DOCKER, "permission denied while trying to connect to the Docker daemon socket", "failed"),
         (DOCKER, 'OCI runtime exec failed: exec failed: exec: "/bin/sh": stat /bin/sh: no such file or directory',
          "no-shell"),
         (DOCKER, "something else", "not-executed"),
@@ -50,8 +50,8 @@ exec "$@"
         (KUBECTL, "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
          "no-daemon"),
         (KUBECTL, "Unable to connect to the server: dial tcp: lookup k8s: no such host", "no-daemon"),
-        (KUBECTL, "error: You must be logged in to the server (Unauthorized)", "denied"),
-        (KUBECTL, 'Error from server (Forbidden): pods "trainer" is forbidden: User "ada" cannot create', "denied"),
+        (KUBECTL, "error: You must be logged in to the server (Unauthorized)", "failed"),
+        (KUBECTL, 'Error from server (Forbidden): pods "trainer" is forbidden: User "ada" cannot create', "failed"),
     ],
 )  # fmt: skip
 def test_words(way: containers.Exec, said: str, outcome: str) -> None:
