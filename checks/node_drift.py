@@ -272,7 +272,9 @@ def packages_agree(
     if torch.usual is None:
         return
     told = alike.of(packages, torch.usual.nodes, Packages)
-    sets = agreement({node: _versions(fact) if fact else None for node, fact in told.items()})
+    distinct = {id(fact): fact for fact in told.values() if fact}  # nodes share what they have in common
+    known = {identity: _versions(fact) for identity, fact in distinct.items()}
+    sets = agreement({node: known[id(fact)] if fact else None for node, fact in told.items()})
     if sets.differs:
         shown = {node: sets_of for side in sets.sides for node in side.nodes for sets_of in (side.value,)}
         common = frozenset.intersection(*(side.value for side in sets.sides))

@@ -99,9 +99,9 @@ def ib_gid_wrong(
     asked = seen.get("NCCL_IB_GID_INDEX")
     version = integer(seen.get("NCCL_IB_ROCE_VERSION_NUM"), 2)
     for each in taken(rdma, seen.get, seen.version):
-        fault = _fault(each, version)
         # Without any filled slot, sysfs of this container does not show the table.
-        if each.port.link_layer != "Ethernet" or fault is None or not each.port.gids:
+        fault = _fault(each, version) if each.port.link_layer == "Ethernet" and each.port.gids else None
+        if fault is None:
             continue
         good = [gid for gid in each.port.gids if gid.version == 2 and not gid.address.startswith("fe80")]
         good.sort(key=lambda gid: ":" in gid.address)

@@ -29,7 +29,7 @@ from envdoctor.model import (
     TopicLine,
     Why,
 )
-from envdoctor.watched import Memory
+from envdoctor.watched import Memory, Parts
 
 # The facts of one node: fact type -> the fact, or why it is missing.
 Facts = Mapping[type, object]
@@ -101,9 +101,10 @@ def _arguments(wanted: Sequence[Need], facts: Facts) -> list[object] | Missing:
 class _Course:
     """A check on its way from node to node. Nodes that have in common all that it looks at are judged once."""
 
-    def __init__(self, check: Check, several: bool) -> None:
+    def __init__(self, check: Check, parts: Parts | None) -> None:
+        """A check, and the parts of facts that all checks look at; None for a single node."""
         self._check = check
-        self._ask = Memory(check.judge).ask if several else lambda arguments: check.judge(*arguments)
+        self._ask = Memory(check.judge, parts).ask if parts else lambda arguments: check.judge(*arguments)
         self._wanted: tuple[Need, ...] | None = None
         self._found: list[Finding] = []
         self._skipped: dict[Missing, list[str]] = {}
@@ -193,7 +194,8 @@ def run(checks: Iterable[Check], node_facts: Mapping[str, Facts]) -> list[Outcom
         which it was skipped all the same.
     """
     checks = list(checks)
-    courses = {id(check): _Course(check, len(node_facts) > 1) for check in checks if not _is_over_all(check)}
+    parts = Parts() if len(node_facts) > 1 else None
+    courses = {id(check): _Course(check, parts) for check in checks if not _is_over_all(check)}
     for course in courses.values():
         for node, facts in node_facts.items():
             course.meet(node, facts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import operator
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -101,62 +101,98 @@ def watch(fact: Any, reads: Reads) -> Any:
     return seen
 
 
-def projection(reads: Reads, sample: Any) -> Callable[[Any], Hashable]:
-    """A function from a fact to all that was read of it. Values that cannot be compared quickly stand for themselves by
-    which object they are, which a reader of many snapshots makes the same (`envdoctor.snapshots`).
+Steps = tuple[tuple[str, bool], ...]
 
-    Args:
-        sample: the fact that the reads are of.
-    """
-    if isinstance(sample, tuple):
-        each = projection(reads, sample[0])
-        return lambda facts: tuple([each(fact) for fact in facts])
-    whole = [name for name, sub in reads.fields.items() if sub is None]
-    quick = [
-        name for name in whole if not isinstance(getattr(sample, name), dict) and not _are_facts(getattr(sample, name))
-    ]
-    single = [name for name in whole if name not in quick]
-    inside = [(name, projection(sub, getattr(sample, name))) for name, sub in reads.fields.items() if sub is not None]
-    get = operator.attrgetter(*quick) if quick else lambda fact: None
-    if not (single or inside or reads.calls):
-        return get
-    calls = list(reads.calls)
 
-    def project(fact: Any) -> Hashable:
-        told: list[Hashable] = [get(fact)]
-        told += [id(getattr(fact, name)) for name in single]
-        told += [sub(getattr(fact, name)) for name, sub in inside]
-        told += [getattr(fact, name)(*asked) for name, asked in calls]
-        return tuple(told)
+class Part:
+    """One part of the facts of a kind, and which of them have it in common: the same number for the same value."""
 
-    return project
+    def __init__(self, get: Callable[[Any], Hashable]) -> None:
+        self._get = get
+        self._numbers: dict[Hashable, int] = {}
+        self._known: dict[int, int] = {}
+
+    def of(self, fact: Any) -> int:
+        """The number of what a fact holds there. Raises TypeError or AttributeError where it is shaped otherwise."""
+        number = self._known.get(id(fact))
+        if number is None:
+            number = self._numbers.setdefault(self._get(fact), len(self._numbers))
+            self._known[id(fact)] = number
+        return number
+
+
+class Parts:
+    """The parts that checks have looked at, which others that look at them share. The facts are to be kept alive."""
+
+    def __init__(self) -> None:
+        self._parts: dict[Hashable, Part] = {}
+
+    def read(self, reads: Reads, sample: Any) -> list[Part]:
+        """The parts of a fact that were read."""
+        return list(self._of(type(sample), reads, sample, ()))
+
+    def _of(self, kind: type, reads: Reads, sample: Any, before: Steps) -> Iterator[Part]:
+        first = sample[0] if isinstance(sample, tuple) else sample
+        for name, asked in reads.calls:
+            yield self._part((kind, before, name, asked), before, operator.methodcaller(name, *asked))
+        for name, inside in reads.fields.items():
+            value = getattr(first, name)
+            if inside is not None:
+                yield from self._of(kind, inside, value, (*before, (name, isinstance(value, tuple))))
+            elif isinstance(value, dict) or _are_facts(value):
+                # What is not compared quickly is told by which object it is: readers make the same ones of the same.
+                yield self._part((kind, before, name, id), before, _identity_of(name))
+            else:
+                yield self._part((kind, before, name), before, operator.attrgetter(name))
+
+    def _part(self, key: Hashable, before: Steps, last: Callable[[Any], Any]) -> Part:
+        if key not in self._parts:
+            get = last
+            for name, many in reversed(before):
+                get = _through(name, many, get)
+            self._parts[key] = Part(get)
+        return self._parts[key]
+
+
+def _identity_of(name: str) -> Callable[[Any], int]:
+    """What tells which object a field holds."""
+    own = operator.attrgetter(name)
+    return lambda fact: id(own(fact))
+
+
+def _through(name: str, many: bool, inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What gets something of a field of a fact, or of each of the facts in it."""
+    own = operator.attrgetter(name)
+    if many:
+        return lambda fact: tuple([inner(each) for each in own(fact)])
+    return lambda fact: inner(own(fact))
 
 
 class _Way:
     """One way through a check: what is read on it, and what was said by what was read."""
 
-    def __init__(self, reads: Sequence[Reads | None], arguments: Sequence[Any]) -> None:
+    def __init__(self, reads: Sequence[Reads | None], arguments: Sequence[Any], parts: Parts) -> None:
         self.reads = reads
         self._parts = [
-            (number, projection(read, arguments[number]))
+            (number, part)
             for number, read in enumerate(reads)
-            if read is not None and (read.fields or read.calls)
+            if read is not None
+            for part in parts.read(read, arguments[number])
         ]
         self._plain = [number for number, read in enumerate(reads) if read is None]
         self.told: dict[Hashable, Told] = {}
 
     def key(self, arguments: Sequence[Any]) -> Hashable:
-        return (
-            *[arguments[number] for number in self._plain],
-            *[project(arguments[number]) for number, project in self._parts],
-        )
+        read = tuple([part.of(arguments[number]) for number, part in self._parts])
+        return (read, *[arguments[number] for number in self._plain]) if self._plain else read
 
 
 class Memory:
     """What a check said of the facts it was shown."""
 
-    def __init__(self, judge: Callable[..., Any]) -> None:
+    def __init__(self, judge: Callable[..., Any], parts: Parts | None = None) -> None:
         self._judge = judge
+        self._parts = parts or Parts()
         # By the identities of the facts, which are kept: another object must not get the place of one of them.
         self._same: dict[tuple[int, ...], tuple[Told, Sequence[Any]]] = {}
         self._ways: dict[tuple[type, ...], list[_Way]] = {}
@@ -190,7 +226,7 @@ class Memory:
         told = list(self._judge(*shown))
         taken = next((way for way in ways if way.reads == reads), None)
         if taken is None and len(ways) < MOST_WAYS:
-            taken = _Way(reads, arguments)
+            taken = _Way(reads, arguments, self._parts)
             ways.append(taken)
         if taken is not None:
             with contextlib.suppress(TypeError):  # a value that cannot be looked up

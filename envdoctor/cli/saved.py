@@ -17,6 +17,8 @@ def read(sources: Sequence[Path]) -> list[Snapshot]:
     Raises:
         UsageError: a file cannot be read or holds no fact, a folder holds no snapshot.
     """
+    import gc
+
     from envdoctor.errors import UsageError
     from envdoctor.model import Missing
     from envdoctor.snapshots import read_files
@@ -30,6 +32,7 @@ def read(sources: Sequence[Path]) -> list[Snapshot]:
             )
         files += inside
     snapshots = list(read_files(files))
+    gc.freeze()  # they stay until the end: no collection needs to look through them again
     for file, snapshot in snapshots:
         if all(isinstance(fact, Missing) for name, fact in snapshot.sections.items() if name != "asked"):
             # Nothing could be wrong in it: it must not read as fine.

@@ -78,6 +78,8 @@ class Address:
     @property
     def link_local(self) -> bool:
         """169.254.0.0/16 or fe80::/10: means something on one link only."""
+        if ":" not in self.address:
+            return self.address.startswith("169.254.")
         return ipaddress.ip_address(self.address).is_link_local
 
     def holds(self, other: str) -> bool:
@@ -138,14 +140,14 @@ class Nics:
 
     def owner(self, address: str) -> Nic | None:
         """The interface that holds an address; all of 127.0.0.0/8 is the loopback's. None for what is no address."""
+        found = next((own.interface for own in self.addresses if own.address == address), "")
+        if found:
+            return self.nic(found)
         try:
             loopback = ipaddress.ip_address(address).is_loopback
         except ValueError:
             return None
-        if loopback:
-            return next((nic for nic in self.nics if nic.kind == "loopback"), None)
-        found = next((own.interface for own in self.addresses if own.address == address), "")
-        return self.nic(found) if found else None
+        return next((nic for nic in self.nics if nic.kind == "loopback"), None) if loopback else None
 
     @property
     def default(self) -> Nic | None:

@@ -106,9 +106,9 @@ def release(text: str) -> tuple[int, ...] | None:
 
 
 def _candidates(nics: Nics, family: int | None, running_only: bool) -> Iterable[Address]:
+    idle = {nic.name for nic in nics.nics if not nic.running} if running_only else set()
     for address in nics.addresses:
-        nic = nics.nic(address.label)
-        if running_only and nic is not None and not nic.running:
+        if address.label.partition(":")[0] in idle:
             continue
         if family is not None and address.family != family:
             continue
