@@ -115,7 +115,7 @@ class Run:
 def _names(document: dict[str, Any], code: str, host: str) -> bool:
     for finding in document.get("findings", ()):
         values = [*finding["nodes"], *map(str, finding["evidence"].values())]
-        if finding["code"] == code and any(host == value or host in value.split(",") for value in values):
+        if finding["code"] == code and {*values, *",".join(values).split(",")} & {*host.split("|")}:
             return True
     return False
 

@@ -27,7 +27,7 @@ class Fault:
     """One fault, between node0, where rank 0 is, and node1.
 
     Attributes:
-        code: that must be found. host: a name or address that its finding must hold.
+        code: that must be found. host: a name or address that its finding must hold, or several, one of which it must.
         told_by: started by hand, the node whose report says so; -1 for both.
         ways: in which it can arise.
         put: puts it in. variables: of both nodes. options: started by hand, by node rank, further ones.
@@ -141,6 +141,7 @@ def _in_place_of(file: str, change: Callable[[str], str]) -> Callable[[Lab], Non
 _ETCD = {"PET_RDZV_BACKEND": "etcd-v2", "PET_RDZV_ENDPOINT": f"{NOBODY}:2379", "PET_RDZV_ID": "x"}
 _OWN_CHOICE = {"GLOO_SOCKET_IFNAME": ""}
 _NEW = f"tcp dport {DATA_PORTS} ct state new"
+EITHER = "node0|node1"  # both have it; under torchrun one of them may be ended before it has said so
 MASTER = "10.91.0.1"  # of node0
 
 FAULTS = (
@@ -155,12 +156,12 @@ FAULTS = (
     Fault("firewall-data-refused", "firewall-blocks-ports", told_by=-1, put=_both(f"{_NEW} reject with tcp reset")),
     Fault("firewall-data-dropped", "firewall-blocks-ports", told_by=-1, put=_both(f"{_NEW} drop")),
     Fault("firewall-data-one-way", "firewall-blocks-ports", told_by=-1, put=_into(0, f"{_NEW} drop")),
-    Fault("wrong-interface", "wrong-interface", put=_docker0, variables={"GLOO_SOCKET_IFNAME": "docker0"}),
+    Fault("wrong-interface", "wrong-interface", EITHER, put=_docker0, variables={"GLOO_SOCKET_IFNAME": "docker0"}),
     Fault("interface-missing", "interface-missing", put=_renamed),
-    Fault("hostname-loopback", "hostname-loopback", put=_names_on_loopback, variables=_OWN_CHOICE),
+    Fault("hostname-loopback", "hostname-loopback", EITHER, put=_names_on_loopback, variables=_OWN_CHOICE),
     Fault("hostname-unresolvable", "hostname-unresolvable", "nosuchhost", ways=("hand",),
           options={1: ("--master-addr", "nosuchhost")}),
-    Fault("hostname-unresolvable-own", "hostname-unresolvable", put=_nameless, variables=_OWN_CHOICE),
+    Fault("hostname-unresolvable-own", "hostname-unresolvable", EITHER, put=_nameless, variables=_OWN_CHOICE),
     Fault("mtu-mismatch", "mtu-mismatch", told_by=-1, put=_black_hole(0, 1)),
     Fault("mtu-mismatch-one-way", "mtu-mismatch", told_by=-1, put=_black_hole(1)),
     Fault("port-in-use", "port-in-use", "node0", 0, MANAGED, put=_taken),
