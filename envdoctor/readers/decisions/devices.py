@@ -10,7 +10,7 @@ from envdoctor.facts.host import Host
 from envdoctor.facts.log import Sighting
 from envdoctor.readers.decisions import Context, value
 
-UNSEEN = ("no-gpus-available", "cuda-100", "needs-gpu", "torch-no-driver")
+UNSEEN = ("no-gpus-available", "cuda-100", "needs-gpu", "torch-no-driver", "asked-available", "says-unavailable")
 # Slurm's options for GPUs.
 ASKS = re.compile(r"(?:^|\s)(?:--gres|--gpus|--tres-per|-G\b)")
 # GPUs that only NVSwitches join: H100, H200, B200 and A100 as SXM boards, in eights.
