@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from envdoctor.facts.allreduce import AllreduceResult
+from envdoctor.facts.rendezvous import RendezvousReach
 from envdoctor.load import Loaded
 from envdoctor.snapshot import Snapshot
 
@@ -27,12 +28,13 @@ def of(loaded: Loaded, snapshots: Sequence[Snapshot]) -> Loaded:
     result = result_in(snapshots)
     if result is None:
         return loaded
+    reached = any(isinstance(one.sections.get("rendezvous-reach"), RendezvousReach) for one in snapshots)
     files = tuple(
         file
         for file in loaded.files
         if file.topic.bench
         or file.topic.name == ALIKE
         or (not result.done and file.topic.name in WHY)
-        or any(problem.code in UNTRIED for problem in file.problems)
+        or (reached and any(problem.code in UNTRIED for problem in file.problems))
     )
     return replace(loaded, files=files)
