@@ -7,7 +7,7 @@ Python being run for them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ahocorasick_rs
@@ -16,9 +16,9 @@ from envdoctor.readers.lines import LONGEST
 
 # A literal that every line holds tells nothing new after so many lines, and costs time for each.
 MOST_LINES = 4000
-# After so many lines with any literal, each is worth no more than `MOST_MORE` further lines: in a text in which
-# everything matters, the last million errors tell what the first hundred thousand told.
-MANY_LINES = 100_000
+# After so many literals in lines, each is worth no more than `MOST_MORE` further lines: in a text in which everything
+# matters, the last million errors tell what the first hundred thousand told.
+MANY = 200_000
 MOST_MORE = 200
 # Below this many bytes the quicker construction wins over the quicker search.
 SMALL = 1 << 20
@@ -38,7 +38,7 @@ class Needles:
         self._left = [limits[needle] for needle in self._names]
         self._automaton = _quick(self._names)
         self._quick = True
-        self._seen = self._lines = self._wasted = 0
+        self._seen = self._told_so_far = self._wasted = 0
 
     def _build(self) -> None:
         """The search for the literals that have not told enough yet."""
@@ -78,10 +78,11 @@ class Needles:
             yield start, end, self._told(held)
         self._wasted += wasted
 
-    def _told(self, held: Iterable[int]) -> frozenset[str]:
+    def _told(self, held: set[int]) -> frozenset[str]:
         """The names of the literals of a line."""
-        self._lines += 1
-        if self._lines == MANY_LINES:
+        before = self._told_so_far
+        self._told_so_far += len(held)
+        if before < MANY <= self._told_so_far:
             self._left[:] = [min(left, MOST_MORE) for left in self._left]
         return frozenset([self._names[index] for index in held])
 

@@ -57,7 +57,7 @@ def test_nothing_is_looked_for_when_all_has_been_told() -> None:
 
 
 def test_where_everything_matters_each_literal_is_looked_at_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(needles, "MANY_LINES", 100)
+    monkeypatch.setattr(needles, "MANY", 100)
     monkeypatch.setattr(needles, "MOST_MORE", 7)
     search = Needles({"often": 4000, "rare": 3, "late": 4000})
     assert 100 < len(found(search, b"often\n" * 500)) < 110
