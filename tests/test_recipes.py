@@ -60,8 +60,8 @@ def test_the_doctors_own_failure_drains_nothing(tmp_path: Path, doctor: str) -> 
 
 def test_the_variables_of_a_job_say_nothing_of_the_node(tmp_path: Path) -> None:
     """A job without GPUs, started on a node with eight, must not drain it."""
-    job = {"SLURM_JOB_ID": "7", "CUDA_VISIBLE_DEVICES": "", "SLURM_JOB_GPUS": ""}
-    done, _ = run(tmp_path, f"env > {tmp_path / 'env'}", **job)
+    told = f"env > {tmp_path / 'env'}"
+    done, _ = run(tmp_path, told, SLURM_JOB_ID="7", CUDA_VISIBLE_DEVICES="", SLURM_JOB_GPUS="")
     assert done.returncode == 0
     assert {line.partition("=")[0] for line in (tmp_path / "env").read_text().splitlines()} <= {
         "PATH",

@@ -93,8 +93,8 @@ class Target:
         source: the variable that names it. kind: "store" (TCPStore) or "etcd".
         addresses: what the host resolves to; local: one of them is this machine's.
         outcome: "connected", "refused", "filtered" (refused by an ICMP message), "reset" (refused though somebody is
-            known to listen there), "timeout", "unresolvable", "unresolved-in-time", the name of another error ("EHOSTUNREACH"), or "" where it is local and was
-            not dialled.
+            known to listen there), "timeout", "unresolvable", "unresolved-in-time", the name of another error
+            ("EHOSTUNREACH"), or "" where it is local and was not dialled.
         waited_s: seconds for which it was tried again and again; 0 where it was dialled once.
         elsewhere: after a timeout, the outcome on port 22; empty if not tried.
         http_status: of etcd's /version, 0 where no HTTP is spoken; None if not asked.

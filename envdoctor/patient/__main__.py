@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Send = Callable[[wire.Record], None]
 
+
 def answer(section: "Section", ask: "Ask", send: "Send") -> None:
     """Run one section here and send its record."""
     began = time.monotonic()
