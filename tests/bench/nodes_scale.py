@@ -3,7 +3,8 @@
 Full snapshots of nodes with eight H100 and eight HCAs are written to a folder, nine of them odd, each in another way.
 For each number of nodes a process of its own reads them, judges them and writes the report; printed are the mean size
 of a snapshot, the seconds of each step and the largest resident set. Every odd node must be named, nothing else may be
-louder than a note, and time must not grow faster than the number of nodes.
+louder than a note, and time must not grow faster than the number of nodes. Budgets hold of the processor's time, which
+is the wall's where the machine has nothing else to do: judging is one thread.
 """
 
 from __future__ import annotations
@@ -194,15 +195,16 @@ def measure(folder: Path) -> dict[str, Any]:
     loaded = load.load([load.bundled()])
     began = time.perf_counter()
     snapshots = saved.read([folder])
-    read = time.perf_counter()
+    read, processor = time.perf_counter(), time.process_time()
     report = judgement.judge(snapshots, loaded)
-    judged = time.perf_counter()
+    judged, processor = time.perf_counter(), time.process_time() - processor
     text = render.renderer("text").render(report, render.Style(width=80), Redactor(b"key"))
     told = time.perf_counter()
     return {
         "nodes": len(snapshots),
         "read_s": read - began,
         "judge_s": judged - read,
+        "judge_processor_s": processor,
         "report_s": told - judged,
         "rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "lines": len(text.splitlines()),
@@ -249,15 +251,16 @@ def main() -> int:
             )  # fmt: skip
         told = json.loads(done.stdout)
         print(
-            f"{count} nodes, {size / 1e3:.0f} kB each: read {told['read_s']:.1f} s, judge {told['judge_s']:.2f} s, "
+            f"{count} nodes, {size / 1e3:.0f} kB each: read {told['read_s']:.1f} s, judge {told['judge_s']:.2f} s "
+            f"({told['judge_processor_s']:.2f} s of a processor), "
             f"report {told['report_s']:.2f} s of {told['lines']} lines, {told['rss_bytes'] / 1e6:.0f} MB"
         )
         wrong += [f"{count} nodes: {one}" for one in faults(told, count)]
-        if told["judge_s"] > BUDGET_S or told["rss_bytes"] > BUDGET_BYTES:
+        if told["judge_processor_s"] > BUDGET_S or told["rss_bytes"] > BUDGET_BYTES:
             wrong.append(f"{count} nodes: over {BUDGET_S:.0f} s of judging or {BUDGET_BYTES / 1e9:.0f} GB")
-        if before and told["judge_s"] > GROWTH * before:
-            wrong.append(f"{count} nodes: {told['judge_s'] / before:.1f} times as long as half of them")
-        before = told["judge_s"]
+        if before and told["judge_processor_s"] > GROWTH * before:
+            wrong.append(f"{count} nodes: {told['judge_processor_s'] / before:.1f} times as long as half of them")
+        before = told["judge_processor_s"]
     print("\n".join(wrong) or "every odd node is named, nothing else is louder than a note")
     return 1 if wrong else 0
 
