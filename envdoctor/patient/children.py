@@ -218,13 +218,12 @@ def _fork() -> "Tuple[int, int, int, int, int]":
     return pid, records, noise, records_in, noise_in
 
 
-def _at_home(records_in: int, noise_in: int, limit_s: float) -> None:
+def _at_home(records_in: int, noise_in: int, limit_s: float, given: "Optional[bytes]" = None) -> None:
     """What every forked child does first."""
     os.setsid()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY) if given is None else fresh.in_memory(given), 0)
     os.dup2(noise_in, 1)
     os.dup2(noise_in, 2)
     arm(records_in)
@@ -280,10 +279,8 @@ def execute(
         child.executed = True
         return child
     try:
-        _at_home(records_in, noise_in, limit_s)
+        _at_home(records_in, noise_in, limit_s, given)
         no_core_file()
-        if given is not None:
-            os.dup2(fresh.in_memory(given), 0)
         if records_in != 3:
             os.dup2(records_in, 3)
         os.set_inheritable(3, True)
