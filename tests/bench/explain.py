@@ -141,7 +141,8 @@ def speed(megabytes: int, folder: Path) -> None:
 def timed(command: list[str]) -> tuple[float, float]:
     """Seconds that a command takes, by the clock and by CPU time."""
     began, used = time.perf_counter(), explain_size.used_by_children()
-    subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, stdout=subprocess.DEVNULL)
+    # To /dev/null, grep would stop at the first line that it finds.
+    subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, stdout=subprocess.PIPE)
     return time.perf_counter() - began, explain_size.used_by_children() - used
 
 
