@@ -173,5 +173,5 @@ FAULTS = (
           put=_in_place_of("version.py", lambda text: "raise ImportError('libcudart.so.12: cannot open')\n")),
     Fault("etcd-unreachable", "etcd-unreachable", NOBODY, ways=MANAGED, variables=_ETCD),
     Fault("peer-died", "peer-died", told_by=0, strike="kill", within_s=3.0),
-    Fault("peer-silent", "peer-died", told_by=0, strike="cut", within_s=rungs.SILENT_S + rungs.GRACE_S + 3.0),
+    Fault("peer-silent", "peer-died", told_by=0, strike="cut", within_s=rungs.SILENT_S + rungs.GRACE_S + 4.0),
 )  # fmt: skip
