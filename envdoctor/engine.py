@@ -44,7 +44,7 @@ class Need:
     kind: str  # "required", "judged" (Missing is passed), "optional" (None is passed), "per-node"
 
 
-@functools.cache
+@functools.lru_cache(4096)  # checks made for one text are forgotten with it
 def needs(function: Any) -> tuple[Need, ...]:
     """The facts a check or summary needs, read from its signature, once: the annotations are evaluated for it.
 

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import select
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,17 @@ class Snapshot:
     @property
     def facts(self) -> dict[type, object]:
         return decode.by_type(self.sections)
+
+
+def told_by(snapshots: Iterable[Snapshot]) -> Iterator[Any]:
+    """All that these hold as plain values: a fact once where several nodes share it."""
+    told: dict[int, object] = {}  # kept, so that no other comes to have the same id
+    for snapshot in snapshots:
+        yield [snapshot.node.name, snapshot.node.address, snapshot.node.python]
+        for fact in snapshot.sections.values():
+            if id(fact) not in told:
+                told[id(fact)] = fact
+                yield fact.detail if isinstance(fact, Missing) else decode.encode(fact)
 
 
 def to_json(snapshot: Snapshot) -> dict[str, Any]:

@@ -182,3 +182,17 @@ def test_what_is_no_address_belongs_to_nobody() -> None:
     nics = Nics(addresses=(Address("eth0", "eth0", "10.0.0.1", 24),))
     assert nics.owner("x\n") is None
     assert not nics.addresses[0].holds("999.1")
+
+
+def test_what_many_nodes_share_is_told_once() -> None:
+    shared = Host()
+    held = [
+        snapshot.Snapshot(
+            Node(name, "", f"/home/{name}/python"), "", "", {"host": shared, "gpu": Missing("gpu", "failed", name)}
+        )
+        for name in ("a", "b")
+    ]
+    told = list(snapshot.told_by(held))
+    assert sum(isinstance(one, dict) for one in told) == 1
+    assert {"a", "b"} <= {one for one in told if isinstance(one, str)}
+    assert ["b", "", "/home/b/python"] in told

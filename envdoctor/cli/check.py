@@ -107,7 +107,7 @@ def check(
     redactor = options.redactor(redact_key)
     from envdoctor import judgement, load, render
     from envdoctor.cli.examine import Examined, Question, examine
-    from envdoctor.snapshot import to_json
+    from envdoctor.snapshot import told_by
 
     others = elsewhere.Elsewhere(hosts, slurm, docker, kubectl)
     others.refuse(from_=source, log=log)
@@ -123,8 +123,8 @@ def check(
         from envdoctor import texts
 
         examined = replace(examined, snapshots=texts.joined(examined.snapshots, reading))
-    for snapshot in examined.snapshots:
-        redactor.learn(to_json(snapshot))
+    for fact in told_by(examined.snapshots):
+        redactor.learn(fact)
     loaded = examined.loaded
     if source and not names:
         from envdoctor.bench import spoken

@@ -69,15 +69,15 @@ def diff(
     from envdoctor import load
     from envdoctor.difference import compare
     from envdoctor.errors import UsageError
-    from envdoctor.snapshot import to_json
+    from envdoctor.snapshot import told_by
 
     if str(a) == str(b) == "-":
         raise UsageError("- was given twice; standard input can be read once")
     loaded = load.everything(checks or [])
     sides = [_side(source, loaded, style.language, quiet) for source in (a, b)]
     for side in sides:
-        for snapshot in side.snapshots:
-            redactor.learn(to_json(snapshot))
+        for fact in told_by(side.snapshots):
+            redactor.learn(fact)
     told = compare(*sides)
     if json:
         from envdoctor.render import difference_json
