@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from envdoctor import Finding, Missing, PerNode, Problem, Severity, Text, Topic, check, summary
-from envdoctor.engine import Need, fold, needs, run, summarise
+from envdoctor.engine import Need, fold, needs, run, spread, summarise
 from envdoctor.model import Check, Outcome, Scalar, TopicFile
 
 
@@ -121,6 +121,28 @@ def test_a_check_that_raises_is_an_outcome_and_the_others_go_on() -> None:
     assert (crashed.status, crashed.error) == ("crashed", "ZeroDivisionError: apples")
     assert "test_engine.py" in crashed.traceback
     assert ran.status == "ran"
+
+
+def test_a_check_that_raised_on_a_node_is_not_asked_about_the_next() -> None:
+    outcome = only(raises, a={Apples: Apples(0)}, b={Apples: Apples(1)})
+    assert (outcome.status, outcome.error, outcome.skipped_on) == ("crashed", "ZeroDivisionError: apples", ())
+
+
+def test_a_check_over_nodes_that_raises_is_an_outcome() -> None:
+    @check(NONE_LEFT)
+    def breaks(apples: PerNode[Apples]) -> Iterable[Finding]:
+        raise KeyError(len(apples))
+
+    assert (only(breaks, a={}, b={}).status, only(breaks, a={}, b={}).error) == ("crashed", "KeyError: 2")
+
+
+def test_a_check_whose_signature_says_no_fact_is_an_outcome() -> None:
+    @check(NONE_LEFT)
+    def blind(whatever) -> Iterable[Finding]:  # type: ignore[no-untyped-def]
+        return ()
+
+    outcome = only(blind, a={}, b={})
+    assert outcome.status == "crashed" and "says not which fact it is" in outcome.error
 
 
 def test_a_check_may_report_only_what_it_declares() -> None:
@@ -290,3 +312,19 @@ def test_values_that_all_nodes_have_their_own_of_are_told_from_least_to_most() -
     assert summarised(2, 3, 4, 0) == ("2.0-4.0 red", 3, 4), "another form of the line is not counted"
     assert summarised(11, 12) == ("11.0-12.0 green 1...", 2, 2)
     assert summarised(2, 3, 4, 11) == ("2.0-11.0 red", 3, 4), "what most have is said as it is"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ((), None),
+        ((None, None), None),
+        ((3, None, 3), 3),
+        (("a", "a"), "a"),
+        ((1, 4, 2), "1-4"),
+        (("ab1", "ab2"), "ab..."),
+    ],
+)
+def test_one_value_stands_for_several(values: tuple[Scalar, ...], told: Scalar) -> None:
+    found = spread(values)
+    assert (format(found, "") if isinstance(told, str) else found) == told

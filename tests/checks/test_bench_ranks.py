@@ -33,6 +33,10 @@ CASES = [
     ),
     Case("a rank of srun never came", (TASKS,), {"rank-missing": "error"}),
     Case("rank 0's own agent did not get through", (stopped("join", missing=(0, 1), members=(FIRST,)),)),
+    Case(
+        "the one that never came has told itself what kept it",
+        (stopped("join", replace(TWICE, rung="connect", how="timeout"), missing=(1,), members=(FIRST,)),),
+    ),
     Case("two nodes with one number", (stopped("join", TWICE),), {"rank-duplicate": "error"}),
     Case("another contradiction is told elsewhere", (stopped("join", replace(TWICE, how="world-size")),)),
     Case("two ranks with one number", (stopped("join", TWICE, per="process"),), {"rank-duplicate": "error"}),
