@@ -38,7 +38,7 @@ def test_by_hand(nodes: tuple[Node, Node]) -> None:
     assert all(gone(node) for node in nodes)
 
 
-def bench(lab: Lab, spec: str) -> None:
+def check_allreduce(lab: Lab, spec: str) -> None:
     """All-reduce over ssh comes to its end, at an address that the first host has for the others."""
     done = lab[0].run(
         sys.executable, "-m", "envdoctor", "bench", "allreduce", "--hosts", spec, "--nproc-per-node", "1", "--sizes",
@@ -56,7 +56,7 @@ def test_over_ssh() -> None:
             host.ip(f"addr flush dev {host.interface}")
             host.ip(f"addr add fd00:8::{place + 1}/64 dev {host.interface} nodad")
             (host.folder / "hosts").write_text(table)  # in place: it is bound to /etc/hosts there
-        bench(lab, "node0,node1")
+        check_allreduce(lab, "node0,node1")
 
 
 def test_through_a_jump_host() -> None:
@@ -67,4 +67,4 @@ def test_through_a_jump_host() -> None:
         # node2 takes logins from the jump host alone.
         strangers = f"tcp dport 22 ip saddr != {lab[1].address} drop;"
         lab[2].nft("chain i { type filter hook input priority 0; " + strangers + " }")
-        bench(lab, "node0,node2")
+        check_allreduce(lab, "node0,node2")

@@ -6,7 +6,6 @@ import pytest
 
 from envdoctor import engine
 from envdoctor.facts.allreduce import Failure
-from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
 from envdoctor.model import Missing, Severity
@@ -62,23 +61,6 @@ CASES = [
     Case("torchrun inside srun, one task per node", (env(**torchrun(9, 16, 1, 8, 1, 2), **srun(1, 2, "1(x2)", 2)),)),
     Case("srun with a rank per GPU, MASTER_ADDR in the script", (env(**MASTER, **srun(1, 8, "8", 1)), Gpus(count=8))),
     Case(
-        "srun --gpus-per-task=1 shows each task one GPU",
-        (env(**MASTER, **srun(1, 8, "8", 1), CUDA_VISIBLE_DEVICES="0"), Driver(cuda_devices=1)),
-    ),
-    Case(
-        "an actor of Ray's with a GPU of its own",
-        (
-            env(**MASTER, RANK=3, WORLD_SIZE=8, LOCAL_RANK=0, LOCAL_WORLD_SIZE=8, CUDA_VISIBLE_DEVICES="3"),
-            Driver(cuda_devices=1),
-        ),
-    ),
-    Case(
-        "eight processes by hand on a machine with one GPU",
-        (env(**MASTER, RANK=0, WORLD_SIZE=8, LOCAL_RANK=0, LOCAL_WORLD_SIZE=8), Driver(cuda_devices=1)),
-        {"nproc-exceeds-gpus": "error"},
-    ),
-    Case("torchrun --virtual-local-rank", (env(**torchrun(3, 8, 0, 8)), Driver(cuda_devices=1))),
-    Case(
         "a PyTorchJob's pod, where RANK is the pod's and WORLD_SIZE the processes'",
         (
             env(
@@ -93,8 +75,6 @@ CASES = [
             Gpus(count=8),
         ),
     ),
-    Case("ranks on the CPU", (env(**torchrun(1, 4, 1, 4)), Driver(cuda_devices=0))),
-    Case("a mask that nobody could count", (env(**torchrun(1, 4, 1, 4), CUDA_VISIBLE_DEVICES="0,1"), Gpus(count=2))),
     Case("a batch script that leaves the rank to its tasks", (env(SLURM_JOB_ID=7, WORLD_SIZE=8, **MASTER),)),
     Case("WORLD_SIZE for a command line", (env(WORLD_SIZE=8),)),
     Case("no environment", (Missing("environment", "failed"),)),
@@ -129,17 +109,6 @@ CASES = [
         (env(RANK=0, WORLD_SIZE=2, **MASTER, **srun(0, 16, "8(x2)", 2)),),
         {"world-size-mismatch": "error"},
     ),
-    Case("8 workers for 1 GPU", (env(**torchrun(1, 8, 1, 8)), Gpus(count=1)), {"nproc-exceeds-gpus": "error"}),
-    Case(
-        "8 workers behind a mask of 4",
-        (env(**torchrun(5, 8, 5, 8), CUDA_VISIBLE_DEVICES="0,1,2,3"), Gpus(count=8), Driver(cuda_devices=4)),
-        {"nproc-exceeds-gpus": "error"},
-    ),
-    Case(
-        "the platform promises 8 GPUs, 7 are there",
-        (env(ARNOLD_WORKER_NUM=2, ARNOLD_WORKER_GPU=8, ARNOLD_ID=0), Gpus(count=7)),
-        {"nproc-exceeds-gpus": "warning"},
-    ),
     Case(
         "srun starts 8 tasks and each a torchrun of 8",
         (env(**torchrun(3, 16, 3, 8, 0, 2), **srun(5, 16, "8(x2)", 2)), Gpus(count=8)),
@@ -166,11 +135,6 @@ def test_commands_name_the_variable_that_holds_the_right_number() -> None:
     (finding,) = next(case for case in CASES if case.about.startswith("RANK=$")).assert_holds(FILE)
     assert finding.command == "export RANK=$SLURM_PROCID"
     assert finding.severity is Severity.ERROR
-
-
-def test_too_many_processes_are_mended_by_as_many_as_gpus() -> None:
-    (finding,) = next(case for case in CASES if case.about.startswith("8 workers for 1")).assert_holds(FILE)
-    assert finding.command == "torchrun --nproc-per-node=1 train.py"
 
 
 def over(*environments: Environment) -> list[tuple[str | None, tuple[str, ...]]]:
