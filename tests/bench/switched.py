@@ -20,7 +20,7 @@ _number = itertools.count()
 
 def shape(node: Node, rate: str) -> None:
     """Let no more than `rate` ("200mbit") leave a node, and as little come in."""
-    told = f"rate {rate} burst 64kb latency 50ms"
+    told = f"rate {rate} burst 256kb latency 50ms"
     subprocess.run(
         ["tc", "-n", node.name, "qdisc", "replace", "dev", node.interface, "root", "tbf", *told.split()], check=True
     )
