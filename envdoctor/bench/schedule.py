@@ -203,7 +203,8 @@ def sweep(all_: "Coordinator") -> "Iterator[str]":
             all_.tell({"left_out": size, "node": 0})
             continue
         # The slowest of the first ones is left to whatever a first time costs; the rest decide how many there will be.
-        warm, bad = measured(all_, "sweep", size, FEWEST)
+        # Where there will be the fewest in any case, one is warm-up enough.
+        warm, bad = measured(all_, "sweep", size, FEWEST if per_byte * size * FEWEST < SIZE_S else 1)
         usual = sorted(warm)[len(warm) // 2]
         iterations = int(max(FEWEST, min(MOST, SIZE_S / max(usual * all_.devices, 1e-6))))
         times, wrong = measured(all_, "sweep", size, iterations)
