@@ -216,6 +216,8 @@ def _open(page: Page, report: Report, style: Style, redactor: Redactor, topics: 
     for line in report.topics[:topics]:
         outcomes = [outcome for outcome in report.outcomes if outcome.check.topic == line.topic.name]
         state, said = _topic_state(report, line, outcomes, style, redactor)
+        if state in ("none", "fine") and report.nodes and all(node.unheard for node in report.nodes):
+            continue  # nothing is known of any topic, and the one about the nodes says why
         mark = MARKS[state][0 if style.unicode else 1]
         look = COLOURS[state]
         # Without colour and marks the state must still be read: it is a word then.

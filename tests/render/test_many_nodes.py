@@ -139,3 +139,10 @@ def test_a_node_that_was_not_reached_is_said_once_and_not_in_every_topic() -> No
     assert "did not get to look at gpu02" in told
     assert "not checked on" not in told
     assert "not checked on gpu02" in said(replace(whole, nodes=(report().nodes[0], Node("gpu02")), outcomes=(lacked,)))
+
+
+def test_where_no_node_was_reached_no_topic_is_listed_as_not_checked() -> None:
+    lacked = Outcome(check_for("driver_too_old", "driver", CAUSE), "skipped", missing=DENIED)
+    whole = on("gpu01", outcomes=(lacked,), findings=())
+    assert "not checked" in said(whole)
+    assert "not checked" not in said(replace(whole, nodes=(Node("gpu01", "gpu01"),)))
