@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import os
 import sys
 import time
@@ -10,7 +12,7 @@ import traceback
 import types
 import typing
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +32,8 @@ from envdoctor.model import (
     Why,
 )
 from envdoctor.watched import Memory, Parts
+
+MANY_NODES = 64
 
 # The facts of one node: fact type -> the fact, or why it is missing.
 Facts = Mapping[type, object]
@@ -193,7 +197,24 @@ def run(checks: Iterable[Check], node_facts: Mapping[str, Facts]) -> list[Outcom
         One outcome per check, in order. On several nodes a check "ran" if it ran on any of them; the outcome says on
         which it was skipped all the same.
     """
-    checks = list(checks)
+    with _uncollected(len(node_facts)):
+        return _run(list(checks), node_facts)
+
+
+@contextlib.contextmanager
+def _uncollected(nodes: int) -> Iterator[None]:
+    """Of many nodes all that is made is kept: a collector that looks through it again and again finds nothing."""
+    if nodes < MANY_NODES or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _run(checks: Sequence[Check], node_facts: Mapping[str, Facts]) -> list[Outcome]:
     parts = Parts() if len(node_facts) > 1 else None
     courses = {id(check): _Course(check, parts) for check in checks if not _is_over_all(check)}
     for course in courses.values():

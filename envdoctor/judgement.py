@@ -179,7 +179,7 @@ def judge(
             if not wanted or wanted & {check.topic, *(problem.code for problem in check.problems)}
         )
         outcomes = sighted.joined(engine.run(checks + derived, node_facts), log, derived)
-    heard = {snapshot.node.name: snapshot.facts for snapshot in snapshots if not snapshot.node.unheard}
+    heard = {one.node.name: node_facts[one.node.name] for one in snapshots if not one.node.unheard}
     return Report(
         made_by=MADE_BY,
         taken_at=snapshots[0].taken_at if snapshots else "",

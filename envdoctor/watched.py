@@ -110,14 +110,14 @@ class Part:
     def __init__(self, get: Callable[[Any], Hashable]) -> None:
         self._get = get
         self._numbers: dict[Hashable, int] = {}
-        self._known: dict[int, int] = {}
+        self.known: dict[int, int] = {}  # by the identity of a fact
 
     def of(self, fact: Any) -> int:
         """The number of what a fact holds there. Raises TypeError or AttributeError where it is shaped otherwise."""
-        number = self._known.get(id(fact))
+        number = self.known.get(id(fact))
         if number is None:
             number = self._numbers.setdefault(self._get(fact), len(self._numbers))
-            self._known[id(fact)] = number
+            self.known[id(fact)] = number
         return number
 
 
@@ -174,7 +174,7 @@ class _Way:
     def __init__(self, reads: Sequence[Reads | None], arguments: Sequence[Any], parts: Parts) -> None:
         self.reads = reads
         self._parts = [
-            (number, part)
+            (number, part.known, part)
             for number, read in enumerate(reads)
             if read is not None
             for part in parts.read(read, arguments[number])
@@ -183,7 +183,11 @@ class _Way:
         self.told: dict[Hashable, Told] = {}
 
     def key(self, arguments: Sequence[Any]) -> Hashable:
-        read = tuple([part.of(arguments[number]) for number, part in self._parts])
+        # Looked up here and not by a call: of thousands of nodes there are millions.
+        read = tuple([
+            part.of(arguments[number]) if (own := known.get(id(arguments[number]))) is None else own
+            for number, known, part in self._parts
+        ])  # fmt: skip
         return (read, *[arguments[number] for number in self._plain]) if self._plain else read
 
 

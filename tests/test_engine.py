@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -328,3 +329,22 @@ def test_values_that_all_nodes_have_their_own_of_are_told_from_least_to_most() -
 def test_one_value_stands_for_several(values: tuple[Scalar, ...], told: Scalar) -> None:
     found = spread(values)
     assert (format(found, "") if isinstance(told, str) else found) == told
+
+
+@pytest.mark.parametrize(("nodes", "during"), [(2, True), (64, False)])
+def test_of_many_nodes_nothing_is_collected_while_they_are_judged(nodes: int, during: bool) -> None:
+    seen: list[bool] = []
+
+    @check(NONE_LEFT)
+    def watches(apples: Apples) -> Iterable[Finding]:
+        seen.append(gc.isenabled())
+        raise ZeroDivisionError
+
+    run([watches], {f"n{number}": {Apples: Apples(number)} for number in range(nodes)})
+    assert seen == [during] and gc.isenabled()
+    gc.disable()
+    try:
+        run([watches], {f"n{number}": {Apples: Apples(number)} for number in range(nodes)})
+        assert not gc.isenabled(), "whoever has switched it off decides"
+    finally:
+        gc.enable()
