@@ -39,7 +39,6 @@ class Child(object):
         self.noise = b""
         self.printed_into = ""  # key of its facts that takes what it printed before them, the last lines of it
         self.answers: "List[wire.Record]" = []  # facts, and why they are missing, as they came
-        self.startup: "List[str]" = []  # what it printed before it began its first section
         self.begun = ""  # section in flight
         self.ended: "Set[str]" = set()  # sections it has answered
         self.status: "Optional[int]" = None  # wait status, once it is dead
@@ -79,24 +78,26 @@ class Child(object):
         self.answers += [record for record in found if "begin" not in record]
         for record in found:
             if "begin" in record:
-                if self.printed_into and not self.begun:
-                    self.startup = self.printed()
                 self.begun = str(record["begin"])
             name = record.get("fact", record.get("missing"))
             if name is not None:
                 self.ended.add(str(name))
                 if self.printed_into and isinstance(record.get("value"), dict):
-                    record["value"][self.printed_into] = self.printed()
-                    record["value"]["startup"], self.startup = self.startup, []
+                    record["value"]["startup"], record["value"][self.printed_into] = self.printed()
         return found
 
-    def printed(self) -> "List[str]":
-        """The last lines it has printed by now; they are forgotten, so that the next fact has its own."""
+    def printed(self) -> "Tuple[List[str], List[str]]":
+        """The last lines it has printed by now, before it began its first section and since; they are forgotten, so
+        that the next fact has its own."""
         if self.noise_pipe >= 0:
             self._empty(self.noise_pipe)
-        lines = self.noise.decode("utf-8", "replace").splitlines()
+        before, mark, since = self.noise.partition(fresh.MARK)
         self.noise = b""
-        return [line[:500] for line in lines if line.strip()][-LINES:]
+        told = []
+        for text in (before if mark else b"", since if mark else before):
+            lines = text.decode("utf-8", "replace").splitlines()
+            told.append([line[:500] for line in lines if line.strip()][-LINES:])
+        return told[0], told[1]
 
     def drain(self) -> "List[wire.Record]":
         """Take all that is left, without waiting for a helper of the child that holds the pipes open."""
@@ -333,7 +334,7 @@ def describe(error: "BaseException") -> str:
 def outcome(child: "Child") -> "Tuple[str, str]":
     """Why a child that has ended gave no answer: a reason and a detail, its stack and its last words among it."""
     stack = innermost(child.lines.noise.decode("utf-8", "replace"))
-    words = child.noise.decode("utf-8", "replace").strip()[-1000 if stack else -4000 :]
+    words = child.noise.replace(fresh.MARK, b"").decode("utf-8", "replace").strip()[-1000 if stack else -4000 :]
     said = "\n".join(part for part in (stack, words) if part)
     if child.stopped:
         return child.stopped, "\n".join(part for part in (child.wchan and "stuck in " + child.wchan, said) if part)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Module -> source, where ours did not come from files; a machine may have no place for any.
 SOURCES: "Dict[str, str]" = {}
+# What a module of ours prints there as it begins: what stands before it is of start-up files.
+MARK = b"\0envdoctor begins\0\n"
 # Under this name NVIDIA's own Python binding for NVML is among them.
 BINDING = "envdoctor_patient.pynvml"
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List
 
 RECORDS = 3  # descriptor the records go to
+BEGUN = b"\0envdoctor begins\0\n"  # fresh.MARK, which is not to be imported here
 FRAMES = 12  # of a traceback, the innermost ones
 BACKENDS = (("gloo", "ProcessGroupGloo"), ("nccl", "ProcessGroupNCCL"), ("mpi", "ProcessGroupMPI"),
             ("ucc", "ProcessGroupUCC"))  # fmt: skip
@@ -264,6 +265,8 @@ def examine(request: "Dict[str, Any]") -> None:
     # What comes of the import is seldom garbage; without the collector it is a fifth faster.
     gc.disable()
     began = time.monotonic()
+    flush()
+    os.write(2, BEGUN)
     begin("torch-import")
     torch: "Any" = None
     try:

@@ -32,6 +32,8 @@ TOUCHES = frozenset(
     )
 )  # fmt: skip
 MOST = 40
+# In a line. Python before 3.12 parses an f-string in time that grows with the square of its holes.
+MOST_HOLES = 4000
 TORCH = re.compile(r"^\s*(?:import|from) [^\n]{0,100}\btorch\b", re.MULTILINE)
 
 
@@ -77,6 +79,8 @@ class Scripts:
 
 
 def _tree(text: str) -> ast.Module | None:
+    if any(line.count("{") > MOST_HOLES for line in text.split("\n")):
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of strange escapes in strings

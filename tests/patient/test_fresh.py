@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from envdoctor.patient import fresh
+from envdoctor.patient import fresh, torch_import
 
 PROBE = "import sys\ndef main(request):\n    print(request['word'], __file__, sys.stdin.read() == '')\n"
 
@@ -39,3 +39,8 @@ def test_bytes_of_any_size_are_read_from_the_start(without: bool, monkeypatch: p
 def test_from_files_nothing_is_given() -> None:
     assert fresh.given() is None
     assert str(Path(fresh.__file__).parent) in fresh.code("torch_import", {})
+
+
+def test_the_mark_of_a_beginning_is_the_one_that_is_looked_for() -> None:
+    """The module that imports torch may import nothing of ours before."""
+    assert torch_import.BEGUN == fresh.MARK
