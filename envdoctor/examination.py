@@ -73,7 +73,6 @@ def of_hosts(
 
 
 def _visited(visit: Visit, target: Target, asked: Asked) -> Snapshot:
-    from envdoctor.facts.clock import Clock
     from envdoctor.facts.reached import Reached
 
     sections: dict[str, object] = {
@@ -83,7 +82,7 @@ def _visited(visit: Visit, target: Target, asked: Asked) -> Snapshot:
     sections["asked"] = asked
     sections["reached"] = Reached((visit.reach,))
     if visit.clock is not None:
-        sections["clock"] = Clock(visit.clock.time_s, visit.clock.asked_s, visit.clock.answered_s)
+        sections["clock"] = visit.clock
     why = target.why if visit.python == target.python else "there"
     node = Node(visit.host.name, visit.host.name, visit.python, python_why=why if visit.python else "")
     return Snapshot(node_of(node, sections), now(), MADE_BY, sections)

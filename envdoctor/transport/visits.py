@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO, Any, Protocol
 
+from envdoctor.facts.clock import Clock
 from envdoctor.facts.reached import Reach
 from envdoctor.patient import boot, examining, wire
 from envdoctor.transport import commands, streamed
@@ -62,15 +63,6 @@ class Way(Protocol):
 
 
 @dataclass(frozen=True)
-class Clock:
-    """Unix time on the host, and by our own clock just before it was asked and just after it answered."""
-
-    time_s: float
-    asked_s: float
-    answered_s: float
-
-
-@dataclass(frozen=True)
 class Visit:
     """What came of one host: how it was reached, its answer, and the interpreter that gave it, "" where none did."""
 
@@ -103,6 +95,7 @@ class _Guest:
     words: int = 0
     asked: tuple[float, float] = (0.0, 0.0)  # Unix and monotonic time when it was asked for its own
     clock: Clock | None = None
+    trip_s: float = float("inf")  # how long the question took for which the clock was told
     flooded: bool = False
     late: bool = False
 
@@ -246,9 +239,9 @@ class _Round:
             except (TypeError, ValueError):
                 return
             asked, since = guest.asked
-            best = guest.clock
-            if best is None or now - since < best.answered_s - best.asked_s:
-                guest.clock = Clock(told, asked, asked + (now - since))
+            if now - since < guest.trip_s:
+                guest.trip_s = now - since
+                guest.clock = Clock(told, asked, asked + guest.trip_s)
         if guest.words < examining.WORDS and guest.process.stdin is not None:
             guest.words += 1
             guest.asked = (world, now)

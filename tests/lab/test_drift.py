@@ -77,6 +77,8 @@ def test_each_odd_host_is_named_with_what_differs(lab: Lab) -> None:
     ):
         assert told.get(code, {}).get("nodes") == [node], (code, told.get(code), sorted(told))
     odd = {"node1", "node2", "node3", "node4", "node5"}
+    # The hosts share this machine's kernel: whom it has killed, in another test say, all of them tell.
+    told.pop("host-out-of-memory", None)
     everywhere = {code for code, finding in told.items() if len(finding["nodes"]) == len(lab.hosts)}
     assert {name for code in set(told) - everywhere for name in told[code]["nodes"]} == odd, told
 

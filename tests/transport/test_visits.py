@@ -64,6 +64,7 @@ def test_hosts_answer_each_for_itself() -> None:
 def test_clocks_are_compared_to_the_time_of_a_word() -> None:
     clock = examine()["a"].clock
     assert clock is not None
+    assert clock.asked_s is not None and clock.time_s is not None and clock.answered_s is not None
     assert clock.asked_s - 0.01 <= clock.time_s <= clock.answered_s + 0.01
     assert clock.answered_s - clock.asked_s < 5
 
