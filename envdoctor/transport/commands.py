@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from envdoctor.errors import UsageError
+from envdoctor.facts.reached import Reach
+from envdoctor.transport.hosts import Host
 
 # Read by /bin/sh: $1 is the Python meant, $2 the program, and what follows its arguments. A Python that is named by the
 # environment or by its path is taken as it is: where it is broken, that is to be found. `python` may be Python 2.
@@ -18,6 +20,7 @@ CHOOSE = (
     'echo "envdoctor: no Python: neither $1 nor python or python3 (3.6 or newer) on PATH=$PATH" >&2; exit 127'
 )
 NO_PYTHON = 127  # the exit status of CHOOSE where there is none; a shell's own where a command is not found
+MOST_SAID = 600  # letters of the last words that are kept
 # csh reads "!" and line breaks even within quotes, fish reads "\" there.
 UNQUOTABLE = re.compile(r"[!\\\n\r\0]")
 
@@ -50,3 +53,19 @@ def start(python: str, program: str) -> str:
             f"other hosts"
         ) from None
     return f"exec /bin/sh -c {quoted(CHOOSE)} sh {path} {quoted(program)}"
+
+
+def lacked_python(status: int | None, said: str) -> bool:
+    """Whether CHOOSE has ended for want of a Python."""
+    return status == NO_PYTHON and "envdoctor: no Python" in said
+
+
+def reached(host: Host, way: str, outcome: str, words: str, noise: str, status: int | None, heard: bool) -> Reach:
+    """What became of the line of `start` on a host.
+
+    Args:
+        words: the last ones of what led there; where they are empty and another program ran, its `noise` tells which.
+    """
+    if outcome in ("invalid", "not-executed") and not words:
+        words = noise.strip()[-MOST_SAID:]
+    return Reach(host.name, way, outcome, "" if heard and status == 0 else words, status, host.user, host.port)

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from envdoctor.errors import UsageError
 from envdoctor.facts import hostlist
 from envdoctor.facts.reached import Reach
-from envdoctor.transport.commands import NO_PYTHON
+from envdoctor.transport.commands import MOST_SAID, lacked_python, reached
 from envdoctor.transport.hosts import Host
 
-MOST_SAID = 600  # letters of its words that are kept
 # Names and ids of containers (moby, daemon/names), pods and namespaces (RFC 1123). Nothing that could be an option.
 CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 POD = re.compile(r"(?:[a-z0-9][a-z0-9-]{0,62}/)?[a-z0-9][a-z0-9.-]{0,252}(?::[a-z0-9][a-z0-9-]{0,62})?")
@@ -85,16 +84,14 @@ class Exec:
         telling = [line for line in lines if any(words.search(line) for words in self.outcomes.values())]
         words = "\n".join(telling or lines[-6:])[-MOST_SAID:]
         outcome = "ok" if heard else self._outcome(status, said)
-        if outcome in ("invalid", "not-executed") and not words:
-            words = noise.strip()[-MOST_SAID:]
-        return Reach(host.name, self.WAY, outcome, "" if heard and status == 0 else words, status)
+        return reached(host, self.WAY, outcome, words, noise, status, heard)
 
     def _outcome(self, status: int | None, said: str) -> str:
         if status is None:
             return "silent"
         if status == 0:
             return "invalid"
-        if status == NO_PYTHON and "envdoctor: no Python" in said:
+        if lacked_python(status, said):
             return "no-python"
         return next((outcome for outcome, words in self.outcomes.items() if words.search(said)), "not-executed")
 

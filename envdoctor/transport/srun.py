@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from envdoctor.errors import UsageError
 from envdoctor.facts import hostlist
 from envdoctor.facts.reached import Reach
-from envdoctor.transport.commands import NO_PYTHON
+from envdoctor.transport.commands import MOST_SAID, lacked_python, reached
 from envdoctor.transport.hosts import NAME, Host
 
 WAY = "srun"
@@ -30,7 +30,6 @@ END = signal.SIGTERM
 BUSY_S = 15  # a step that gets no resources within this is given up; what else holds them is the job's own
 OVERLAP = (20, 11)  # before, steps shared their node unless they asked for it alone; and srun refused the option
 VERSION_S = 10.0
-MOST_SAID = 600  # letters of its words that are kept
 
 # What of a job's variables goes to srun: which job, where Slurm is, and who this is. The others are options of srun in
 # disguise (SLURM_NTASKS_PER_NODE, SLURM_GPUS, SLURM_MEM_PER_CPU, SLURM_CPU_BIND, SLURM_EXPORT_ENV ...), meant for the
@@ -169,9 +168,7 @@ def reach(host: Host, status: int | None, said: str, noise: str, heard: bool) ->
     if heard and outcome not in AT_WORK:
         outcome = "ok"  # whatever ended it later is told by what was started itself
     words = _words(said)
-    if outcome in ("invalid", "not-executed") and not words:
-        words = noise.strip()[-MOST_SAID:]
-    return Reach(host.name, WAY, outcome, "" if heard and status == 0 else words, status)
+    return reached(host, WAY, outcome, words, noise, status, heard)
 
 
 def _outcome(status: int | None, said: str) -> str:
@@ -182,7 +179,7 @@ def _outcome(status: int | None, said: str) -> str:
             return told
     if status is None:
         return "silent"
-    if status == NO_PYTHON and "envdoctor: no Python" in said:
+    if lacked_python(status, said):
         return "no-python"
     if status == 0:
         return "invalid"

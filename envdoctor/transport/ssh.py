@@ -8,7 +8,7 @@ import signal
 
 from envdoctor.errors import UsageError
 from envdoctor.facts.reached import Reach
-from envdoctor.transport.commands import NO_PYTHON
+from envdoctor.transport.commands import MOST_SAID, lacked_python, reached
 from envdoctor.transport.hosts import Host
 
 WAY = "ssh"
@@ -20,7 +20,6 @@ ALIVE_S = 4  # the server is asked this often,
 ALIVE_TIMES = 3  # and gone after so many questions without an answer
 CUT_S = ALIVE_S * ALIVE_TIMES
 FAILED = 255  # exit status of ssh itself; any other is the command's
-MOST_SAID = 600  # letters of its words that are kept
 
 OPTIONS = (
     "BatchMode=yes",  # never asks for a password or whether a host key is right: nobody sits there
@@ -85,9 +84,7 @@ def reach(host: Host, status: int | None, said: str, noise: str, heard: bool) ->
     outcome = _outcome(status, said)
     if heard and outcome != "cut":
         outcome = "ok"  # whatever ended it later is told by the benchmark itself
-    if outcome in ("invalid", "not-executed") and not words:
-        words = noise.strip()[-MOST_SAID:]
-    return Reach(host.name, WAY, outcome, "" if heard and status == 0 else words, status, host.user, host.port)
+    return reached(host, WAY, outcome, words, noise, status, heard)
 
 
 def _outcome(status: int | None, said: str) -> str:
@@ -95,7 +92,7 @@ def _outcome(status: int | None, said: str) -> str:
         return "silent"
     if status == FAILED:
         return next((outcome for pattern, outcome in OUTCOMES if pattern.search(said)), "failed")
-    if status == NO_PYTHON and "envdoctor: no Python" in said:
+    if lacked_python(status, said):
         return "no-python"
     return "invalid" if status == 0 else "not-executed"
 
