@@ -1,8 +1,10 @@
 """What the ranks of `bench allreduce` add to a bare torch.distributed loop: sizes of 4 MiB and more, two ranks of gloo.
 
-Both are alive at the same time and take turns, a short batch each, first in turn: the ranks as an agent starts and
-leads them (`envdoctor.bench.crew`), and two processes that sum as a training script does. Each turn gives a ratio, and
-the figure is their median: what disturbs the machine for longer than a turn disturbs both.
+Three pairs of processes are alive at the same time and take turns, a short batch each, first in turn: the ranks as an
+agent starts and leads them (`envdoctor.bench.crew`), two that sum as a training script does, and two more of those as a
+control. Each turn gives a ratio, and the figure is their median: what disturbs the machine for longer than a turn
+disturbs all. Two bare loops that were started alike differ by up to a tenth for as long as they live, by where their
+memory came to lie: so all are started anew many times, and the control says how sharp the figure is.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from typing import Any
 from envdoctor.bench import conducting, crew
 
 # Bytes of a buffer -> iterations of a batch.
-BATCHES = {4 << 20: 30, 16 << 20: 10, 64 << 20: 4}
+BATCHES = {4 << 20: 10, 16 << 20: 5, 64 << 20: 3}
+TURNS = 3  # of each start
 BUDGET = 1.02
 LIMIT_S = 120.0
 
@@ -50,6 +53,14 @@ def _port() -> int:
         return int(free.getsockname()[1])
 
 
+def _pin(pids: list[int]) -> None:
+    """A core for each rank, as it begins: where the scheduler puts two ranks and their threads makes more of a
+    difference than what is measured here."""
+    cores = sorted(os.sched_getaffinity(0))
+    for place, pid in enumerate(pids):
+        os.sched_setaffinity(pid, {cores[place % len(cores)]})
+
+
 @contextmanager
 def bare() -> Iterator[Loop]:
     """The bare loop."""
@@ -61,6 +72,8 @@ def bare() -> Iterator[Loop]:
         )
         for rank in (0, 1)
     ]  # fmt: skip
+
+    _pin([rank.pid for rank in ranks])
 
     def loop(size: int, iterations: int) -> list[float]:
         told = []
@@ -89,6 +102,7 @@ def ours() -> Iterator[Loop]:
     }  # fmt: skip
     ranks = crew.Crew(request, conducting.whole())
     ranks.start()
+    _pin([rank.process.pid for rank in ranks.ranks])
 
     def do(rung: str, **told: Any) -> dict[str, Any]:
         return ranks.do({"go": rung, "limit_s": LIMIT_S, **told})
@@ -109,13 +123,17 @@ def ours() -> Iterator[Loop]:
         ranks.end()
 
 
-def ratios(turns: int) -> dict[int, list[float]]:
-    """Size -> ours over the bare loop, in each turn."""
-    found: dict[int, list[float]] = {size: [] for size in BATCHES}
-    with ours() as own, bare() as plain:
-        for turn in range(turns):
-            for size, iterations in BATCHES.items():
-                loops = (own, plain) if turn % 2 else (plain, own)
-                medians = {loop: statistics.median(loop(size, iterations)) for loop in loops}
-                found[size].append(medians[own] / medians[plain])
+def ratios(starts: int) -> dict[str, dict[int, list[float]]]:
+    """ "ours" and "control", another bare loop -> size -> seconds of an iteration over those of the bare loop, in each
+    turn of each start."""
+    found: dict[str, dict[int, list[float]]] = {name: {size: [] for size in BATCHES} for name in ("ours", "control")}
+    for _ in range(starts):
+        with ours() as own, bare() as control, bare() as plain:
+            loops = {"ours": own, "control": control, "": plain}
+            for turn in range(TURNS):
+                order = [*loops][turn % 3 :] + [*loops][: turn % 3]
+                for size, iterations in BATCHES.items():
+                    medians = {name: statistics.median(loops[name](size, iterations)) for name in order}
+                    for name, each in found.items():
+                        each[size].append(medians[name] / medians[""])
     return found
