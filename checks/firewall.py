@@ -15,6 +15,7 @@ from envdoctor.facts.rendezvous import RendezvousReach
 TOPIC = Topic("rendezvous", 243, Text("firewalls between the nodes", "节点之间的防火墙"))
 
 REJECTED = {"filtered": "rejected", "reset": "reset"}  # outcome -> situation
+ALIVE = ("connected", "refused", "login")  # what tells of a host that lives
 BLOCKED = ("timeout", "refused", "filtered", "mute")
 
 FIREWALL_BLOCKS_PORTS = Problem(
@@ -27,7 +28,7 @@ FIREWALL_BLOCKS_PORTS = Problem(
     ),
     seen=Text(
         "{source}={host} is {address}; port {port}: no answer within 3 s, port 22: {elsewhere}",
-        "{source}={host}，地址 {address}；端口 {port} 3 秒内无应答，端口 22:{elsewhere}",
+        "{source}={host}，地址 {address}；端口 {port} 3 秒内无应答，端口 22：{elsewhere}",
     ),
     help=Text(
         "open the port between the nodes; NCCL also needs the ports of net.ipv4.ip_local_port_range, both ways",
@@ -48,6 +49,23 @@ FIREWALL_BLOCKS_PORTS = Problem(
                 "{source}={host} is {address}; an ICMP message refuses port {port}, a closed port never sends one",
                 "{source}={host}，地址 {address}；端口 {port} 被 ICMP 消息拒绝，而关闭的端口从不发送此类消息",
             ),
+        ),
+        "login-only": Situation(
+            title=Text(
+                "{host} and this node are connected by a login, and port {port} of {host} is silent",
+                "{host} 与本节点之间的登录连接正常，但 {host} 的端口 {port} 无应答",
+            ),
+            seen=Text(
+                "{source}={host} is {address}; ports {port} and 22: no answer within 3 s, though this node was "
+                "logged in to from {address}",
+                "{source}={host}，地址 {address}；端口 {port} 与 22 在 3 秒内均无应答，而本节点正是从 {address} 登录的",
+            ),
+            help=Text(
+                "on one of the two a firewall lets the login pass and drops all else, perhaps only the answers: let "
+                "both accept whatever comes from the other nodes",
+                "两台机器之一的防火墙只放行登录，丢弃了其余数据包（也可能只丢弃应答）：请让双方都接受来自其他节点的全部数据",
+            ),
+            look="sudo nft list ruleset; sudo iptables -S   # on this node, then on {quoted}",
         ),
         "reset": Situation(
             title=Text(
@@ -94,11 +112,11 @@ def firewall_blocks_master(reach: RendezvousReach, environment: Environment | No
     if environment is not None and node_rank(launches(environment)) == 0:
         return  # rank 0 is here, and the address is not: checks/master.py
     for target in reach.targets:
-        alive = target.outcome == "timeout" and target.elsewhere in ("connected", "refused")
+        alive = target.outcome == "timeout" and target.elsewhere in ALIVE
         if target.kind != "store" or target.local or not (alive or target.outcome in REJECTED):
             continue
         yield FIREWALL_BLOCKS_PORTS.found(
-            REJECTED.get(target.outcome),
+            REJECTED.get(target.outcome) or ("login-only" if target.elsewhere == "login" else None),
             host=target.host,
             quoted=shlex.quote(target.host),
             port=target.port,

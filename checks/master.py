@@ -41,11 +41,28 @@ MASTER_UNREACHABLE = Problem(
     confirm="nc -vz -w 3 MASTER_ADDR MASTER_PORT",
     caused_by=("master-addr-malformed", "hostname-misresolved"),
     situations={
+        "apart": Situation(
+            title=Text(
+                "{host}:{port} does not answer this node, though rank 0 listens there",
+                "rank 0 正在 {host}:{port} 监听，本节点却得不到应答",
+            ),
+            seen=Text(
+                "{source}={host} is {address}; connecting to port {port} and to port 22: no answer within 3 s; rank 0 "
+                "has told the doctor that it listens",
+                "{source}={host}，地址 {address}；连接端口 {port} 与 22 均在 3 秒内无应答；rank 0 已确认正在监听",
+            ),
+            help=Text(
+                "both machines are up, and packets between them vanish: a firewall on one of them drops them, or one "
+                "of them sends them another way",
+                "两台机器均在线，但它们之间的数据包丢失：其中一台的防火墙丢弃了数据包，或其路由走了别的路径",
+            ),
+            look="ip route get {address}; sudo nft list ruleset; sudo iptables -S   # on this node, then on {quoted}",
+        ),
         "no-route": Situation(
-            title=Text("there is no way to {host}: {outcome}", "无法到达 {host}:{outcome}"),
+            title=Text("there is no way to {host}: {outcome}", "无法到达 {host}：{outcome}"),
             seen=Text(
                 "{source}={host} is {address}; connecting to port {port}: {outcome}",
-                "{source}={host}，地址 {address}；连接端口 {port}:{outcome}",
+                "{source}={host}，地址 {address}；连接端口 {port}：{outcome}",
             ),
             look="ip route get {address}",
         ),
@@ -146,7 +163,7 @@ RDZV_HOST_NOT_LOCAL = Problem(
     ),
     seen=Text(
         "PET_RDZV_ENDPOINT names {host} ({address}), an address of this machine; its own name {name} resolves to {own}",
-        "PET_RDZV_ENDPOINT 指向 {host}({address})，属于本机；而本机名 {name} 解析为 {own}",
+        "PET_RDZV_ENDPOINT 指向 {host}（{address}），属于本机；而本机名 {name} 解析为 {own}",
     ),
     help=Text(
         "torchrun compares the endpoint with what the machine's own name resolves to; say it outright on this node",
@@ -161,7 +178,7 @@ RDZV_HOST_NOT_LOCAL = Problem(
             title=Text("the only node is not {host}, the rendezvous host", "唯一的节点并不是会合主机 {host}"),
             seen=Text(
                 "PET_NNODES=1; PET_RDZV_ENDPOINT names {host} ({address}), no address of this machine",
-                "PET_NNODES=1；PET_RDZV_ENDPOINT 指向 {host}({address})，不属于本机",
+                "PET_NNODES=1；PET_RDZV_ENDPOINT 指向 {host}（{address}），不属于本机",
             ),
             help=Text("one node needs no endpoint", "单节点无需指定端点"),
             command="torchrun --standalone ...",
@@ -276,8 +293,8 @@ def master_unreachable(
             finding = MASTER_UNREACHABLE.found("refused", **evidence)
             late = target.waited_s >= PATIENCE_S or (rank is not None and rank.launcher == "torchrun")
             yield finding if late else finding.at(Severity.NOTE)
-        elif target.outcome == "timeout" and target.elsewhere not in ("connected", "refused"):
-            yield MASTER_UNREACHABLE.found(**evidence)
+        elif target.outcome == "timeout" and target.elsewhere not in ("connected", "refused", "login"):
+            yield MASTER_UNREACHABLE.found("apart" if target.elsewhere == "listens" else None, **evidence)
         elif target.outcome not in ("timeout", "filtered", "reset", "unresolved-in-time"):
             yield MASTER_UNREACHABLE.found("no-route", **evidence)
 

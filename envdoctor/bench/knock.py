@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 
-from envdoctor.bench import ways
+from envdoctor.bench import lifeline, ways
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ class Later(object):
 
 
 def lives(address: str) -> str:
-    """Whether a host answers on some other port: "connected" or "refused" if so, else "timeout" or an error.
+    """Whether a host answers on some other port: "connected" or "refused" if so, "login" if only the login with which
+    the doctor came from it shows that it lives, else "timeout" or an error.
 
     22 is open or closed on nearly every machine, 1 is closed on nearly every one."""
     outcome = ""
@@ -106,4 +107,4 @@ def lives(address: str) -> str:
         if tried.outcome in ("connected", "refused"):
             return tried.outcome
         outcome = outcome or tried.outcome
-    return outcome
+    return "login" if address == lifeline.login_from() else outcome

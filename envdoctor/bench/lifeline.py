@@ -65,6 +65,12 @@ def login_address() -> str:
     return parts[2].partition("%")[0] if len(parts) == 4 else ""
 
 
+def login_from() -> str:
+    """The address from which the doctor logged in, as this machine sees it, "" where it did not come over OpenSSH."""
+    parts = os.environ.get("SSH_CONNECTION", "").split()
+    return parts[0].partition("%")[0] if len(parts) == 4 else ""
+
+
 def own_address(towards: "List[str]", given: str) -> str:
     """The address at which the others reach this machine: the one from which its packets to them would start.
 

@@ -96,7 +96,9 @@ class Target:
             known to listen there), "timeout", "unresolvable", "unresolved-in-time", the name of another error
             ("EHOSTUNREACH"), or "" where it is local and was not dialled.
         waited_s: seconds for which it was tried again and again; 0 where it was dialled once.
-        elsewhere: after a timeout, the outcome on port 22; empty if not tried.
+        elsewhere: after a timeout, the outcome on port 22; empty if not tried. Of a benchmark also "login" (silent
+            there too, and the login with which the doctor came from it works) and "listens" (silent there too, and rank
+            0 has told the doctor that it listens).
         http_status: of etcd's /version, 0 where no HTTP is spoken; None if not asked.
     """
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from envdoctor.bench import knock
+from envdoctor.bench import knock, ways
 
 
 def free_port() -> int:
@@ -35,3 +35,16 @@ def test_what_says_anything_else_is_not_rank_0() -> None:
         assert time.monotonic() - began >= knock.TRIES * knock.WAIT_S * 0.9
         knock.answer(port, lambda: True)  # the port is taken: nobody answers, and nothing is raised
         assert not knock.answers("127.0.0.1", port)
+
+
+def test_a_host_that_is_silent_lives_if_the_login_came_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(address: str, port: int, limit_s: float) -> ways.Dialled:
+        return ways.Dialled("timeout", limit_s)
+
+    monkeypatch.setattr(ways, "dial", silent)
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    assert knock.lives("10.0.0.1") == "timeout"
+    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.1 50000 10.0.0.2 22")
+    assert (knock.lives("10.0.0.1"), knock.lives("10.0.0.9")) == ("login", "timeout")
+    monkeypatch.setenv("SSH_CONNECTION", "fe80::1%eth0 50000 fe80::2%eth0 22")
+    assert knock.lives("fe80::1") == "login"

@@ -32,6 +32,11 @@ CASES = [
     Case("rank 0 is here: the address is wrong, no firewall", (reach(), NODE_0)),
     Case("sshd answers, the port does not", (reach(), NODE_1), {"firewall-blocks-ports": "error"}),
     Case("port 22 is closed, the port is silent", (reach(elsewhere="refused"),), {"firewall-blocks-ports": "error"}),
+    Case(
+        "both ports are silent to whom it has logged in to",
+        (reach(elsewhere="login"),),
+        {"firewall-blocks-ports": "error"},
+    ),
     Case("reset, though rank 0 listens", (reach(outcome="reset"), NODE_1), {"firewall-blocks-ports": "error"}),
     Case("an ICMP message refuses", (reach(outcome="filtered"), NODE_1), {"firewall-blocks-ports": "error"}),
     Case("a benchmark that came through", (FINE,)),

@@ -51,6 +51,12 @@ CASES = [
     Case("localhost on one node", (RendezvousReach(), env(RANK=0, WORLD_SIZE=8, MASTER_ADDR="localhost", NNODES=1))),
     Case("etcd is told by another file", (RendezvousReach((ETCD,)), env(PET_RDZV_BACKEND="etcd-v2"))),
     Case("silence", (reach(TARGET, outcome="timeout", elsewhere="timeout"), NODE_1), {"master-unreachable": "error"}),
+    Case(
+        "rank 0 listens",
+        (reach(TARGET, outcome="timeout", elsewhere="listens"), NODE_1),
+        {"master-unreachable": "error"},
+    ),
+    Case("a login from there works", (reach(TARGET, outcome="timeout", elsewhere="login"), NODE_1)),
     Case("no route", (reach(TARGET, outcome="EHOSTUNREACH"), NODE_1), {"master-unreachable": "error"}),
     Case("refused before the start", (reach(TARGET, outcome="refused"), NODE_1), {"master-unreachable": "note"}),
     Case(
