@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from statistics import median
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
+from envdoctor.facts import round_trips
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.nics import Nics
 from envdoctor.knowledge import fabric
@@ -19,8 +18,6 @@ TOPIC = Topic("allreduce", 907, Text("speed, against what the nodes could do", "
 LARGE = {"gloo": 1 << 20, "nccl": 512 << 20}
 # A single TCP connection carries less than fast links do; far below even that is a fault.
 HALF = 0.5
-FARTHER = 5.0  # times the usual round trip
-FARTHER_US = 500.0  # and by so much: across a room it is 50 us, and a busy processor adds some
 
 WIRE = Text(
     "the best of {sizes} sizes is {busbw:.3f} GB/s at {size} bytes, {share:.0%} of {expected:.3f} GB/s: ",
@@ -57,7 +54,7 @@ BUSBW_LOW = Problem(
         "以及 NCCL 的选择（NCCL_DEBUG=INFO）",
     ),
     confirm="envdoctor bench allreduce --sizes 1M:1G",
-    caused_by=("link-slow", "network-slow", "slow-tcp-fallback", "ib-rate-degraded", "packets-lost"),
+    caused_by=("link-slow", "network-slow", "latency-high", "slow-tcp-fallback", "ib-rate-degraded", "packets-lost"),
     refs=("https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md",),
     hardware="unconfirmed",
     situations={
@@ -94,39 +91,15 @@ NETWORK_SLOW = Problem(
     caused_by=("mtu-mismatch", "packets-lost"),
 )
 
-LATENCY_HIGH = Problem(
-    code="latency-high",
-    severity=Severity.WARNING,
-    title=Text(
-        "a message to {node} takes {times:.0f} times as long as between the other nodes",
-        "发往 {node} 的消息耗时是其他节点之间的 {times:.0f} 倍",
-    ),
-    why=Text(
-        "every small collective waits for the slowest way: barriers, the last gradients of a step",
-        "每个小的集合通信都要等最慢的那条路径：barrier、每一步最后的梯度",
-    ),
-    seen=Text(
-        "shortest round trips over TCP: {slow:.0f} us to and from {node}, {usual:.0f} us otherwise",
-        "TCP 最短往返时间：往返 {node} 为 {slow:.0f} us，其他为 {usual:.0f} us",
-    ),
-    help=Text(
-        "it is farther away (another room, a VPN, a routed subnet) or its packets go a detour; place the job on nodes "
-        "that are near each other",
-        "该节点距离更远（其他机房、VPN、跨网段），或者数据包绕了路；请将作业放在彼此邻近的节点上",
-    ),
-    look="ping -c 5 {node}; traceroute {node}",
-    confirm="ping -c 5 NODE",
-)
-
 
 @check(BUSBW_LOW)
 def busbw_low(result: AllreduceResult) -> Iterable[Finding]:
-    """The best size against the expectation; not where the processors decide."""
+    """The best size against the expectation, less what it waits on a long way; not where the processors decide."""
     expected, best = result.expected_busbw_gb_s, result.best
     judged = result.done and not result.oversubscribed and result.expected_by not in fabric.NOT_OF_THE_NETWORK
     if not judged or not expected or best is None or result.expected_by not in fabric.SENTENCES:
         return
-    share = best.busbw_gb_s / expected
+    share = best.busbw_gb_s / _of_size(expected, best.bytes, result)
     small = max(size.bytes for size in result.sizes) < LARGE.get(result.backend, 1 << 20)
     if share >= (fabric.BROKEN if small else fabric.GOOD):
         return
@@ -136,9 +109,17 @@ def busbw_low(result: AllreduceResult) -> Iterable[Finding]:
     yield BUSBW_LOW.found(situation, **values, size=best.bytes, sizes=len(result.sizes))
 
 
+def _of_size(expected: float, size: int, result: AllreduceResult) -> float:
+    """What may be expected of a size: a ring waits for its longest way at each step."""
+    longest_s = max(round_trips.trips(result).values(), default=0.0) / 1e6
+    wait_s = fabric.least_s(len({member.host for member in result.members}), longest_s)
+    return fabric.of_size(expected, size, max(2, result.world_size), wait_s)
+
+
 @check(NETWORK_SLOW)
 def network_slow(result: AllreduceResult, nics: Nics) -> Iterable[Finding]:
-    """The streams that this node sent, one over each of its interfaces, where their rate is real."""
+    """The streams that this node sent, one over each of its interfaces, where their rate is real and the way is short
+    enough for it."""
     own = result.member(result.own)
     for way in result.ways:
         if own is None or way.a != result.own or way.gb_s is None or result.oversubscribed:
@@ -148,24 +129,8 @@ def network_slow(result: AllreduceResult, nics: Nics) -> Iterable[Finding]:
         if nic is None or not nic.speed_is_real or not nic.speed_mbps or (way.busy or 0.0) >= HALF:
             continue
         link = nic.speed_mbps / 1e3
-        if way.gb_s < HALF * min(link / 8, fabric.ONE_CONNECTION_GB_S):
+        distance = fabric.OF_DISTANCE * fabric.over_distance((way.rtt_us or 0) / 1e6)
+        if way.gb_s < min(HALF * min(link / 8, fabric.ONE_CONNECTION_GB_S), distance):
             node, other = result.named(way.a), result.named(way.b)
             found = NETWORK_SLOW.found(node=node, other=other, gbit=way.gb_s * 8, link=link, interface=nic.name)
-            yield replace(found, nodes=(node,))
-
-
-@check(LATENCY_HIGH)
-def latency_high(result: AllreduceResult) -> Iterable[Finding]:
-    """One node all of whose ways are long, where there are others to compare with."""
-    trips = [(way.a, way.b, way.rtt_us) for way in result.ways if way.rtt_us]
-    if len({member.host for member in result.members}) < 3 or result.oversubscribed:
-        return
-    usual = median(trip for *_, trip in trips) if trips else 0.0
-    limit = max(FARTHER * usual, usual + FARTHER_US)
-    ends = Counter(end for a, b, trip in trips if trip > limit for end in (a, b))
-    for end, count in ends.items():
-        of_it = [trip for a, b, trip in trips if end in (a, b)]
-        if count == len(of_it) and count > 1:
-            node, slow = result.named(end), median(of_it)
-            found = LATENCY_HIGH.found(node=node, slow=slow, usual=usual, times=slow / max(usual, 1.0))
             yield replace(found, nodes=(node,))

@@ -9,6 +9,8 @@ node. Measured by others: 2 x p4de (B 50 GB/s, bound 93.8) 78.3; 8 x 8 H100 NDR 
 
 from __future__ import annotations
 
+import math
+
 from envdoctor.model import Text
 
 GOOD = 0.75  # of the bound
@@ -24,6 +26,16 @@ ONE_CONNECTION_GB_S = 2.0
 
 # The network is judged by none of these: what the processors or the memory of the nodes manage is no fault of a link.
 NOT_OF_THE_NETWORK = ("processor", "memory", "unknown")
+
+# Bytes that a TCP connection has under way at most where nobody has tuned it: the larger default of the two limits,
+# tcp_wmem and tcp_rmem (Linux, Documentation/networking/ip-sysctl.rst: 4 and 6 MB; tcp(7)).
+WINDOW = 4 << 20
+FIRST_WINDOW = 10 * 1460  # bytes in the first round trip (RFC 6928)
+# A stream lasts STREAM_S, or for so many round trips, up to LONGEST_STREAM_S: see envdoctor/bench/ways.py.
+STREAM_S, STREAM_TRIPS, LONGEST_STREAM_S = 0.4, 20, 2.0
+# A stream that carries this share of what its round trip allows is held back by that: losses, and receivers that are
+# not tuned, take some of it.
+OF_DISTANCE = 0.1
 
 # Why so much is expected, by `AllreduceResult.expected_by`.
 SENTENCES = {
@@ -77,3 +89,39 @@ def nvlink_gb_s(compute_capability: str) -> float | None:
     """One NVLink of a GPU in one direction, GB/s; None if unknown."""
     major = compute_capability.partition(".")[0]
     return next((rate for since, rate in NVLINK_GB_S if major.isdigit() and int(major) >= since), None)
+
+
+def over_distance(rtt_s: float) -> float:
+    """What a fresh TCP connection carries on average while it is measured, GB/s, on a way without any other limit.
+
+    It sends ten segments in the first round trip and twice as much in each that follows (RFC 5681, 3.1), until a window
+    is under way.
+    """
+    if rtt_s <= 0:
+        return math.inf
+    seconds = min(LONGEST_STREAM_S, max(STREAM_S, STREAM_TRIPS * rtt_s))
+    trips = seconds / rtt_s
+    growing = min(trips, math.log2(WINDOW / FIRST_WINDOW))
+    sent = FIRST_WINDOW * (2**growing - 1) + (trips - growing) * WINDOW
+    return sent / (seconds + rtt_s) / 1e9
+
+
+def least_s(machines: int, rtt_s: float) -> float:
+    """What a ring takes for the smallest sum, seconds: 2(n-1) steps, each half a round trip (Thakur et al. 2005,
+    "Optimization of Collective Communication Operations in MPICH", the ring's 2(p-1) alpha)."""
+    return (machines - 1) * rtt_s
+
+
+def of_size(gb_s: float, size: int, ranks: int, wait_s: float) -> float:
+    """Bus bandwidth to expect of one size, GB/s, where the least time is added to that of the data (Hockney's model).
+
+    Args:
+        gb_s: without that wait. size: bytes. ranks: 2 or more. wait_s: see `least_s`.
+    """
+    through = 2 * (ranks - 1) / ranks * size / (gb_s * 1e9)
+    return gb_s * through / (through + wait_s)
+
+
+def half_at(gb_s: float, ranks: int, wait_s: float) -> float:
+    """The size, bytes, of which as much time goes into waiting as into data: half of `gb_s` is reached there."""
+    return wait_s * gb_s * 1e9 * ranks / (2 * (ranks - 1))
