@@ -67,6 +67,7 @@ class Coordinator(threading.Thread):
         self.world_size = 0
         self.free_bytes = 1 << 60  # of the rank that has least memory
         self.devices = 1  # of gloo, which it uses in turn
+        self.rtt_s = 0.0  # the longest round trip between two machines
         self.alive_at = 0.0
         self.words: "queue.Queue[Record]" = queue.Queue()  # the doctor's answers
 

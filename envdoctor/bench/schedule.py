@@ -23,6 +23,8 @@ SIZE_S = 0.5  # seconds for the iterations of one size
 LONGEST_S = 6.0  # one size with its fewest iterations may take this long; larger sizes are left out then
 FEWEST = 3  # iterations of a size
 MOST = 200
+VERIFIED = 10  # sums of a small size that are compared with what they must be, beside those that are timed
+SMALL = 1 << 16  # bytes; of larger sizes one is
 LARGE = 64 << 20  # bytes
 COPIES = 8  # buffers of a size in flight at most: the sum, its pattern in 64 bit, a rank's part, what is summed
 SHARE = 0.5  # of the free memory that may be used
@@ -108,7 +110,9 @@ def paths(all_: "Coordinator", machines: "List[Record]") -> str:
     """TCP between the machines: every pair both ways, and a bulk."""
     count = len(machines)
     all_.together("dial", to(machines, lambda place: peers_of(place, count)))
-    all_.together("bulk", to(machines, lambda place: peers_of(place, count), size=ways.BULK))
+    told = all_.together("bulk", to(machines, lambda place: peers_of(place, count), size=ways.BULK))
+    rows = [row for values in told.values() for row in (values.get("peers") or {}).values()]
+    all_.rtt_s = max([int(row.get("rtt_us") or 0) for row in rows] or [0]) / 1e6
     return "bulk"
 
 
@@ -127,7 +131,8 @@ def stream(all_: "Coordinator", machines: "List[Record]") -> str:
     """
     count = len(machines)
     for rail in range(spread_over(machines)):
-        all_.together("stream", to(machines, lambda place: [(place + 1) % count], rail, seconds=ways.RATE_S))
+        seconds = ways.rate_s(all_.rtt_s)
+        all_.together("stream", to(machines, lambda place: [(place + 1) % count], rail, seconds=seconds))
     return "stream"
 
 
@@ -161,9 +166,11 @@ def collectives(all_: "Coordinator") -> str:
     return "first"
 
 
-def measured(all_: "Coordinator", rung: str, size: int, iterations: int) -> "Tuple[List[float], Record]":
+def measured(
+    all_: "Coordinator", rung: str, size: int, iterations: int, verified: int = 1
+) -> "Tuple[List[float], Record]":
     """One size on all ranks: the longest time over the ranks of each iteration, and what was wrong, by rank."""
-    told = all_.together(rung, everyone(bytes=size, iterations=iterations * all_.devices))
+    told = all_.together(rung, everyone(bytes=size, iterations=iterations * all_.devices, verified=verified))
     every = [[float(one) for one in values.get("times") or []] for values in told.values()]
     times = in_turn([max(each) for each in zip(*every)], all_.devices) or [0.0]
     wrong: "Record" = {}
@@ -188,7 +195,7 @@ def sweep(all_: "Coordinator") -> "Iterator[str]":
     for size in asked:
         if size not in sizes:
             all_.tell({"left_out": size, "node": 0})
-    per_byte = 0.0
+    per_byte = usual = 0.0
     located = False
     largest = max([size for size in sizes if size <= LARGE] or sizes[:1])
     # A smaller one before it tells how long the large one will take.
@@ -196,25 +203,30 @@ def sweep(all_: "Coordinator") -> "Iterator[str]":
         if per_byte * size > LONGEST_S:
             break
         times, _ = measured(all_, "large", size, 1)
+        usual = usual or times[0]  # no smaller size takes longer
         per_byte = max(times[0] / size, 1e-13)
         yield "large"
     for size in sizes:
-        if per_byte * size * FEWEST > LONGEST_S and size != sizes[0]:
+        # No size takes less time than a smaller one: on a long way all small ones take the same.
+        least = max(per_byte * size, usual)
+        if least * FEWEST > LONGEST_S and size != sizes[0]:
             all_.tell({"left_out": size, "node": 0})
             continue
         # The slowest of the first ones is left to whatever a first time costs; the rest decide how many there will be.
         # Where there will be the fewest in any case, one is warm-up enough.
-        warm, bad = measured(all_, "sweep", size, FEWEST if per_byte * size * FEWEST < SIZE_S else 1)
-        usual = sorted(warm)[len(warm) // 2]
-        iterations = int(max(FEWEST, min(MOST, SIZE_S / max(usual * all_.devices, 1e-6))))
-        times, wrong = measured(all_, "sweep", size, iterations)
+        warm, bad = measured(all_, "sweep", size, FEWEST if least * FEWEST < SIZE_S else 1)
+        once = max(1e-6, sorted(warm)[len(warm) // 2])
+        iterations = int(max(FEWEST, min(MOST, SIZE_S / (once * all_.devices))))
+        verified = int(max(1, min(VERIFIED, SIZE_S / once))) if size <= SMALL else 1
+        times, wrong = measured(all_, "sweep", size, iterations, verified)
         told = row(size, times, all_.world_size, dict(bad, **wrong))
+        usual = float(told["time_us"]["median"]) / 1e6
         all_.tell({"size": told, "node": 0})
         if told["wrong"] and not located:
             located = True
             locate(all_, size)
         if size >= PROBE:
-            per_byte = float(told["time_us"]["median"]) / 1e6 / size
+            per_byte = usual / size
         yield "sweep"
 
 

@@ -27,7 +27,9 @@ MIN_RTT_AT = 148  # bytes into struct tcp_info
 DIAL_S = 3.0  # one attempt to connect: SYN goes out at 0, 1 and 3 s
 MOST_PEERS = 31  # a node dials all others of up to 32, beyond that a spread of them
 BULK = 1 << 20  # bytes; far above any MTU, and above what socket buffers take without an answer
-RATE_S = 0.4  # for this long each node sends to the next to see what a socket carries
+RATE_S = 0.4  # for this long each node sends to the next to see what a socket carries, at least
+PACE = 20  # and for so many round trips: TCP doubles what it sends in each until it has found its pace (RFC 5681, 3.1)
+LONGEST_RATE_S = 2.0
 STALL_S = 2.5  # a connection on which nothing is acknowledged this long, on a path that has just answered, stalls
 
 
@@ -213,6 +215,11 @@ def unacknowledged(connection: socket.socket) -> "Optional[int]":
         return int(struct.unpack("i", data)[0])
     except (ImportError, OSError, AttributeError):
         return None
+
+
+def rate_s(rtt_s: float) -> float:
+    """For how many seconds a stream is sent over a way whose round trip takes so long."""
+    return min(LONGEST_RATE_S, max(RATE_S, PACE * rtt_s))
 
 
 WANTED: "List[float]" = []  # seconds each stream's thread has run or waited for a processor

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 # Rungs that another streamed module does, with a function do_<rung>(worker, command) -> values.
 ELSEWHERE: "Dict[str, str]" = {}
-VERIFIED = 10  # sums of a small size that are compared with what they must be, beside those that are timed
-SMALL = 1 << 16  # bytes; of larger sizes one is
 WATCHDOG_S = 3600.0
 LOCATING = 8  # sums of each group: bad data may come now and then
 
@@ -183,7 +181,7 @@ class Worker(object):
         return self.measure(command)
 
     def measure(self, command: "Record") -> "Record":
-        """All-reduce so many bytes so many times.
+        """All-reduce so many bytes so many times, and again to compare the sums with what they must be.
 
         Returns: "times", seconds of each iteration on this rank; "wrong", by rank, what differs from the exact sum. The
         coordinator compares both over the ranks: what is measured is not trusted to carry its own verdict.
@@ -203,7 +201,7 @@ class Worker(object):
             self.finish()  # no rank is still at work on its patterns when the first one starts
             self.fence()
             times, wrong = self.times_on_gpu(buffer, part, iterations), None
-        for _ in range(VERIFIED if size <= SMALL else 1):
+        for _ in range(int(command.get("verified") or 1)):
             buffer.copy_(part)
             self.dist.all_reduce(buffer, group=self.group)
             self.finish()
