@@ -84,7 +84,7 @@ class Table:
 
     def take(self, result: AllreduceResult) -> None:
         """Show what is new in the result."""
-        from envdoctor.render import bench
+        from envdoctor.render import bench, line
 
         if result.world_size:
             self._met.set()
@@ -92,7 +92,7 @@ class Table:
         if own is not None and own.rung != self._rung and self._style.verbosity > 0:
             self._rung = own.rung
             sys.stderr.write(
-                Text("envdoctor: {rung}", "envdoctor：{rung}").say(self._style.language, {"rung": own.rung})
+                Text("envdoctor: {rung}", "envdoctor：{rung}").say(self._style.language, {"rung": line(own.rung)})
             )
             sys.stderr.write("\n")
             sys.stderr.flush()

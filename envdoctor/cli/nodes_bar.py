@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from envdoctor.model import Language, Scalar, Text
+from envdoctor.render import cut
 from envdoctor.render.places import folded
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ class NodesBar:
 
     def _write(self, line: str) -> None:
         try:
-            sys.stderr.write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}")
+            # What a node tells stands in it: it must neither steer the terminal nor reach into a second line.
+            sys.stderr.write(f"\r\x1b[K{cut(line, shutil.get_terminal_size().columns - 1)}")
             sys.stderr.flush()
         except (OSError, ValueError):
             self._wanted = False

@@ -64,6 +64,8 @@ class Progress:
             self._flying.pop(str(record.get("fact", record.get("missing", ""))), None)
 
     def _run(self) -> None:
+        from envdoctor.render import cut
+
         while not self._done.wait(SILENT_S if not self._shown else 0.2):
             flying = sorted(self._flying.items(), key=lambda item: item[1])
             names = ", ".join(name for name, _ in flying[:3]) or "..."
@@ -81,7 +83,7 @@ class Progress:
                 if self._done.is_set():
                     return
                 try:
-                    sys.stderr.write(f"\r\x1b[K{said[: self._columns - 1]}")
+                    sys.stderr.write(f"\r\x1b[K{cut(said, self._columns - 1)}")
                     sys.stderr.flush()
                 except (OSError, ValueError):
                     return

@@ -51,6 +51,18 @@ def line(text: str) -> str:
     return " ".join(clean(text).split("\n"))
 
 
+def cut(text: str, width: int) -> str:
+    """As much of `text` as fits into so many cells of a terminal, on one line; a Chinese character takes two."""
+    import unicodedata
+
+    left, whole = width, line(text)
+    for place, character in enumerate(whole):
+        left -= 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if left < 0:
+            return whole[:place]
+    return whole
+
+
 def clean(text: str) -> str:
     """`text` without control characters, so that hostile input cannot steer the terminal. Newlines and tabs stay."""
     if text.isprintable():

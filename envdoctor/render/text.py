@@ -259,6 +259,9 @@ def _topic_state(
         n = sum(1 for outcome in partly if set(lacking([outcome])) - unheard)
         told = some.say(style.language, {"n": n, "where": where})
         said = f"{said} ({told})" if said else told
+    # What failed is not fine because another topic tells why.
+    failed = [one.severity for outcome in outcomes for one in outcome.findings if one.problem.last_resort]
+    worst = min([*failed, *([worst] if worst else [])], key=lambda severity: severity.rank, default=None)
     return (worst.value if worst else "fine"), said
 
 
@@ -326,7 +329,7 @@ def _cells(text: str) -> int:
 def _crashes(page: Page, report: Report, style: Style, redactor: Redactor) -> None:
     language = style.language
     for path, error in report.unloaded.items():
-        said = Text("this check file could not be loaded: {path}: {error}", "检查文件无法加载：{path}:{error}")
+        said = Text("this check file could not be loaded: {path}: {error}", "检查文件无法加载：{path}：{error}")
         page.line(("", ""))
         page.line(
             ("doctor: ", "bold red"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rich.cells import cell_len
 
-from envdoctor.model import Missing
+from envdoctor.model import Finding, Missing, Outcome, Text, Topic, TopicLine
 from envdoctor.redact import Redactor
-from envdoctor.render import Style, text
+from envdoctor.render import Style, cut, text
 from envdoctor.render.words import why_missing
-from tests.render.reports import report
+from tests.render.reports import CAUSE, check_for, report
 
 
 def said(**style: object) -> str:
@@ -112,3 +114,23 @@ def test_of_a_stack_its_innermost_frame_is_told() -> None:
     stack = 'Stack (most recent call first):\n  File "/x/torch/__init__.py", line 3 in <module>\n  File "y", line 1'
     told = why_missing(Missing("torch-import", "hung", stack), "en", Redactor(b"k" * 16))
     assert told == 'torch-import: hung (File "/x/torch/__init__.py", line 3 in <module>)'
+
+
+def test_what_is_cut_fits_by_cells_and_steers_no_terminal() -> None:
+    assert cut("64 nodes", 5) == "64 no"
+    assert cut("等待 gpu01", 6) == "等待 g"
+    assert cut("等待", 3) == "等"
+    assert cut("a\x1b[2J\nb", 60) == "a\\x1b[2J b"
+    assert cut("abc", 0) == ""
+
+
+def test_what_failed_has_no_tick_where_another_topic_tells_why() -> None:
+    resort = replace(CAUSE, code="bench-stopped", last_resort=True)
+    unsaid = Finding(resort, {"driver": "535", "cuda": "13.0", "version": "2.10.0"})
+    line = TopicLine(Topic("allreduce", 900, Text("a", "a")), Text("stopped at join", "停在 join"))
+    outcome = Outcome(check_for("stopped", "allreduce", resort), "ran", (unsaid,))
+    whole = replace(report(), topics=(line,), outcomes=(outcome,))
+    redactor = Redactor(b"k" * 16)
+    assert "✗ allreduce  stopped at join\n" in text.render(whole, Style(), redactor)
+    fine = replace(whole, outcomes=(replace(outcome, findings=()),))
+    assert "✓ allreduce  stopped at join\n" in text.render(fine, Style(), redactor)
