@@ -14,13 +14,21 @@ ALIKE = "drift"  # what the ranks must have in common, which they say of themsel
 # A run meets without etcd: whether that answers, it has not tried.
 UNTRIED = ("etcd-unreachable",)
 # The topics that may know why a rung failed; a run that came to its end has proved their predictions wrong.
-WHY = ("launch", "names", "nccl", "network", "rendezvous", "ranks", "torch")
+WHY = ("launch", "nccl", "network", "rendezvous", "ranks", "torch")
 
 
 def result_in(snapshots: Sequence[Snapshot]) -> AllreduceResult | None:
     """The benchmark that snapshots hold."""
     held = (snapshot.sections.get("allreduce") for snapshot in snapshots)
     return next((fact for fact in held if isinstance(fact, AllreduceResult)), None)
+
+
+def asked(names: Sequence[str], snapshots: Sequence[Snapshot]) -> list[str]:
+    """What is to be judged where these topics and codes were asked for: with a benchmark that stopped, also the topics
+    that may know why."""
+    result = result_in(snapshots)
+    stopped = result is not None and not result.done and bool({"allreduce", "links"}.intersection(names))
+    return [*names, *(topic for topic in WHY if stopped and topic not in names)]
 
 
 def of(loaded: Loaded, snapshots: Sequence[Snapshot]) -> Loaded:

@@ -126,11 +126,13 @@ def check(
     for fact in told_by(examined.snapshots):
         redactor.learn(fact)
     loaded = examined.loaded
-    if source and not names:
+    wanted = list(names or ())
+    if source or others:
         from envdoctor.bench import spoken
 
-        loaded = spoken.of(loaded, examined.snapshots)
-    report = judgement.judge(examined.snapshots, loaded, names or [])
+        wanted = spoken.asked(wanted, examined.snapshots)
+        loaded = spoken.of(loaded, examined.snapshots) if source and not names else loaded
+    report = judgement.judge(examined.snapshots, loaded, wanted)
     report = replace(report, seconds=time.monotonic() - began)
     options.write(examined.rest(render.renderer(form.value).render(report, style, redactor)), output)
     if not source and not others:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from envdoctor import examination, judgement, load
 from envdoctor.bench import spoken
 from envdoctor.facts.allreduce import RUNGS, AllreduceResult, Failure, Way
+from envdoctor.facts.environment import Environment
+from envdoctor.facts.rendezvous import RendezvousReach, Target
 from envdoctor.model import Node, Severity
 from envdoctor.snapshot import Snapshot
 from envdoctor.testing import Case
@@ -96,3 +98,23 @@ def test_a_run_that_stopped_is_never_without_an_error(result: AllreduceResult) -
     assert any(finding.severity is Severity.ERROR for finding in report.findings)
     last = [finding for finding in report.findings if finding.problem.last_resort]
     assert not last or len({finding.code for finding in report.findings if finding.severity is Severity.ERROR}) == 1
+
+
+def test_whoever_asks_for_the_benchmark_alone_is_told_why_it_stopped() -> None:
+    silent = Failure("connect", 1, "gpu02", "timeout", address="10.0.0.1", seconds=30.0)
+    result = AllreduceResult(expected_members=2, stage="join", members=(FIRST,), failures=(silent,), missing=(1,))
+    target = Target("10.0.0.1", 29500, "--hosts", addresses=("10.0.0.1",), outcome="timeout", elsewhere="listens")
+    second = {"rendezvous-reach": RendezvousReach((target,)), "environment": Environment({"NODE_RANK": "1"})}
+    snapshots = [
+        Snapshot(Node("gpu01"), examination.now(), examination.MADE_BY, {"allreduce": result}),
+        Snapshot(Node("gpu02"), examination.now(), examination.MADE_BY, second),
+    ]
+    asked = spoken.asked(["allreduce"], snapshots)
+    assert asked == ["allreduce", *spoken.WHY]
+    report = judgement.judge(snapshots, LOADED, asked)
+    errors = {finding.code for finding in report.findings if finding.severity is Severity.ERROR}
+    assert "master-unreachable" in errors and "bench-stopped" not in errors
+    assert {file.topic.name for file in LOADED.files}.issuperset(spoken.WHY)
+    assert spoken.asked(["shm"], snapshots) == ["shm"]
+    assert spoken.asked(["allreduce"], snapshots[1:]) == ["allreduce"]
+    assert spoken.asked([], snapshots) == []
