@@ -10,6 +10,7 @@ from envdoctor.facts.allreduce import AllreduceResult, Size
 from envdoctor.model import Report, Scalar, Text
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, bench_counters, line
+from envdoctor.render.places import folded
 from envdoctor.render.text import Page, findings
 from envdoctor.render.words import tally
 
@@ -45,7 +46,7 @@ def heading(result: AllreduceResult, style: Style, redactor: Redactor) -> str:
         "all-reduce, {backend}, {dtype}: {world} ranks on {nodes} {machines} ({names})",
         "all-reduce，{backend}，{dtype}：{world} 个 rank，{nodes} 台机器（{names}）",
     )
-    names = ", ".join(dict.fromkeys(member.node for member in result.members))
+    names = folded(dict.fromkeys(member.node for member in result.members))
     values: dict[str, Scalar] = {
         "backend": result.backend,
         "dtype": result.dtype,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from envdoctor.facts.hostlist import fold
@@ -29,6 +30,7 @@ REASONS = {
 
 
 MOST_REASONS = 60  # why something was not checked; of thousands of nodes each may have a reason of its own
+LIST = re.compile(r"\{(sides|shown)\}")  # a line of a text that is a list made by the check, an entry a line
 STACK = ("Stack (most recent call", "Current thread 0x", "Fatal Python error", "Thread 0x")
 
 
@@ -84,13 +86,17 @@ def sentence(text: Text | None, finding: Finding, language: Language, redactor: 
     """One of a finding's texts with the evidence filled in; "" for none."""
     if not text:
         return ""
-    # A line break inside a value must not begin what would pass for a line of ours.
-    values = {k: v.replace("\n", "\n  ") if isinstance(v, str) else v for k, v in finding.evidence.items()}
+    template = text.zh if language == "zh" else text.en
+    lists = {each[1:-1] for each in template.splitlines() if LIST.fullmatch(each)}
+    # A line break inside a value must not begin what would pass for a line of ours; a list is one entry a line.
+    values = {
+        k: v.replace("\n", "\n  ") if isinstance(v, str) and k not in lists else v for k, v in finding.evidence.items()
+    }
     try:
         said = text.say(language, values)
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
         # A value that does not fit its hole, in words of other people: the report is not lost over it.
-        said = f"{text.zh if language == 'zh' else text.en} {values}"
+        said = f"{template} {values}"
     return clean(redactor.text(said))
 
 

@@ -146,3 +146,11 @@ def test_where_no_node_was_reached_no_topic_is_listed_as_not_checked() -> None:
     whole = on("gpu01", outcomes=(lacked,), findings=())
     assert "not checked" in said(whole)
     assert "not checked" not in said(replace(whole, nodes=(Node("gpu01", "gpu01"),)))
+
+
+def test_the_sides_of_a_difference_stand_in_one_column_and_other_values_do_not() -> None:
+    apart = replace(CAUSE, seen=Text("{sides}\nby: {driver}", "各节点的值：\n{sides}"))
+    values = {"sides": "gpu02: 1500\ngpu01: 9000", "driver": "x\nso  fine", "cuda": "13.0", "version": "2.10.0"}
+    told = on("gpu01", "gpu02", findings=(Finding(apart, values, nodes=("gpu02",)),))
+    assert "\n  seen  gpu02: 1500\n        gpu01: 9000\n        by: x\n          so  fine\n" in said(told)
+    assert "\n  观测  各节点的值：\n        gpu02: 1500\n        gpu01: 9000\n" in said(told, language="zh")
