@@ -88,8 +88,8 @@ def _of_others(others: Elsewhere, question: Question, folder: Path | None, redac
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make the folder {folder}: {error.strerror}; name another with -o") from error
-    for number, (name, document) in enumerate(zip(names, documents, strict=True)):
-        options.write(_text(document, redactor), folder / _file(name, names[:number]))
+    files = [folder / _file(name, names[:number]) for number, name in enumerate(names)]
+    _write(files, [_text(document, redactor) for document in documents])
     lost = [
         name
         for name, snapshot in zip(names, taken, strict=True)
@@ -101,6 +101,21 @@ def _of_others(others: Elsewhere, question: Question, folder: Path | None, redac
         told = f"envdoctor: {folded(lost)} not examined to the end; `envdoctor check --from {folder}` says why\n"
         sys.stderr.write(told)
     return 0
+
+
+def _write(files: list[Path], texts: list[str]) -> None:
+    """Write all files or none: a folder with some of the machines would be judged as if it held all.
+
+    Raises:
+        EnvdoctorError: one cannot be written.
+    """
+    for number, (file, text) in enumerate(zip(files, texts, strict=True)):
+        try:
+            options.write(text, file)
+        except BaseException:
+            for written in files[:number]:
+                written.unlink(missing_ok=True)
+            raise
 
 
 def _refuse(folder: Path) -> None:
