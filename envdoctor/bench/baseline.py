@@ -9,6 +9,8 @@ from envdoctor.bench import spoken
 from envdoctor.errors import UsageError
 from envdoctor.facts.allreduce import AllreduceResult
 
+HINT = "write one with `envdoctor bench allreduce -o FILE`"
+
 
 def read(path: Path) -> AllreduceResult:
     """The result in a file.
@@ -16,9 +18,10 @@ def read(path: Path) -> AllreduceResult:
     Raises:
         UsageError: the file cannot be read, holds no benchmark, or one that measured nothing.
     """
-    held = spoken.result_in(snapshot.read_all(path))
+    try:
+        held = spoken.result_in(snapshot.read_all(path))
+    except UsageError as error:
+        raise UsageError(f"--baseline: {str(error).partition('; write one with')[0]}; {HINT}") from error
     if held is None or not held.sizes:
-        raise UsageError(
-            f"--baseline {path} holds no sizes that were measured; write one with `envdoctor bench allreduce -o FILE`"
-        )
+        raise UsageError(f"--baseline {path} holds no sizes that were measured; {HINT}")
     return held
