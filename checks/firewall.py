@@ -52,8 +52,8 @@ FIREWALL_BLOCKS_PORTS = Problem(
         ),
         "login-only": Situation(
             title=Text(
-                "{host} and this node are connected by a login, and port {port} of {host} is silent",
-                "{host} 与本节点之间的登录连接正常，但 {host} 的端口 {port} 无应答",
+                "{host}:{port} is silent, though the login from {host} to this node works",
+                "{host}:{port} 无应答，但从 {host} 到本节点的登录正常",
             ),
             seen=Text(
                 "{source}={host} is {address}; ports {port} and 22: no answer within 3 s, though this node was "

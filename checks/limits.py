@@ -123,7 +123,7 @@ HOST_OUT_OF_MEMORY = Problem(
         "rank 或 DataLoader 进程被信号 9 终止且无任何报错；其余进程空等或报告连接关闭",
     ),
     seen=Text(
-        "{source}: oom_kill {count}; limit {limit_gb:.1f} GB", "{source}:oom_kill {count}；上限 {limit_gb:.1f} GB"
+        "{source}: oom_kill {count}; limit {limit_gb:.1f} GB", "{source}：oom_kill {count}；上限 {limit_gb:.1f} GB"
     ),
     help=Text(
         "ask for more memory (docker --memory, resources.limits.memory, sbatch --mem), or fewer DataLoader workers",
@@ -134,8 +134,8 @@ HOST_OUT_OF_MEMORY = Problem(
     situations={
         "log": Situation(
             title=Text(
-                "the kernel killed {process} for want of memory {minutes:.0f} minutes ago",
-                "{minutes:.0f} 分钟前，内核因内存不足杀死了 {process}",
+                "the kernel killed {process} for want of memory {minutes} minutes ago",
+                "{minutes} 分钟前，内核因内存不足杀死了 {process}",
             ),
             seen=Text("{source}: {text}", "内核日志（{source}）：{text}"),
             look="dmesg -T | grep -i 'killed process'",
@@ -218,7 +218,7 @@ def host_out_of_memory(limits: Limits, log: KernelLog | None, host: Host | None)
         finding = HOST_OUT_OF_MEMORY.found(
             "log",
             process=newest.process or None,
-            minutes=(newest.seconds_ago or 0.0) / 60,
+            minutes=round((newest.seconds_ago or 0.0) / 60),
             source=log.source if log else None,
             text=newest.text,
         )

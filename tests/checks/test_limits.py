@@ -180,3 +180,10 @@ def test_the_topic_s_line(limits: Limits, said: str) -> None:
     told = found.line(limits)
     assert told is not None
     assert told[0].say("en", told[1]) == said
+
+
+def test_kills_within_a_minute_are_told_alike() -> None:
+    """What is printed alike on two nodes is one finding."""
+    ages = (119.8, 121.3)
+    told = [Case("", (Limits(), METAL, killed("python", age)), {"host-out-of-memory": "warning"}) for age in ages]
+    assert [finding.evidence["minutes"] for case in told for finding in case.assert_holds(FILE)] == [2, 2]
