@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from envdoctor.facts.allreduce import AllreduceResult
+from envdoctor.facts.allreduce import AllreduceResult, Pair, Way
 
 FARTHER = 5.0  # times the usual round trip
 FARTHER_US = 500.0  # and by so much: within a data center it is at most about that (J. Dean, LADIS 2009, "Numbers
@@ -57,7 +57,8 @@ class Far:
 def trips(result: AllreduceResult) -> dict[tuple[int, int], float]:
     """The shortest round trip between any two machines, either way and over any interface, microseconds."""
     found: dict[tuple[int, int], float] = {}
-    for way in (*result.ways, *result.pairs):
+    every: tuple[Way | Pair, ...] = (*result.ways, *result.pairs)
+    for way in every:
         if way.rtt_us:
             key = (min(way.a, way.b), max(way.a, way.b))
             found[key] = min(found.get(key, float("inf")), float(way.rtt_us))

@@ -6,6 +6,7 @@
     slow      one slow host of 8, one slow pair of 8, one slow interface of a host with two; all located
     bad-data  one rank of two whose data is bad; found and named
     healthy   2, 4 and 8 hosts; nothing louder than a note
+    latency   one host of 4 that is 10 ms away named; 4 hosts 1, 5, 20 and 80 ms apart, nothing louder than a note
 
 Needs root, iproute2 and iperf3. Each line says how busy the machine was: figures of a loaded one are not comparable.
 """
@@ -13,6 +14,7 @@ Needs root, iproute2 and iperf3. Each line says how busy the machine was: figure
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -27,7 +29,8 @@ from pathlib import Path
 from tests import needs
 from tests.bench import overhead, test_bad_data
 from tests.bench.nodes import Ended, Node, ended
-from tests.bench.switched import second_nic, several, shape, slow_path
+from tests.bench.switched import second_nic, several, shape, slow_path, switch_of
+from tests.lab.relay import Relay
 
 DOCTOR = (sys.executable, "-m", "envdoctor", "bench")
 WAIT = ("--timeout", "60", "--json")
@@ -171,8 +174,38 @@ def healthy(runs: int) -> bool:
     return fine
 
 
+def latency(runs: int) -> bool:
+    hits = 0
+    for run in range(runs):
+        with several(4, RATE) as nodes, longer(nodes[run % 4], 0.010):
+            both = [bench(nodes, "links"), bench(nodes, "allreduce", "--nproc-per-node", "1", "--sizes", "8:64K")]
+            hits += all(found(done, "latency-high") == [(nodes[run % 4].name,)] for done in both)
+    fine = say("one of 4, 10 ms away", f"named in {hits} of {runs} runs", hits == runs)
+    for rtt_s in (0.001, 0.005, 0.020, 0.080):
+        heard, seconds = [], []
+        with several(4, RATE) as nodes, contextlib.ExitStack() as ways:
+            for node in nodes:
+                ways.enter_context(longer(node, rtt_s / 2))  # both ends of a way are as far from the switch
+            for _ in range(runs):
+                for done in (
+                    bench(nodes, "links"),
+                    bench(nodes, "allreduce", "--nproc-per-node", "1", "--sizes", "8:64K"),
+                ):
+                    heard += loud(done)
+                    seconds.append(done.seconds)
+        told = f"{spread(seconds, 1)} s; {heard or 'silent'}"
+        fine &= say(f"4 hosts, {1e3 * rtt_s:.0f} ms apart", told, not heard)
+    return fine
+
+
+def longer(node: Node, rtt_s: float) -> Relay:
+    """A longer way from a node to its switch."""
+    return Relay(switch_of(node), f"p{node.interface}", "br0", rtt_s=rtt_s)
+
+
 FIGURES: dict[str, Callable[[int], bool]] = {
     "busbw": busbw, "overhead": overheads, "verdict": verdict, "slow": slow, "bad-data": bad_data, "healthy": healthy,
+    "latency": latency,
 }  # fmt: skip
 
 

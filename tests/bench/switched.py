@@ -25,7 +25,7 @@ def shape(node: Node, rate: str) -> None:
         ["tc", "-n", node.name, "qdisc", "replace", "dev", node.interface, "root", "tbf", *told.split()], check=True
     )
     subprocess.run(
-        ["tc", "-n", _switch(node), "qdisc", "replace", "dev", f"p{node.interface}", "root", "tbf", *told.split()],
+        ["tc", "-n", switch_of(node), "qdisc", "replace", "dev", f"p{node.interface}", "root", "tbf", *told.split()],
         check=True,
     )  # fmt: skip
 
@@ -45,18 +45,19 @@ def slow_path(node: Node, other: Node, rate: str, slow: str) -> None:
 
 def second_nic(nodes: tuple[Node, ...], rate: str = "") -> None:
     """Give each node another interface, v0 and so on, 10.7.0.1 and so on, on a switch of its own."""
-    subprocess.run(["ip", "-n", _switch(nodes[0]), "link", "add", "br1", "up", "type", "bridge"], check=True)
+    subprocess.run(["ip", "-n", switch_of(nodes[0]), "link", "add", "br1", "up", "type", "bridge"], check=True)
     for place, node in enumerate(nodes):
-        cable = ["type", "veth", "peer", "name", f"pv{place}", "netns", _switch(node)]
+        cable = ["type", "veth", "peer", "name", f"pv{place}", "netns", switch_of(node)]
         subprocess.run(["ip", "-n", node.name, "link", "add", f"v{place}", *cable], check=True)
-        subprocess.run(["ip", "-n", _switch(node), "link", "set", f"pv{place}", "master", "br1", "up"], check=True)
+        subprocess.run(["ip", "-n", switch_of(node), "link", "set", f"pv{place}", "master", "br1", "up"], check=True)
         node.ip(f"link set v{place} up")
         node.ip(f"addr add 10.7.0.{place + 1}/24 dev v{place}")
         if rate:
             shape(replace(node, interface=f"v{place}"), rate)
 
 
-def _switch(node: Node) -> str:
+def switch_of(node: Node) -> str:
+    """The namespace of the switch that a node is on: its port there is "p" and the name of its interface."""
     return "sw-" + node.name.partition("-")[2]
 
 
