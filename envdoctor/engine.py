@@ -362,7 +362,7 @@ def _common_line(topic: Topic, told: list[tuple[Text, Mapping[str, Scalar], int]
 
 
 class Span(str):
-    """Numbers from least to most, each shown as the hole in the text asks: "34-38"."""
+    """Numbers from least to most, each shown as the hole in the text asks: "34-38", and "75" where that is both."""
 
     def __new__(cls, low: float, high: float) -> Span:
         made = super().__new__(cls, f"{low}-{high}")
@@ -372,7 +372,7 @@ class Span(str):
     ends: tuple[float, float]
 
     def __format__(self, spec: str) -> str:
-        return "-".join(format(end, spec) for end in self.ends)
+        return "-".join(dict.fromkeys(format(end, spec) for end in self.ends))
 
 
 def spread(values: Sequence[Scalar]) -> Scalar:
@@ -383,5 +383,5 @@ def spread(values: Sequence[Scalar]) -> Scalar:
     if all(isinstance(value, (int, float)) for value in known):
         numbers = [value for value in known if isinstance(value, (int, float))]
         return Span(min(numbers), max(numbers))
-    # Characters are meant: "10.0.0." of two addresses.
-    return os.path.commonprefix([str(value) for value in known]) + "..."  # noqa: RUF071
+    # Characters are meant: "10.0.0" of two addresses.
+    return os.path.commonprefix([str(value) for value in known]).rstrip(".") + "..."  # noqa: RUF071

@@ -324,11 +324,17 @@ def test_values_that_all_nodes_have_their_own_of_are_told_from_least_to_most() -
         (("a", "a"), "a"),
         ((1, 4, 2), "1-4"),
         (("ab1", "ab2"), "ab..."),
+        (("10.0.0.1/24", "10.0.0.2/24"), "10.0.0..."),
     ],
 )
 def test_one_value_stands_for_several(values: tuple[Scalar, ...], told: Scalar) -> None:
     found = spread(values)
     assert (format(found, "") if isinstance(told, str) else found) == told
+
+
+def test_what_is_shown_alike_is_one_number() -> None:
+    assert f"{spread((75.1, 75.3)):.0f}" == "75"  # type: ignore[str-format]
+    assert f"{spread((75.1, 75.3)):.1f}" == "75.1-75.3"  # type: ignore[str-format]
 
 
 @pytest.mark.parametrize(("nodes", "during"), [(2, True), (64, False)])

@@ -36,6 +36,8 @@ LABELS = {
 }
 
 
+ASIDE = Text("{said} ({more})", "{said}（{more}）")
+COLON = Text("{said}: {why}", "{said}：{why}")
 MANY = 4  # findings that say the same with other values are told as one; so many of them are shown
 
 
@@ -244,13 +246,17 @@ def _topic_state(
     if not ran and not found:
         reason = next((outcome.missing for outcome in skipped if outcome.missing), None)
         not_checked = Text("not checked", "未检查").say(style.language)
-        told = f"{not_checked}: {why_missing(reason, style.language, redactor)}" if reason else not_checked
+        why = why_missing(reason, style.language, redactor) if reason else ""
+        told = COLON.say(style.language, {"said": not_checked, "why": why}) if why else not_checked
         return "none", said or told
     if skipped and style.verbosity < 1:
         left = Text("{n} not checked", "{n} 项未检查").say(style.language, {"n": len(skipped)})
         reason = next((outcome.missing for outcome in skipped if outcome.missing), None)
-        why = f": {why_missing(reason, style.language, redactor)}" if reason else ""
-        said = f"{said} ({left})" if said else f"{left}{why}"
+        why = why_missing(reason, style.language, redactor) if reason else ""
+        if said:
+            said = ASIDE.say(style.language, {"said": said, "more": left})
+        else:
+            said = COLON.say(style.language, {"said": left, "why": why}) if why else left
     partly = [outcome for outcome in ran if outcome.skipped_on]
     unheard = {node.name for node in report.nodes if node.unheard}
     where = folded(one_line(redactor.text(node)) for node in lacking(partly) if node not in unheard)
@@ -258,7 +264,7 @@ def _topic_state(
         some = Text("{n} not checked on {where}", "{where} 上 {n} 项未检查")
         n = sum(1 for outcome in partly if set(lacking([outcome])) - unheard)
         told = some.say(style.language, {"n": n, "where": where})
-        said = f"{said} ({told})" if said else told
+        said = ASIDE.say(style.language, {"said": said, "more": told}) if said else told
     # What failed is not fine because another topic tells why.
     failed = [one.severity for outcome in outcomes for one in outcome.findings if one.problem.last_resort]
     worst = min([*failed, *([worst] if worst else [])], key=lambda severity: severity.rank, default=None)

@@ -100,6 +100,8 @@ def test_what_was_not_checked_on_some_nodes_is_said() -> None:
     told = partly((HUNG, NAMES[:2]), (DENIED, NAMES[5:6]))
     assert "rdma    1 not checked on gpu[01-02,06]\n" in said(told)
     assert "gpu[01-02,06] 上 1 项未检查" in said(told, language="zh")
+    summed = replace(told, topics=tuple(replace(line, text=Text("here", "有")) for line in told.topics))
+    assert "有（gpu[01-02,06] 上 1 项未检查）\n" in said(summed, language="zh")
     page = said(told, verbosity=1)
     assert "  rdma: hung [gpu[01-02]]: port_down\n" in page
     assert "  gpu: not permitted [gpu06]: port_down\n" in page
