@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,7 @@ def _of_others(others: Elsewhere, question: Question, folder: Path | None, redac
     except OSError as error:
         raise UsageError(f"cannot make the folder {folder}: {error.strerror}; name another with -o") from error
     files = [folder / _file(name, names[:number]) for number, name in enumerate(names)]
-    _write(files, [_text(document, redactor) for document in documents])
+    _write(files, (_text(document, redactor) for document in documents))
     lost = [
         name
         for name, snapshot in zip(names, taken, strict=True)
@@ -103,7 +104,7 @@ def _of_others(others: Elsewhere, question: Question, folder: Path | None, redac
     return 0
 
 
-def _write(files: list[Path], texts: list[str]) -> None:
+def _write(files: Sequence[Path], texts: Iterable[str]) -> None:
     """Write all files or none: a folder with some of the machines would be judged as if it held all.
 
     Raises:
