@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
-from envdoctor.facts import link_fit as fit
+from envdoctor.facts import hostlist, links
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.model import Scalar
 
@@ -89,6 +89,28 @@ LINK_SLOW = Problem(
             ),
             look="ethtool {interface}; ip -s link show {interface}",
         ),
+        "group": Situation(
+            title=Text(
+                "{hosts} are slow to all others: {gbit:.3g} Gbit/s each when all send far away, others {usual:.3g}",
+                "{hosts} 到其他所有机器都较慢：同时向远处发送时每台只有 {gbit:.3g} Gbit/s，而其他机器为 "
+                "{usual:.3g} Gbit/s",
+            ),
+            seen=Text(
+                "the {count} of them reach {inside:.3g} Gbit/s among themselves; measured again while nobody else "
+                "sent; one stream alone carries {alone:.3g} to the others",
+                "这 {count} 台机器彼此之间能达到 {inside:.3g} Gbit/s；在其他机器不发送时复测结果相同；"
+                "单独一条流到其他机器为 {alone:.3g} Gbit/s",
+            ),
+            help=Text(
+                "what they share towards the others, most likely the uplink of their switch: a dead member of a "
+                "bundle, errors, a lower speed than that of the switch of {good}; until then keep a job within them or "
+                "without them, or order its nodes so that the ring goes in and out once",
+                "请检查它们通向其他机器的共用部分，多半是其交换机的上行链路：链路聚合中失效的成员、误码，"
+                "或速率低于 {good} 所在的交换机；修复之前，作业要么只用这些机器，要么不用它们，"
+                "或者排布节点使环只进出一次",
+            ),
+            look="lldpcli show neighbors summary   # on {node}: the switch they share",
+        ),
     },
 )
 
@@ -98,8 +120,8 @@ DIRECTIONS = {(True, True): "sends and receives", (True, False): "sends", (False
 @check(LINK_SLOW)
 def link_slow(result: AllreduceResult) -> Iterable[Finding]:
     """Machines and paths that were slow twice, by no fault of the processors."""
-    told = fit.blamed(result.pairs)
-    bad = {end for one in told for end in (one.a, one.b)}
+    told = links.blamed(result.pairs)
+    bad = {end for one in told for end in (one.a, one.b, *one.group)}
     good = next((result.named(member.index) for member in result.members if member.index not in bad), "another")
     for one in told:
         nodes = (result.named(one.a),) if one.a >= 0 else tuple(member.node for member in result.members)
@@ -112,6 +134,13 @@ def link_slow(result: AllreduceResult) -> Iterable[Finding]:
         interface = result.nic(max(0, one.a), one.rail) or None
         if one.a < 0:
             found = LINK_SLOW.found("rail", gbit=one.gb_s * 8, usual=one.usual * 8, interface=interface)
+        elif one.group:
+            nodes = tuple(result.named(end) for end in one.group)
+            hosts = f"{hostlist.fold(nodes)} {interface or ''}".strip()
+            found = LINK_SLOW.found(
+                "group", **values, hosts=hosts, count=len(nodes), inside=(one.inside or 0.0) * 8,
+                alone=(one.alone or 0.0) * 8, interface=interface,
+            )  # fmt: skip
         elif one.b is None:
             direction = DIRECTIONS[one.sends, one.receives]
             partners = len({pair.b for pair in result.pairs if pair.a == one.a})

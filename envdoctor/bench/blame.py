@@ -7,6 +7,7 @@ from typing import Any
 
 from envdoctor.bench import expectation
 from envdoctor.facts import link_fit as fit
+from envdoctor.facts import links
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.knowledge import fabric
 
@@ -19,7 +20,7 @@ def answer(question: str, result: AllreduceResult) -> Mapping[str, Any]:
     """
     if question == "blame":
         return {"go": worthwhile(result)}
-    return {"again": fit.again(result.pairs)} if question == "suspects" else {}
+    return {"again": links.again(result.pairs)} if question == "suspects" else {}
 
 
 def worthwhile(result: AllreduceResult) -> bool:

@@ -23,7 +23,7 @@ class Observed:
         self._processors: dict[int, tuple[str, int]] = {}  # the kernel, and a bit for each processor it may use
         self._failures: list[Failure] = []
         self._ways: dict[tuple[int, int, int], Way] = {}
-        self._pairs: dict[tuple[int, int, int], Pair] = {}
+        self._pairs: dict[tuple[int, int, int, str], Pair] = {}
         self._counted: dict[int, Record] = {}  # what each machine had counted at first
         self._result = AllreduceResult(
             op=op,
@@ -181,15 +181,16 @@ class Observed:
         self._ways[way.a, way.b, way.rail] = way if known is None else replace(known, gb_s=way.gb_s, busy=way.busy)
 
     def _measured(self, told: Record) -> None:
-        """A stream of a pair; of several the best counts, for what disturbs only slows down."""
+        """A stream of a pair; of several the best counts, for what disturbs only slows down. What others send at the
+        same time is no disturbance but what is asked for, so each kind of round counts for itself."""
         new = Pair(
             int(told["a"]), int(told["b"]), float(told["gb_s"]), float(told["busy"]), told.get("rtt_us"),
-            rail=int(told.get("rail") or 0),
+            rail=int(told.get("rail") or 0), kind=str(told.get("kind") or "")[:16],
         )  # fmt: skip
-        known = self._pairs.get((new.a, new.b, new.rail))
+        known = self._pairs.get((new.a, new.b, new.rail, new.kind))
         if known is not None:
             new = replace(known if known.gb_s > new.gb_s else new, times=known.times + 1)
-        self._pairs[new.a, new.b, new.rail] = new
+        self._pairs[new.a, new.b, new.rail, new.kind] = new
 
     def _fail(self, cause: Record) -> None:
         failure = failure_of(cause, self._members)

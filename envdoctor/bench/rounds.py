@@ -1,8 +1,12 @@
-"""Who measures with whom, and when: every pair of machines once, disjoint pairs at the same time.
+"""Who measures with whom, and when: disjoint pairs at the same time, every pair once up to 32 machines.
 
+Above, the rounds stay as many: the ring's own paths; those next to each other, in groups of eight or nine, which leaves
+the uplinks between the groups at rest; and a spread of rounds in which all send far away at once, which fills them.
+What looks slow is measured again in rounds that the doctor asks for, each question after the answer to the last.
 Streamed to every node; Python 3.6 syntax, standard library only.
 """
 
+import ipaddress
 import time
 
 from envdoctor.bench import schedule
@@ -18,8 +22,13 @@ if TYPE_CHECKING:
 
 STREAM_S = 0.4  # seconds a pair sends both ways
 LIMIT_S = 10.0  # and may take
-MOST_ROUNDS = 31  # up to 32 machines all pairs; beyond, the neighbours of the ring and a spread
-MOST_AGAIN = 12  # rounds for the suspects
+MOST_ROUNDS = 31  # up to 32 machines all pairs; beyond, as many rounds of them
+NEAR = 7  # rounds within groups
+GROUP = 8  # machines at least
+MOST_AGAIN = 12  # rounds for the suspects, up to 32 machines
+MOST_ASKED = 24  # beyond
+MOST_QUESTIONS = 5
+SHARE = 0.6  # of the budget for what is measured in any case, beyond 32 machines
 
 
 def turns(count: int) -> int:
@@ -35,18 +44,33 @@ def circle(count: int, turn: int) -> "Round":
     return [pair for pair in pairs if max(pair) < count]
 
 
-def chosen(count: int) -> "List[Round]":
-    """The rounds that are run: all of them for up to 32 machines, else 31: each with its neighbours, and a spread.
+def chosen(order: "List[int]", whole: int = MOST_ROUNDS + 1) -> "List[Tuple[str, Round]]":
+    """The rounds that are run in any case, and their kinds: "" for those in which every pair meets, else "ring",
+    "near" and "far", the most telling first.
 
-    A ring uses the paths between neighbours and no other, so one of them that is slow is found however many machines
-    there are. In the others every machine meets some 28 more: who is slow with all of them is slow.
+    Args:
+        order: the places of the machines, those close to each other beside each other.
+        whole: up to so many machines all pairs are measured.
     """
+    count = len(order)
     every = turns(count)
-    if count <= MOST_ROUNDS + 1:
-        return [circle(count, turn) for turn in range(every)]
-    near = neighbours(count)
-    far = MOST_ROUNDS - len(near)
-    return near + [circle(count, turn * every // far) for turn in range(far)]
+    if count <= whole:
+        return [("", circle(count, turn)) for turn in range(every)]
+    ring = [("ring", pairs) for pairs in neighbours(count)]
+    near = [("near", [(order[a], order[b]) for a, b in pairs]) for pairs in within_groups(count)]
+    many = min(every, MOST_ROUNDS - len(ring) - len(near))
+    far = [
+        ("far", [(order[a], order[b]) for a, b in circle(count, turn * every // many)]) for turn in in_halves(many)
+    ]  # fmt: skip
+    # However soon the budget ends, there is something of each.
+    mixed = [one for both in zip(near, far) for one in both]
+    return ring + mixed + near[len(far) :] + far[len(near) :]
+
+
+def in_halves(count: int) -> "List[int]":
+    """The numbers below `count`, any beginning of which is spread over all of them."""
+    wide = max(1, (count - 1).bit_length())
+    return [turn for turn in (int(format(one, "0%db" % wide)[::-1], 2) for one in range(1 << wide)) if turn < count]
 
 
 def neighbours(count: int) -> "List[Round]":
@@ -56,7 +80,35 @@ def neighbours(count: int) -> "List[Round]":
     return [ring[0::2], ring[1::2] + [last]] if count % 2 == 0 else [ring[0::2], ring[1::2], [last]]
 
 
-def run(all_: "Coordinator", machines: "List[Record]", pairs: "Round", rail: int = 0) -> None:
+def within_groups(count: int) -> "List[Round]":
+    """Rounds in which everybody meets others of its group of `GROUP` or some more."""
+    many = max(1, count // GROUP)
+    groups = [
+        (count * number // many, count * (number + 1) // many - count * number // many) for number in range(many)
+    ]  # fmt: skip
+    found = []
+    for number in range(NEAR):
+        found.append(
+            [(low + a, low + b) for low, size in groups for a, b in circle(size, number * turns(size) // NEAR)]
+        )
+    return found
+
+
+def by_address(machines: "List[Record]") -> "List[int]":
+    """The places of machines in the order of their addresses: neighbours in it mostly share a switch, for racks are
+    numbered through, and where each has a network of its own its machines share the first bits."""
+
+    def key(place: int) -> "Tuple[int, int, int]":
+        try:
+            address = ipaddress.ip_address(str(machines[place].get("address")).partition("%")[0])
+        except ValueError:
+            return (0, 0, place)
+        return (address.version, int(address), place)
+
+    return sorted(range(len(machines)), key=key)
+
+
+def run(all_: "Coordinator", machines: "List[Record]", pairs: "Round", rail: int = 0, kind: str = "") -> None:
     """One round: both of each pair send to each other over a rail; what came of it goes to the doctor."""
     partner = {}
     for a, b in pairs:
@@ -71,7 +123,7 @@ def run(all_: "Coordinator", machines: "List[Record]", pairs: "Round", rail: int
         back = (told.get(other, {}).get("peers") or {}).get(str(index)) or {}
         busy = max(float(row.get("busy") or 0.0), float(back.get("busy") or 0.0))
         pair = {"a": index, "b": other, "gb_s": row.get("gb_s") or 0.0, "rtt_us": row.get("rtt_us"), "busy": busy}
-        all_.tell({"pair": dict(pair, rail=rail), "node": 0})
+        all_.tell({"pair": dict(pair, rail=rail, kind=kind), "node": 0})
 
 
 def blame(all_: "Coordinator") -> "Iterator[str]":
@@ -84,24 +136,38 @@ def blame(all_: "Coordinator") -> "Iterator[str]":
 
 
 def links(all_: "Coordinator") -> "Iterator[str]":
-    """Every pair, then the suspects again, with those that are known to be good; within the budget."""
+    """The rounds that are run in any case, then the suspects again, with those that are known to be good; within the
+    budget."""
     machines = schedule.heads(all_.roll())
-    until = time.monotonic() + float(all_.request["budget_s"])
+    most = int(all_.request.get("whole") or MOST_ROUNDS + 1)
+    whole = len(machines) <= most
+    budget_s = float(all_.request["budget_s"])
+    began = time.monotonic()
     longest = 0.0
     rails = range(schedule.spread_over(machines))
-    for pairs, rail in [(pairs, rail) for pairs in chosen(len(machines)) for rail in rails]:
-        began = time.monotonic()
-        if began + longest > until:
+    rounds = chosen(by_address(machines), most)
+    until = began + budget_s * (1.0 if whole else SHARE)
+    for kind, pairs, rail in [(kind, pairs, rail) for kind, pairs in rounds for rail in rails]:
+        now = time.monotonic()
+        if now + longest > until:
             all_.tell({"cut_short": True, "node": 0})
-            return
-        run(all_, machines, pairs, rail)
-        longest = max(longest, time.monotonic() - began)
+            if whole:
+                return
+            break
+        run(all_, machines, pairs, rail, kind)
+        longest = max(longest, time.monotonic() - now)
         yield "stream"
     places = {int(hello["index"]): place for place, hello in enumerate(machines)}
-    for rail, pairs in (all_.ask("suspects").get("again") or [])[:MOST_AGAIN]:
-        if time.monotonic() + longest > until:
-            all_.tell({"cut_short": True, "node": 0})
+    left = MOST_AGAIN if whole else MOST_ASKED
+    for _ in range(1 if whole else MOST_QUESTIONS):
+        asked = (all_.ask("suspects").get("again") or [])[:left]
+        for rail, pairs, kind in asked:
+            if time.monotonic() + longest > began + budget_s:
+                all_.tell({"cut_short": True, "node": 0})
+                return
+            known = [(places[a], places[b]) for a, b in pairs if a in places and b in places]
+            run(all_, machines, known, rail, kind)
+            yield "stream"
+        left -= len(asked)
+        if not asked or left <= 0:
             return
-        known = [(places[a], places[b]) for a, b in pairs if a in places and b in places]
-        run(all_, machines, known, rail)
-        yield "stream"

@@ -17,6 +17,7 @@ from envdoctor.bench.observed import Observed
 from envdoctor.bench.places import Looked, Places, variables
 from envdoctor.bench.resting import Resting
 from envdoctor.errors import ExaminationError, UsageError
+from envdoctor.facts import links
 from envdoctor.facts.allreduce import RUNGS, AllreduceResult, Member, Size
 from envdoctor.facts.asked import Asked
 from envdoctor.facts.environment import Environment
@@ -134,7 +135,7 @@ def request_of(places: Places, wanted: Wanted) -> dict[str, Any]:
         "agents": part.members, "per": part.per, "op": wanted.op, "nproc": part.nproc,
         "master_addr": part.master_addr, "master_port": part.master_port, "store_is_there": False,
         "backend": wanted.backend, "dtype": wanted.dtype, "sizes": list(wanted.sizes), "join_s": wanted.join_s,
-        "budget_s": wanted.budget_s, "blame": wanted.blame,
+        "budget_s": wanted.budget_s, "blame": wanted.blame, "whole": links.ALL_PAIRS,
     }  # fmt: skip
 
 

@@ -82,6 +82,8 @@ class Pair:
         gb_s: 1e9 bytes a second, 0 where it stalled.
         busy: processors that it kept busy or waited for, on the busier end of that measurement.
         rail: number of the interface at both ends, of `Member.nics`; 0 where there is but one.
+        kind: what else was sent in that round: "ring", "near", "far" (`envdoctor.bench.rounds`), "among" (suspects with
+            each other), "apart" (all suspects at once with others), "few" (hardly anything); "" where every pair meets.
     """
 
     a: int = 0
@@ -91,6 +93,7 @@ class Pair:
     rtt_us: int | None = None
     times: int = 1
     rail: int = 0
+    kind: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ class Culprit:
         both_ways: of a path, whether both directions are slow.
         sends, receives: of a machine, which directions are slow.
         rail: the only one on which it is slow, of several; None where it is slow on all, or there is but one.
+        group: machines that are fast among themselves and slow to all others; `a` is the first of them.
+        inside, alone: of a group, what its machines carry among themselves, and what one stream from it to another
+            machine carries while hardly anybody else sends.
     """
 
     a: int
@@ -38,6 +41,9 @@ class Culprit:
     sends: bool = True
     receives: bool = True
     rail: int | None = None
+    group: tuple[int, ...] = ()
+    inside: float | None = None
+    alone: float | None = None
 
 
 def upper_quartile(values: Iterable[float]) -> float:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from envdoctor import snapshot
 from envdoctor.bench import expectation
 from envdoctor.bench.demands import Held
-from envdoctor.facts.allreduce import AllreduceResult, Size
+from envdoctor.facts.allreduce import AllreduceResult, Pair, Size, Way
 from envdoctor.model import Report
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, json_report
@@ -62,7 +62,7 @@ def document(
                 "latency_us": way.rtt_us,
                 "interface": result.nic(way.a, way.rail) or None,
             }
-            for way in result.pairs or result.ways
+            for way in _links(result)
             if way.gb_s is not None
         ],
         "counters": [
@@ -81,6 +81,14 @@ def document(
         "tally": whole["tally"],
         "snapshots": [snapshot.redacted(snapshot.to_json(one), redactor) for one in snapshots],
     }
+
+
+def _links(result: AllreduceResult) -> Iterable[Pair | Way]:
+    """The streams between machines; of a pair that was measured in several kinds of rounds the first, with all."""
+    first: dict[tuple[int, int, int], Pair] = {}
+    for pair in result.pairs:
+        first.setdefault((pair.a, pair.b, pair.rail), pair)
+    return first.values() or result.ways
 
 
 def _size(size: Size) -> dict[str, Any]:

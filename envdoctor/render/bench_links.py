@@ -18,7 +18,7 @@ def verdict(result: AllreduceResult, style: Style) -> str:
         alone = Text("one machine: there is no link to measure", "只有一台机器：没有可测的链路")
         return alone.say(style.language)
     values: dict[str, Scalar] = {
-        "pairs": len(result.pairs),
+        "pairs": len({(pair.a, pair.b, pair.rail) for pair in result.pairs}),
         "usual": fit.usual(result.pairs) * 8,
         "slow": slowest.gb_s * 8,
         "a": result.named(slowest.a),
@@ -29,8 +29,20 @@ def verdict(result: AllreduceResult, style: Style) -> str:
         "共 {pairs} 条 TCP 数据流：通常 {usual:.3g} Gbit/s，最慢 {slow:.3g} Gbit/s（{a} 到 {b}）",
     )
     told = said.say(style.language, values)
+    ends = {pair.a for pair in result.pairs}
+    met, every = len({frozenset((pair.a, pair.b)) for pair in result.pairs}), len(ends) * (len(ends) - 1) // 2
+    whole = not any(pair.kind for pair in result.pairs)
+    if met < every and not whole:
+        some = Text(
+            "; {met} of {every} pairs of nodes were measured, those next to each other and a spread: a slow path "
+            "between two others is not seen",
+            "；在 {every} 对节点中测了 {met} 对（环上相邻的各对和均匀抽取的一部分），其余节点对之间若有慢路径则看不到",
+        )
+        told += some.say(style.language, {"met": met, "every": every})
     if result.cut_short:
-        short = Text("; the budget ended before all pairs were measured", "；时间预算用尽，未测完所有节点对")
+        pairs = Text("; the budget ended before all pairs were measured", "；时间预算用尽，未测完所有节点对")
+        rounds = Text("; the budget ended before all rounds were run", "；时间预算用尽，未跑完所有轮次")
+        short = pairs if whole else rounds
         told += short.say(style.language)
     return told
 

@@ -28,7 +28,8 @@ def heat(pairs: Sequence[Pair], names: dict[int, str], usual: float, unicode: bo
     """
     if not pairs or len(names) > MOST:
         return
-    rates = {(pair.a, pair.b): pair.gb_s for pair in pairs}
+    # Of several measurements the first, in which all send.
+    rates = {(pair.a, pair.b): pair.gb_s for pair in reversed(pairs)}
     wide = max(len(name) for name in names.values())
     yield " " * (wide + 1) + "".join(f"{place % 100:>3}" for place in range(len(names)))
     for place, (a, name) in enumerate(names.items()):

@@ -12,6 +12,8 @@ from envdoctor.facts.allreduce import AllreduceResult, Pair
 from envdoctor.model import Finding
 from envdoctor.testing import Case
 from tests import CHECKS
+from tests.bench import fabrics
+from tests.bench.fabrics import Fabric
 from tests.checks.bench_results import FINE, FIRST
 
 FILE = CHECKS / "bench_links.py"
@@ -34,6 +36,11 @@ def on_two(rate: Callable[[int, int, int], float]) -> AllreduceResult:
     return replace(FINE, op="links", sizes=(), members=members, pairs=pairs)
 
 
+def seen(fabric: Fabric) -> AllreduceResult:
+    """What `bench links` measures between more machines than meet in all pairs."""
+    return fabrics.links(fabric).result
+
+
 CASES = [
     Case("no links were measured", (FINE,)),
     Case("all alike", (links(lambda a, b: 1.2),)),
@@ -48,6 +55,13 @@ CASES = [
     ),
     Case("a rail", (on_two(lambda a, b, rail: 0.2 if rail else 1.0),), {"link-slow": "warning"}),
     Case("both rails alike", (on_two(lambda a, b, rail: 1.0),)),
+    Case("an uplink", (seen(Fabric(40, 8, uplinks={(2, None): 0.25})),), {"link-slow": "warning"}),
+    Case(
+        "an uplink of one of two rails",
+        (seen(Fabric(40, 8, rails=2, uplinks={(2, 1): 0.25})),),
+        {"link-slow": "warning"},
+    ),
+    Case("uplinks for a quarter of the machines", (seen(Fabric(40, 8, 4.0)),)),
     Case("slow once", (links(lambda a, b: 0.2 if 2 in (a, b) else 1.0, times=1),)),
 ]
 
@@ -78,3 +92,11 @@ def test_of_several_interfaces_the_slow_one_is_named() -> None:
         "eth1",
     )
     assert finding("a path on a rail").evidence["direction"] == "gpu1 eth1 <-> gpu3 eth1"
+
+
+def test_the_machines_behind_a_slow_uplink_are_named_together() -> None:
+    found = finding("an uplink")
+    assert (found.situation, found.nodes) == ("group", tuple(f"node00{place}" for place in range(16, 24)))
+    assert (found.evidence["hosts"], found.evidence["count"]) == ("node[0016-0023]", 8)
+    of_rail = finding("an uplink of one of two rails")
+    assert (of_rail.evidence["hosts"], of_rail.evidence["interface"]) == ("node[0016-0023] eth1", "eth1")

@@ -1,0 +1,41 @@
+"""envdoctor/render/bench_links.py and the links of bench_json.py: what is said of more machines than meet in pairs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from envdoctor.model import Language, Report
+from envdoctor.redact import Redactor
+from envdoctor.render import Style, bench_json, bench_links
+from tests.bench import fabrics
+
+CAME = fabrics.links(fabrics.Fabric(100, seed=1))
+SHORT = fabrics.links(fabrics.Fabric(40, seed=1), budget_s=10.0)
+
+
+def test_the_verdict_says_how_many_of_all_pairs_were_measured() -> None:
+    told = bench_links.verdict(CAME.result, Style())
+    found = re.search(r"; (\d+) of 4950 pairs of nodes were measured", told)
+    assert found is not None and 1300 < int(found.group(1)) <= 31 * 50, told
+    assert "budget" not in told
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "before all rounds were run"), ("zh", "未跑完所有轮次")])
+def test_where_the_budget_ended_rounds_are_spoken_of(language: Language, words: str) -> None:
+    assert words in bench_links.verdict(SHORT.result, Style(language=language))
+
+
+def test_up_to_32_machines_nothing_is_said_of_what_was_left_out() -> None:
+    few = fabrics.links(fabrics.Fabric(32, seed=1)).result
+    assert "992 streams over TCP" in bench_links.verdict(few, Style())
+    assert "pairs of nodes" not in bench_links.verdict(few, Style())
+
+
+def test_each_link_stands_once_in_json() -> None:
+    result = replace(CAME.result, pairs=(*CAME.result.pairs, replace(CAME.result.pairs[0], gb_s=9.0, kind="few")))
+    document = bench_json.document(result, Report("", "", 0.0, (), (), (), ()), (), Style(), Redactor(b"k" * 16))
+    ends = [(link["a"], link["b"]) for link in document["links"]]
+    assert len(ends) == len(set(ends)) and document["links"][0]["gb_s"] == CAME.result.pairs[0].gb_s
