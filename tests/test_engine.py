@@ -333,8 +333,8 @@ def test_one_value_stands_for_several(values: tuple[Scalar, ...], told: Scalar) 
 
 
 def test_what_is_shown_alike_is_one_number() -> None:
-    assert f"{spread((75.1, 75.3)):.0f}" == "75"  # type: ignore[str-format]
-    assert f"{spread((75.1, 75.3)):.1f}" == "75.1-75.3"  # type: ignore[str-format]
+    assert f"{spread((75.1, 75.3)):.0f}" == "75"
+    assert f"{spread((75.1, 75.3)):.1f}" == "75.1-75.3"
 
 
 @pytest.mark.parametrize(("nodes", "during"), [(2, True), (64, False)])
