@@ -136,6 +136,16 @@ NOT_STARTING = Problem(
                 "`{quoted} -X importtime -c pass` 可看到进行到哪一步，`-S` 可跳过这些文件",
             ),
         ),
+        "hung": Situation(
+            title=Text(
+                "{executable} lies on a file system that does not answer", "{executable} 所在的文件系统没有应答"
+            ),
+            help=Text(
+                "is its server reachable from this node? Another Python of this node has looked at all else",
+                "请确认本节点能否到达其服务器；其余部分已由本节点的另一个 Python 检查",
+            ),
+            look="timeout -s KILL 5 {quoted} -V",
+        ),
         "startup": Situation(
             title=Text("{executable} ends while it starts, in {about}", "{executable} 在启动过程中退出，位置：{about}"),
         ),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
-from envdoctor.facts.reached import Reach, Reached
+from envdoctor.facts.reached import ANSWERED, FELL_SILENT, Reach, Reached
 
 TOPIC = Topic("nodes", 890, Text("reaching the nodes", "连接各节点"), bench=True)
 
@@ -244,112 +244,25 @@ NODE_UNREACHABLE = Problem(
     },
 )
 
-_NOT_WHOLE = Text(
-    "what it had not told is not judged: {host} may have further problems",
-    "未返回的部分不予判断：{host} 可能还有其他问题",
-)
-
-NODE_HUNG = Problem(
-    code="node-hung",
-    severity=Severity.ERROR,
-    title=Text("{host} took the program and said nothing", "{host} 接收了程序但没有任何应答"),
-    why=Text(
-        "its shell, its Python or a file system under them hangs, and so would a training process",
-        "其 shell、Python 或所在文件系统挂起，训练进程也会如此",
-    ),
-    seen=Text("no word from {host} over {way} in time", "在限定时间内没有通过 {way} 收到 {host} 的应答"),
-    help=Text(
-        "log in by hand: where that hangs as well, a start-up file or the home directory is the cause",
-        "请手动登录：若同样挂起，原因在启动文件或主目录",
-    ),
-    look="{there} 'df -h .'",
-    confirm="ssh HOST 'python3 -c 0'",
-    situations={
-        "step": Situation(
-            help=Text(
-                "a prolog hangs there, or the node cannot connect back to srun here, which listens on ports of its "
-                "own (SrunPortRange)",
-                "该机的 prolog 挂起，或该节点无法回连本机的 srun（其监听端口见 SrunPortRange）",
-            ),
-        ),
-        "midway": Situation(
-            title=Text(
-                "{host} began to answer and went silent while it looked at {section}",
-                "{host} 开始应答后，在检查 {section} 时失去响应",
-            ),
-            why=_NOT_WHOLE,
-            seen=Text(
-                "the last word from {host} over {way} was that it looks at {section}",
-                "{host} 通过 {way} 发来的最后消息是正在检查 {section}",
-            ),
-            help=Text(
-                "a device or file system that this section reads hangs there, or the network to it has broken",
-                "该部分读取的设备或文件系统在该机上挂起，或到它的网络已中断",
-            ),
-            look="{there} 'ps -eo pid,stat,wchan:32,args | grep -w D'",
-        ),
-        "ended": Situation(
-            title=Text("{host} began to answer and ended: {said}", "{host} 开始应答后中途结束：{said}"),
-            why=_NOT_WHOLE,
-            seen=Text(
-                "what was started on {host} over {way} ended with status {status}: {said}",
-                "通过 {way} 在 {host} 上启动的程序以状态 {status} 结束：{said}",
-            ),
-            help=Text(
-                "it was killed there (out of memory, a limit on processes, an administrator), or the login was ended",
-                "它在该机上被终止（内存不足、进程数限制或管理员操作），或登录会话已结束",
-            ),
-            look="{there} 'dmesg -T | tail -n 20; ulimit -a'",
-        ),
-    },
-)
-
-NODE_ANSWER_INVALID = Problem(
-    code="node-answer-invalid",
-    severity=Severity.ERROR,
-    title=Text("{host} answered something else: {said}", "{host} 返回了别的内容：{said}"),
-    why=Text(
-        "another program than the one sent was run there, so nothing is known of this node",
-        "运行的不是发送过去的程序，因此对该节点一无所知",
-    ),
-    seen=Text("over {way} {host} said: {said}", "{host} 通过 {way} 返回：{said}"),
-    help=Text(
-        "a forced command, a menu or a start-up file with `exec` stands before the login shell there",
-        "该机的强制命令、菜单或含 `exec` 的启动文件取代了登录 shell",
-    ),
-    look="{there} 'echo ok'",
-    confirm="ssh HOST 'echo ok'",
-)
-
-
 # What keeps all nodes from being reached is told once.
 OF_ALL = ("job-over", "no-controller")
 
 
-@check(NODE_UNREACHABLE, NODE_HUNG, NODE_ANSWER_INVALID)
+@check(NODE_UNREACHABLE)
 def hosts_reached(reached: Reached) -> Iterable[Finding]:
     """Each host that was not reached is named, in the terms of what was to reach it."""
     told = set()
     for host in reached.hosts:
-        if host.outcome == "ok" or host.outcome in told:
+        if host.outcome in ("ok", *FELL_SILENT, *ANSWERED) or host.outcome in told:
             continue
         if host.outcome in OF_ALL:
             told.add(host.outcome)
-        if host.outcome in ("silent", "hung", "died"):
-            problem, situation = NODE_HUNG, {"hung": "midway", "died": "ended"}.get(host.outcome)
-            if host.way == "srun":
-                situation = situation or "step"
-        elif host.outcome == "invalid":
-            problem, situation = NODE_ANSWER_INVALID, None
-        else:
-            problem = NODE_UNREACHABLE
-            situation = host.outcome if host.outcome in problem.situations else None
-            if host.way == "srun":
-                situation = situation or "no-step"
-        found = problem.found(
-            situation, host=host.host, target=shlex.quote(host.host), options=_options(host), way=host.way,
-            status=host.status, said=_one_line(host), there=_there(host), **_of_containers(host),
-            section=_one_line(host) if host.outcome == "hung" and host.said else None,
+        situation = host.outcome if host.outcome in NODE_UNREACHABLE.situations else None
+        if host.way == "srun":
+            situation = situation or "no-step"
+        found = NODE_UNREACHABLE.found(
+            situation, host=host.host, target=shlex.quote(host.host), options=host.options, way=host.way,
+            status=host.status, said=host.last_line, there=host.there, **_of_containers(host),
         )  # fmt: skip
         # Where each node tells of itself alone, it is known by the name that it has in the report.
         same = [one.host for one in reached.hosts if one.outcome == host.outcome] if host.outcome in OF_ALL else []
@@ -368,29 +281,3 @@ def _of_containers(host: Reach) -> Mapping[str, str]:
             "show_log": f"kubectl logs{of} --tail 20 {shlex.quote(rest.partition(':')[0])}",
         }
     return {}
-
-
-def _there(host: Reach) -> str:
-    """What a command for a shell on the host is put behind."""
-    if host.way == "docker":
-        return f"docker exec {shlex.quote(host.host)} sh -c"
-    if host.way == "kubectl":
-        space, _, rest = host.host.rpartition("/")
-        pod, _, container = rest.partition(":")
-        words = ["kubectl", "exec", *(["-n", space] if space else []), pod, *(["-c", container] if container else [])]
-        return f"{shlex.join(words)} -- sh -c"
-    if host.way == "srun":
-        return f"srun --overlap -N 1 -n 1 -w {shlex.quote(host.host)} sh -c"
-    return f"ssh {_options(host)}"
-
-
-def _options(host: Reach) -> str:
-    """What ssh is to be given to reach a host as we did."""
-    words = (["-p", str(host.port)] if host.port else []) + [f"{host.user}@{host.host}" if host.user else host.host]
-    return shlex.join(words)
-
-
-def _one_line(host: Reach) -> str:
-    """The last line: OpenSSH and Python both say last what happened. The status where there are no words."""
-    lines = [line.strip() for line in host.said.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else f"exit status {host.status}"

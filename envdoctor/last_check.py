@@ -63,13 +63,16 @@ def of_report(report: Report, redactor: Redactor, only: tuple[str, ...] = ()) ->
 def write(report: Report, redactor: Redactor, only: tuple[str, ...] = ()) -> None:
     """Remember a report, without secrets, for this user's eyes only.
 
-    A machine where nothing can be written, or whose texts do not fit their values, is none the worse for it: the report
-    has been shown by now.
+    A machine where nothing can be written or whose home folder does not answer, or whose texts do not fit their values,
+    is none the worse for it: the report has been shown by now.
     """
     from envdoctor import atomic
+    from envdoctor.answering import answers
     from envdoctor.errors import EnvdoctorError
     from envdoctor.state import state_folder
 
+    if not answers(os.path.expanduser("~"), os.environ.get("XDG_STATE_HOME") or "/"):
+        return
     try:
         folder = os.path.realpath(state_folder())
         atomic.make_folders(folder, 0o700)

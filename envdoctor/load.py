@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
+from envdoctor.answering import answers
 from envdoctor.errors import UsageError
 from envdoctor.model import Check, Finding, Node, Problem, Summary, Text, Topic, TopicFile
 from envdoctor.remedy import Fix
@@ -162,7 +163,8 @@ def everything(extra: Iterable[Path] = ()) -> Loaded:
     own, extra = users_own(), tuple(extra)
     offered, broken = _from_packages()
     # Without a home folder `~` stays what it is: nothing is loaded from the working directory.
-    loaded = load([bundled(), *([own] if own.is_absolute() and _readable(own) else []), *offered, *extra])
+    there = own.is_absolute() and answers(own) and _readable(own)
+    loaded = load([bundled(), *([own] if there else []), *offered, *extra])
     return replace(loaded, broken={**broken, **loaded.broken}, extra=extra)
 
 

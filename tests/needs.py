@@ -81,3 +81,12 @@ def python(version: str) -> str:
     if found is None:
         pytest.skip(f"needs Python {version}")
     return found
+
+
+def fuse() -> None:
+    """The test mounts a file system of its own. No package brings the kernel's part: where it lacks, the test skips."""
+    namespaces()
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR))
+    except OSError as error:
+        pytest.skip(f"needs /dev/fuse ({error.strerror})")

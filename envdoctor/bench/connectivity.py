@@ -10,6 +10,7 @@ from envdoctor.bench import running
 from envdoctor.bench.places import Looked, Places
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.asked import Asked
+from envdoctor.facts.python import Python
 from envdoctor.facts.reached import Reached
 from envdoctor.facts.torch import TorchInstall
 from envdoctor.model import Missing
@@ -27,8 +28,11 @@ class Startable(Places, Protocol):
 
 
 def able(snapshot: Snapshot) -> bool:
-    """Whether a host was reached and holds a torch to try."""
+    """Whether a host was reached and holds a torch to try, with a Python that starts."""
     reached, torch = snapshot.sections.get("reached"), snapshot.sections.get("torch-install")
+    python = snapshot.sections.get("python")
+    if isinstance(python, Python) and python.failure:
+        return False
     there = isinstance(reached, Reached) and all(host.outcome == "ok" for host in reached.hosts)
     return there and isinstance(torch, TorchInstall) and bool(torch.version)
 

@@ -11,7 +11,8 @@ class Place:
 
     Attributes:
         use: "working-directory", "home", "temporary", "pip-cache", "huggingface", "torch-hub", "torch-extensions",
-            "triton" or "inductor".
+            "triton" or "inductor"; of those that are only read, and only where they do not answer, "python" (the one
+            under examination), "search-path", "module-path" or "library-path".
         path: as configured; variable: that says so, empty for the default.
         exists: the folder itself; else sizes are those of its nearest ancestor.
         answers: false where its file system gave no answer within 2.5 s.

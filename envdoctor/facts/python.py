@@ -37,8 +37,8 @@ class Python:
         failure: what it said when it did not start, in which case another Python looked at it from outside; else empty.
         failure_kind: "dangling" (a link that leads nowhere), "absent", "denied", "foreign" (another architecture),
             "library" (a shared library is missing), "stdlib" (its standard library is), "too-old" (older than 3.4),
-            "silent" (not a word in time), "startup" (a start-up file raises), "stub" (of the Windows store) or
-            "other"; empty if it starts.
+            "silent" (not a word in time), "hung" (the file system it lies on does not answer), "startup" (a start-up
+            file raises), "stub" (of the Windows store) or "other"; empty if it starts.
         failure_about: what the kind is about: the file the link names, the library, the machine, file:line.
     """
 

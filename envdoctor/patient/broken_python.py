@@ -4,12 +4,14 @@ import os
 import re
 import struct
 
-from . import reading
+from . import children, reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Tuple
 
+SILENT = "did not say a word"  # of an interpreter whose first word was waited for
+ANSWER_S = 2.0  # for a look at the file of such a one
 # e_machine of an ELF header (elf.h), under the names uname gives the machines.
 MACHINES = {3: "i686", 20: "ppc", 21: "ppc64le", 22: "s390x", 40: "armv7l", 62: "x86_64", 183: "aarch64",
             243: "riscv64", 258: "loongarch64"}  # fmt: skip
@@ -90,7 +92,7 @@ def kind_of(path: str, said: str) -> "Tuple[str, str]":
         return "too-old", ""
     # The interpreter's own files are listed as well; what the user can change is what stands in a site folder.
     frames = re.findall(r'File "([^"<][^"]*(?:customize|-packages)[^"]*)", line (\d+)', said)
-    if "did not say a word" in said:
+    if SILENT in said:
         return "silent", "%s:%s" % frames[0] if frames else ""
     if frames:
         return "startup", "%s:%s" % frames[-1]
@@ -111,6 +113,9 @@ def version_of(path: str, kind: str) -> str:
 def look(executable: str, said: str) -> "Dict[str, Any]":
     """The fact Python of an interpreter that does not start."""
     prefix = os.path.dirname(os.path.dirname(executable))
+    if SILENT in said and children.ask(os.path.exists, ANSWER_S, executable)[0] in ("hung", "slow"):
+        # Whoever looks at anything beside it would sleep in the kernel as well.
+        return {"executable": executable, "prefix": prefix, "failure": said or "hangs", "failure_kind": "hung"}
     venv = venv_of(prefix)
     kind, about = kind_of(executable, said)
     packaged = packaged_versions(prefix)

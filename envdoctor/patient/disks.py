@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+import sys
 import time
 
 from . import children, reading
@@ -48,6 +49,14 @@ def places() -> "List[Tuple[str, str, str]]":
             else:
                 found.append((use, home + default[1:], ""))
     return [(use, path, variable) for use, path, variable in found if path.startswith("/")]
+
+
+def read_places(executable: str) -> "List[Tuple[str, str, str]]":
+    """As `places`, what every start of a program reads: the Python under examination and the folders searched."""
+    found = [("python", executable, "")]
+    for use, variable in (("search-path", "PATH"), ("module-path", "PYTHONPATH"), ("library-path", "LD_LIBRARY_PATH")):
+        found += [(use, path, variable) for path in reading.parts(os.environ.get(variable), os.pathsep)]
+    return [place for place in found if place[1].startswith("/")]
 
 
 def mounts() -> "List[Dict[str, Any]]":
@@ -102,15 +111,17 @@ def look_at_all(paths: "List[str]", send: "Any") -> None:
 def looked(wanted: "List[Tuple[str, str, str]]", limit_s: float) -> "Dict[str, Dict[str, Any]]":
     """path -> what it has, or how it failed; one child for each file system, all at once.
 
-    A path that gives no answer is left out. Those behind it in its child were not tried, and get another child.
+    A path that gives no answer is left out. Those behind it in its child were not tried, and get one each.
     """
     all_mounts = mounts()
     answers: "Dict[str, Dict[str, Any]]" = {}
     left = [path for _, path, _ in wanted]
+    apart = False
     while left:
         groups: "Dict[str, List[str]]" = {}
         for path in left:
-            group = groups.setdefault(mount_of(path, all_mounts).get("point", "/"), [])
+            # What a path is named after need not be where a link in it leads: after a hang each is asked for itself.
+            group = groups.setdefault(path if apart else mount_of(path, all_mounts).get("point", "/"), [])
             if path not in group:
                 group.append(path)
         running = [children.fork(functools.partial(look_at_all, group), limit_s) for group in groups.values()]
@@ -123,14 +134,18 @@ def looked(wanted: "List[Tuple[str, str, str]]", limit_s: float) -> "Dict[str, D
                 answers[str(record["missing"])] = {"error": str(record["detail"])}
         tried = [path for path in left if path in begun]
         left = [path for path in left if path not in begun] if tried else []
+        apart = True
     return answers
 
 
 def disks(ask: "Ask") -> "Dict[str, Any]":
     if not hasattr(os, "statvfs") or not hasattr(os, "fork"):
         raise NotHere("this platform has no /proc/self/mountinfo")
-    wanted = places()
+    written = places()
+    wanted = written + read_places(ask.stands_for or sys.executable)
     answers = looked(wanted, LIMIT_S)
+    # What is only read is of interest where it does not answer.
+    wanted = written + [place for place in wanted[len(written) :] if place[1] not in answers]
     all_mounts = mounts()
     found = []
     for use, path, variable in wanted:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from envdoctor.answering import search_path
 from envdoctor.errors import UsageError
 from envdoctor.facts import hostlist
 from envdoctor.facts.reached import Reach
-from envdoctor.transport.commands import MOST_SAID, lacked_python, reached
+from envdoctor.transport.commands import MOST_SAID, apart, lacked_python, reached
 from envdoctor.transport.hosts import Host
 
 # Names and ids of containers (moby, daemon/names), pods and namespaces (RFC 1123). Nothing that could be an option.
@@ -65,7 +67,8 @@ class Exec:
         Raises:
             UsageError: none of the programs is here.
         """
-        program = next((found for name in self.programs if (found := shutil.which(name))), None)
+        path = search_path(os.environ.get("PATH"))
+        program = next((found for name in self.programs if (found := shutil.which(name, path=path))), None)
         if program is None:
             raise UsageError(f"{self.OPTION} needs {' or '.join(self.programs)}, and it is not on PATH")
         return (program, *self._arguments(host.name), "/bin/sh", "-c", line)
@@ -80,11 +83,12 @@ class Exec:
 
     def reach(self, host: Host, status: int | None, said: str, noise: str, heard: bool) -> Reach:
         """How a container was reached, from how the program ended; see `envdoctor.transport.ssh.reach`."""
+        said, tried = apart(said)
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         telling = [line for line in lines if any(words.search(line) for words in self.outcomes.values())]
         words = "\n".join(telling or lines[-6:])[-MOST_SAID:]
         outcome = "ok" if heard else self._outcome(status, said)
-        return reached(host, self.WAY, outcome, words, noise, status, heard)
+        return reached(host, self.WAY, outcome, words, noise, status, heard, tried)
 
     def _outcome(self, status: int | None, said: str) -> str:
         if status is None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from envdoctor import facts
+from envdoctor.answering import answers
 from envdoctor.model import Missing, Why
 from envdoctor.patient import wire
 from envdoctor.transport.target import Target
@@ -210,6 +211,10 @@ def examine(
     argv = [python, "-X", "faulthandler", "-I", "-c", START.format(folder=str(PATIENT)), json.dumps(asked)]
     answer = Answer()
     began = time.monotonic()
+    if not answers(python):
+        # Whoever starts it waits for its file in the kernel.
+        answer.failure = "it did not say a word: its file system does not answer"
+        return answer
     more = _more(request)
     try:
         process = subprocess.Popen(

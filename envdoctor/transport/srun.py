@@ -15,10 +15,11 @@ import signal
 import subprocess
 from collections.abc import Mapping
 
+from envdoctor.answering import search_path
 from envdoctor.errors import UsageError
 from envdoctor.facts import hostlist
 from envdoctor.facts.reached import Reach
-from envdoctor.transport.commands import MOST_SAID, lacked_python, reached
+from envdoctor.transport.commands import MOST_SAID, apart, lacked_python, reached
 from envdoctor.transport.hosts import NAME, Host
 
 WAY = "srun"
@@ -124,7 +125,7 @@ def argv(host: Host, line: str) -> tuple[str, ...]:
     Raises:
         UsageError: there is no srun here.
     """
-    program = shutil.which("srun")
+    program = shutil.which("srun", path=search_path(os.environ.get("PATH")))
     if program is None:
         raise UsageError("--slurm needs srun, which is not on PATH; load the module of Slurm or install slurm-client")
     told = [
@@ -164,11 +165,12 @@ def version(program: str) -> tuple[int, int]:
 
 def reach(host: Host, status: int | None, said: str, noise: str, heard: bool) -> Reach:
     """How a node was reached, from how srun to it ended; arguments as those of `envdoctor.transport.ssh.reach`."""
+    said, tried = apart(said)
     outcome = _outcome(status, said)
     if heard and outcome not in AT_WORK:
         outcome = "ok"  # whatever ended it later is told by what was started itself
     words = _words(said)
-    return reached(host, WAY, outcome, words, noise, status, heard)
+    return reached(host, WAY, outcome, words, noise, status, heard, tried)
 
 
 def _outcome(status: int | None, said: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
 
+from envdoctor.answering import search_path
 from envdoctor.errors import UsageError
 from envdoctor.facts.reached import Reach
-from envdoctor.transport.commands import MOST_SAID, lacked_python, reached
+from envdoctor.transport.commands import MOST_SAID, apart, lacked_python, reached
 from envdoctor.transport.hosts import Host
 
 WAY = "ssh"
@@ -48,6 +50,8 @@ OUTCOMES = tuple(
         (r"No route to host|Network is unreachable", "no-route"),
         (r"during banner exchange|kex_exchange_identification|banner line contains invalid", "no-banner"),
         (r"Timeout, server .* not responding", "cut"),
+        # Since 6.x for want of any packet before the user is in; a connection that is not even made has other words.
+        (r"Connection (to|with) \S+ port \d+ timed out", "login-hangs"),
         (r"Connection timed out|Operation timed out|timed out", "timeout"),
         (r"Connection (to \S+ )?(closed|reset)|Broken pipe|Received disconnect", "closed"),
     )
@@ -60,7 +64,7 @@ def argv(host: Host, line: str) -> tuple[str, ...]:
     Raises:
         UsageError: there is no ssh here.
     """
-    program = shutil.which("ssh")
+    program = shutil.which("ssh", path=search_path(os.environ.get("PATH")))
     if program is None:
         raise UsageError("--hosts needs OpenSSH's ssh, which is not on PATH; install openssh-client")
     told = [program, "-T"]
@@ -80,11 +84,12 @@ def reach(host: Host, status: int | None, said: str, noise: str, heard: bool) ->
         status: of ssh, None where it had not ended. said: its standard error. noise: what came that is no answer.
         heard: whether our program there had said its first word.
     """
+    said, tried = apart(said)
     words = _words(said)
     outcome = _outcome(status, said)
     if heard and outcome != "cut":
         outcome = "ok"  # whatever ended it later is told by the benchmark itself
-    return reached(host, WAY, outcome, words, noise, status, heard)
+    return reached(host, WAY, outcome, words, noise, status, heard, tried)
 
 
 def _outcome(status: int | None, said: str) -> str:

@@ -21,12 +21,15 @@ def _sources() -> dict[str, str]:
     return found
 
 
-def program(request: local.Request, cookie: str, environ: Mapping[str, str]) -> bytes:
+def program(
+    request: local.Request, cookie: str, environ: Mapping[str, str], stands_for: str = "", failure: str = ""
+) -> bytes:
     """What goes to the standard input of `boot.COMMAND` on the other side: at most 200 kB.
 
     Args:
         cookie: stands before each line that comes back.
         environ: variables to set there.
+        stands_for: the Python that is meant, where another runs this in its place; failure: what it said.
     """
     sources = _sources()
     main = f"{examining.PACKAGE}.{examining.__name__.rpartition('.')[2]}"
@@ -38,6 +41,7 @@ def program(request: local.Request, cookie: str, environ: Mapping[str, str]) -> 
     asked = {
         "cookie": cookie, "limit_s": request.limit_s, "quick": request.quick, "offline": request.offline,
         "port": request.port, "only": list(request.only), "environ": dict(environ),
+        "stands_for": stands_for, "stands_for_failure": failure,
     }  # fmt: skip
     return boot.line(whole, main, asked)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from envdoctor import answering
 from envdoctor.errors import UsageError
 from envdoctor.model import Text
 
@@ -74,17 +75,24 @@ def choose(asked: str = "", environ: Mapping[str, str] | None = None) -> Target:
     """The Python to examine: --python, the active venv, the active conda environment, the doctor's own if it holds
     torch, then the first `python` or `python3` on PATH.
 
+    What is named and lies on a file system that does not answer is taken unseen; such a folder on PATH is passed over.
+
     Raises:
         UsageError: --python names nothing that could be a Python.
     """
     environ = os.environ if environ is None else environ
+    environ = {**environ, "PATH": answering.search_path(environ.get("PATH"))}
     if asked:
+        if "/" in asked and os.path.isabs(named := os.path.expanduser(asked)) and not answering.answers(named):
+            return Target(os.path.normpath(named), "asked")
         try:
             return Target(os.path.abspath(_asked(asked, environ)), "asked")
         except FileNotFoundError as error:
             raise UsageError(f"--python {asked}: the working directory is gone; give an absolute path") from error
     for variable, why in (("VIRTUAL_ENV", "virtual-env"), ("CONDA_PREFIX", "conda")):
         if folder := environ.get(variable):
+            if not answering.answers(folder):
+                return Target(os.path.join(os.path.abspath(folder), "bin", "python"), why)
             place = _interpreter(Path(folder))
             # A conda environment without a Python of its own is common (base tools only). A venv without one is
             # gone, or not this user's to read: what it was activated for does not work.

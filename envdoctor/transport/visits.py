@@ -22,6 +22,9 @@ from envdoctor.transport.local import GRACE_S, Answer, Request
 
 FAN_OUT = 64  # logins at once: a file server that all homes lie on, and sshd's MaxStartups on a gateway, stand that
 FIRST_WORD_S = 20.0  # ConnectTimeout, and a Python on a cold network file system
+STARTS_SHARE = 2 / 3  # of the time of a host, at most, for the Python that is meant to start
+LEAST_S = 2.0  # with less than this left it is not tried with another
+NOT_STARTED = ("silent", "not-executed", "invalid")  # outcomes where another Python may have more to say
 MOST_BYTES = 16 << 20  # of an answer; that of a big machine is below one megabyte
 MOST_NOISE = 1 << 20  # bytes before the first word: banners, and what a wild start-up file prints
 TAIL = 8192  # bytes of standard error that are kept
@@ -64,7 +67,10 @@ class Way(Protocol):
 
 @dataclass(frozen=True)
 class Visit:
-    """What came of one host: how it was reached, its answer, and the interpreter that gave it, "" where none did."""
+    """What came of one host: how it was reached, its answer, and the interpreter examined, "" where none answered.
+
+    Where that one does not start, another gave the answer.
+    """
 
     host: Host
     reach: Reach
@@ -98,6 +104,13 @@ class _Guest:
     trip_s: float = float("inf")  # how long the question took for which the clock was told
     flooded: bool = False
     late: bool = False
+    first: Visit | None = None  # what came of the host before, where this is the second login to it,
+    meant: str = ""  # and the Python for which another stands in
+
+    @property
+    def tried(self) -> str:
+        """What the shell there said last that it tries."""
+        return commands.apart(self.errors.decode("utf-8", "replace"))[1]
 
 
 def examine(
@@ -109,7 +122,7 @@ def examine(
     on_record: OnRecord = lambda number, record: None,
     fan_out: int = FAN_OUT,
 ) -> list[Visit]:
-    """Have the patient look at every host, in the given Python where it is there.
+    """Have the patient look at every host, in the given Python where it is there; where it does not start, in another.
 
     Args:
         request: its limit is that of each host, the login included.
@@ -132,8 +145,10 @@ class _Round:
         self._way = way
         self._line = commands.start(python, boot.COMMAND)
         self._request = request
+        self._environ = environ
         self._cookie = streamed.cookie()
         self._program = streamed.program(request, self._cookie, environ)
+        self._standing_in: dict[tuple[str, str], bytes] = {}  # such programs, by the Python that is meant and its words
         self._on_record = on_record
         self._guests: dict[int, _Guest] = {}
         self._visits: dict[int, Visit] = {}
@@ -148,7 +163,7 @@ class _Round:
             nearest = min((guest.until for guest in self._guests.values()), default=now)
             for key, _ in self._selector.select(max(0.0, nearest - now)):
                 guest, step = key.data
-                if guest.number in self._guests:
+                if self._guests.get(guest.number) is guest:  # else it ended a moment ago
                     step(guest, key.fileobj)
             now = time.monotonic()
             for guest in [guest for guest in self._guests.values() if guest.until <= now]:
@@ -163,7 +178,17 @@ class _Round:
         self._selector.close()
 
     def _start(self, number: int, host: Host) -> None:
-        argv = self._way.argv(host, self._line)
+        limit_s = self._request.limit_s
+        began = time.monotonic()
+        until = (began + min(FIRST_WORD_S, limit_s), began + limit_s)
+        self._login(number, host, self._line, self._program, until)
+
+    def _login(
+        self, number: int, host: Host, line: str, program: bytes, until: tuple[float, float],
+        first: Visit | None = None, meant: str = "",
+    ) -> None:  # fmt: skip
+        """Log in. `until` is when the first word must have come, and the last."""
+        argv = self._way.argv(host, line)
         try:
             process = subprocess.Popen(
                 argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
@@ -174,11 +199,9 @@ class _Round:
             self._tell(number, Visit(host, self._way.reach(host, 127, said, "", False), Answer(failure=said)))
             return
         _under_way[process] = self._way.END
-        began = time.monotonic()
-        limit_s = self._request.limit_s
         guest = _Guest(
-            number, host, process, memoryview(self._program), wire.Lines(self._cookie.encode("ascii")),
-            until=began + min(FIRST_WORD_S, limit_s), deadline=began + limit_s,
+            number, host, process, memoryview(program), wire.Lines(self._cookie.encode("ascii")), *until,
+            first=first, meant=meant,
         )  # fmt: skip
         self._guests[number] = guest
         assert process.stdin and process.stdout and process.stderr
@@ -205,6 +228,10 @@ class _Round:
             self._selector.unregister(pipe)
         guest.errors += data
         del guest.errors[:-TAIL]
+        if not guest.python and guest.first is None and guest.tried:
+            # A shell is at work there: what is left after a Python that hangs must do for another one.
+            began = guest.deadline - self._request.limit_s
+            guest.until = min(guest.until, began + self._request.limit_s * STARTS_SHARE)
 
     def _take(self, guest: _Guest, pipe: IO[bytes]) -> None:
         data = os.read(pipe.fileno(), PIECE)
@@ -264,10 +291,28 @@ class _Round:
             except (KeyError, ValueError):
                 pass  # it has been before
         _end(process)
-        self._tell(
-            guest.number,
-            Visit(guest.host, self._reach(guest, status), self._answer(guest, status), guest.python, guest.clock),
-        )
+        visit = Visit(guest.host, self._reach(guest, status), self._answer(guest, status), guest.python, guest.clock)
+        if guest.first is not None:
+            visit = replace(visit, python=guest.meant or guest.python) if guest.python else guest.first
+        elif not guest.python and not guest.flooded and visit.reach.tried and self._again(guest, visit):
+            return
+        self._tell(guest.number, visit)
+
+    def _again(self, guest: _Guest, visit: Visit) -> bool:
+        """Log in once more, to look at the host with another Python than that which did not start there."""
+        tried = visit.reach.tried
+        line = commands.stand_in(tried, boot.COMMAND)
+        if line is None or visit.reach.outcome not in NOT_STARTED or guest.deadline - time.monotonic() < LEAST_S:
+            return False
+        meant = "" if tried.startswith("PATH=") else tried
+        waited_s = time.monotonic() - (guest.deadline - self._request.limit_s)
+        failure = f"it did not say a word in {waited_s:.0f} s" if guest.late else visit.reach.said or "it ended"
+        key = (meant, failure if meant else "")
+        if key not in self._standing_in:
+            self._standing_in[key] = streamed.program(self._request, self._cookie, self._environ, *key)
+        until = (guest.deadline, guest.deadline)
+        self._login(guest.number, guest.host, line, self._standing_in[key], until, visit, meant)
+        return True
 
     def _tell(self, number: int, visit: Visit) -> None:
         self._visits[number] = visit
@@ -275,6 +320,7 @@ class _Round:
 
     def _reach(self, guest: _Guest, status: int | None) -> Reach:
         said = guest.errors.decode("utf-8", "replace")
+        rest = commands.apart(said)[0].strip()
         noise = guest.lines.noise.decode("utf-8", "replace")
         heard = bool(guest.python)
         reach = self._way.reach(guest.host, status, said, noise, heard)
@@ -287,12 +333,13 @@ class _Round:
             settled = {*guest.answer.values, *guest.answer.missing}
             at = [name for name in guest.answer.begun if name not in settled]
             return replace(reach, outcome="hung", said=at[-1] if at else "", status=None)
-        return replace(reach, outcome="died", said=said.strip()[-600:], status=status)
+        return replace(reach, outcome="died", said=rest[-600:], status=status)
 
     def _answer(self, guest: _Guest, status: int | None) -> Answer:
         answer = guest.answer
         answer.died = None if answer.complete else status
-        answer.last_words = "" if answer.complete else guest.errors.decode("utf-8", "replace").strip()[-1000:]
+        said, _ = commands.apart(guest.errors.decode("utf-8", "replace"))
+        answer.last_words = "" if answer.complete else said.strip()[-1000:]
         if not guest.python:
             answer.failure = "the node was not reached"
         return answer

@@ -58,7 +58,8 @@ CASES = [
         Case(f"does not start: {kind}", (broken(kind, about), NOTHING), {"python-does-not-start": "error"})
         for kind, about in (
             ("absent", ""), ("dangling", "/gone"), ("denied", ""), ("foreign", "aarch64"), ("library", "libz.so.1"),
-            ("stdlib", ""), ("too-old", ""), ("silent", "/e/sitecustomize.py:3"), ("stub", ""), ("other", ""),
+            ("stdlib", ""), ("too-old", ""), ("silent", "/e/sitecustomize.py:3"), ("hung", ""), ("stub", ""),
+            ("other", ""),
         )
     ),
     Case("does not start: sitecustomize", (broken("startup", "/e/sitecustomize.py:3", "SystemExit: 4"), NOTHING),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -71,6 +72,45 @@ def test_one_is_down_and_one_hangs_and_the_third_is_examined(lab: Lab) -> None:
     for pid, words in lab[2].at_work().items():
         assert "sleep 60" in words or "bash" in words  # the start-up file itself, which nobody but its shell ends
         os.kill(pid, signal.SIGKILL)
+
+
+def test_each_host_hangs_at_another_file_system_and_all_are_told(lab: Lab) -> None:
+    """In the kernel, where no signal helps: a folder on PATH, the one of the Python, the home before the login."""
+    needs.fuse()
+    python, searched = "/run/env/bin/python", "/run/tools"
+    for host in (lab[0], lab[2]):
+        assert host.run("mkdir", "-p", "/run/env/bin").status == 0
+        assert host.run("ln", "-s", sys.executable, python).status == 0
+    (lab[0].home / ".bashrc").write_text(f"PATH={searched}:$PATH\n")
+    lab[0].hang(searched)
+    lab[1].hang("/run/env")
+    lab[2].hang(str(lab[2].home))
+    done = run(lab, "check", "--quick", "--hosts", "node[0-2]", "--timeout", "24", "--python", python, "--json")
+    told = {(finding["code"], node): finding for finding in done.document["findings"] for node in finding["nodes"]}
+    assert told["filesystem-hangs", "node0"]["evidence"]["path"] == searched, done.out
+    assert told["filesystem-hangs", "node1"]["evidence"]["path"] == python, done.out
+    assert told["python-does-not-start", "node1"]["because_of"] == "filesystem-hangs"
+    assert "does not say whether this user may come in" in told["node-hung", "node2"]["title"]
+    ran = {node["name"]: node["python"] for node in done.document["nodes"]}
+    assert ran == {"node0": python, "node1": python, "node2": ""}
+
+
+def test_no_hung_file_system_of_its_own_machine_holds_the_doctor_up(lab: Lab) -> None:
+    """The venv that is active, a folder on PATH and the home folder, where the user's own checks would lie."""
+    needs.fuse()
+    lab[1].hang("/run/env")
+    lab[1].hang(str(lab[1].home))
+    done = lab[1].run(
+        "/bin/sh", "-c", f"cd / && exec {shlex.join(ENVDOCTOR)} check python disk --quick --json", PYTHONPATH=str(ROOT),
+        VIRTUAL_ENV="/run/env", PATH=f"/run/env/bin:{os.environ['PATH']}",
+    )  # fmt: skip
+    told = {finding["code"]: finding for finding in done.document["findings"]}
+    hung = {
+        finding["evidence"]["path"] for finding in done.document["findings"] if finding["code"] == "filesystem-hangs"
+    }
+    assert hung == {"~", "/run/env/bin/python"}, done.out
+    assert told["python-does-not-start"]["because_of"] == "filesystem-hangs"
+    assert done.document["nodes"][0]["python"] == "/run/env/bin/python"
 
 
 def test_snapshots_of_all_hosts_are_judged_later(lab: Lab, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from tests.bench.nodes import Ended
 
 _number = itertools.count()
 LIMIT_S = 90.0
+HUNG_FILES = Path(__file__).parent / "hung_files.py"
 # The first process of a host: it takes the exit status of all whose parents have died.
 FIRST = """
 import os, time
@@ -91,6 +92,7 @@ class Host:
     interface: str = "eth0"
     pid: int = 0
     started: list[subprocess.Popen[str]] = field(default_factory=list)
+    hung: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
     sshd: subprocess.Popen[bytes] | None = None
 
     @property
@@ -132,9 +134,25 @@ class Host:
         text = f"table inet fault {{\n{chains}\n}}\n"
         subprocess.run(["ip", "netns", "exec", self.namespace, "nft", "-f", "-"], input=text, text=True, check=True)
 
+    def hang(self, folder: str) -> None:
+        """Put a file system that does not answer over a folder."""
+        Path(f"/proc/{self.pid}/root{folder}").mkdir(parents=True, exist_ok=True)
+        server = self.start(sys.executable, "-I", str(HUNG_FILES), folder)
+        assert server.stdout is not None and server.stderr is not None
+        assert server.stdout.readline() == "mounted\n", server.stderr.read()
+        self.hung[folder] = server
+
     def mend(self) -> None:
         """Take the faults back."""
         _quietly("ip", "netns", "exec", self.namespace, "nft", "flush", "ruleset")
+        for folder, server in self.hung.items():
+            for pid in self.processes():
+                words = _arguments(pid).split(b"\0")
+                if bytes(HUNG_FILES) in words and folder.encode() in words:
+                    os.kill(pid, signal.SIGKILL)  # the kernel ends the sleep of all who wait for an answer
+            server.communicate(timeout=10)
+            assert self.run("umount", "--lazy", folder).status == 0
+        self.hung.clear()
 
     def login(self, shell: str = "/bin/bash") -> None:
         """Give root another login shell."""

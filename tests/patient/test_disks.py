@@ -118,6 +118,10 @@ def test_a_silent_file_system_is_named_and_delays_no_other(tmp_path: Path, monke
     told = place("temporary")
     assert not told["answers"] and told["path"] == silent and told["mount_point"]
     assert place("home")["answers"]
+    # What is only read is told where it does not answer, and not otherwise.
+    monkeypatch.setenv("PATH", os.pathsep.join((str(tmp_path), silent)))
+    read = [one for one in disks.disks(Ask({}))["places"] if one["use"] == "search-path"]
+    assert [(one["path"], one["variable"], one["answers"]) for one in read] == [(silent, "PATH", False)]
 
 
 @pytest.mark.root

@@ -69,6 +69,25 @@ def test_without_that_python_the_venv_then_the_path(tmp_path: Path) -> None:
     assert run("sh", line, PATH=str(own)).stdout.startswith(str(own / "python3"))
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_another_python_stands_in(shell: str, tmp_path: Path) -> None:
+    line = commands.stand_in("/nfs/it's gone/bin/python", PROGRAM)
+    assert line is not None
+    own = tmp_path / "bin"
+    own.mkdir()
+    (own / "python3").symlink_to(sys.executable)
+    done = run(shell, line, PATH=f"/usr/bin:/bin:{own}")
+    assert done.stdout.endswith("its me a line\n") and "it's gone" not in done.stdout, done.stderr
+    assert commands.apart(done.stderr)[1] == done.stdout.split()[0]
+
+
+def test_what_was_tried_last_is_told_apart_from_what_was_said() -> None:
+    said = "motd\nenvdoctor tries /a/python\nenvdoctor tries /b b/python\nSegmentation fault\n"
+    assert commands.apart(said) == ("motd\nSegmentation fault\n", "/b b/python")
+    assert commands.apart("motd") == ("motd", "")
+    assert commands.stand_in("/a!b/python", PROGRAM) is None
+
+
 def test_no_python_at_all() -> None:
     done = run("sh", commands.start("/nowhere/python", PROGRAM), PATH="/nonexistent")
     assert done.returncode == commands.NO_PYTHON

@@ -30,6 +30,7 @@ from tests import needs
         ("Connection closed by 10.0.0.2 port 22", "closed"),
         ("Connection reset by 10.0.0.2 port 22", "closed"),
         ("Timeout, server gpu02 not responding.", "cut"),
+        ("Connection to 10.0.0.2 port 22 timed out", "login-hangs"),
         ("Bad owner or permissions on /home/ada/.ssh/config", "failed"),
     ],
 )  # fmt: skip

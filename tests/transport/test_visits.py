@@ -16,7 +16,7 @@ import pytest
 
 from envdoctor.facts.reached import Reach
 from envdoctor.patient import boot
-from envdoctor.transport import local, streamed, visits
+from envdoctor.transport import commands, local, streamed, visits
 from envdoctor.transport.hosts import Host
 
 QUICK = local.Request(limit_s=20.0, quick=True, only=("host", "python", "environment"))
@@ -35,7 +35,8 @@ class Shells:
 
     def reach(self, host: Host, status: int | None, said: str, noise: str, heard: bool) -> Reach:
         outcome = "ok" if heard else "silent" if status is None else "not-executed"
-        return Reach(host.name, "ssh", outcome, said, status)
+        said, tried = commands.apart(said)
+        return Reach(host.name, "ssh", outcome, said, status, tried="" if heard else tried)
 
 
 def examine(request: local.Request = QUICK, fan_out: int = 8, **instead: str) -> dict[str, visits.Visit]:
@@ -83,6 +84,33 @@ def test_one_that_says_nothing_costs_its_own_deadline_and_nobody_elses() -> None
     assert (found["lost"].reach.outcome, found["lost"].reach.said.strip()) == ("not-executed", "oh")
     assert found["gone"].answer.failure
     assert time.monotonic() - began < 8.0 + 3.0
+
+
+def test_where_the_python_meant_does_not_start_another_looks_at_the_host(tmp_path: Path) -> None:
+    broken = tmp_path / "env" / "bin" / "python"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("#!/bin/sh\necho 'python: libz.so.1: cannot open shared object file' >&2; exit 127\n")
+    broken.chmod(0o755)
+    request = local.Request(limit_s=60.0, quick=True, only=("host", "python"))
+    (visit,) = visits.examine([Host("a")], Shells(), str(broken), request)
+    assert (visit.reach.outcome, visit.python, visit.answer.complete) == ("ok", str(broken), True)
+    told = visit.answer.values["python"]
+    assert (told["executable"], told["failure_kind"], told["failure_about"]) == (str(broken), "library", "libz.so.1")
+    assert visit.answer.values["host"]["name"]
+
+
+def test_where_no_other_starts_either_the_first_words_are_told(tmp_path: Path) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho 'no such library' >&2; exit 127\n")
+    broken.chmod(0o755)
+
+    class Once(Shells):
+        def argv(self, host: Host, line: str) -> tuple[str, ...]:
+            return super().argv(host, "echo 'nothing here' >&2; exit 127" if "/usr/bin/python3" in line else line)
+
+    (visit,) = visits.examine([Host("a")], Once(), str(broken), QUICK)
+    assert (visit.reach.outcome, visit.reach.said.strip(), visit.python) == ("not-executed", "no such library", "")
+    assert visit.reach.tried == str(broken)
 
 
 def changed(how: str) -> str:

@@ -1,0 +1,65 @@
+"""checks/hung_nodes.py"""
+
+from __future__ import annotations
+
+import pytest
+
+from envdoctor.facts.reached import Reach, Reached
+from envdoctor.testing import Case
+from tests import CHECKS
+from tests.checks.test_reach_nodes import by, one
+
+FILE = CHECKS / "hung_nodes.py"
+
+CASES = [
+    Case("all were reached", (Reached((Reach("gpu01", outcome="ok"), Reach("gpu02", outcome="ok"))),)),
+    Case("one is down", one("timeout")),
+    Case("no word in time", one("silent", "", None), {"node-hung": "error"}),
+    Case("a step that says nothing", by("srun", "silent"), {"node-hung": "error"}),
+    Case("sshd hangs over the keys in the home", one("login-hangs", "Connection to 10.0.0.2 port 22 timed out"),
+         {"node-hung": "error"}),
+    Case("it went silent in the midst of it", one("hung", "disks", None), {"node-hung": "error"}),
+    Case("it went silent between two sections", one("hung", "", None), {"node-hung": "error"}),
+    Case("it was killed in the midst of it", one("died", "Killed", 137), {"node-hung": "error"}),
+    Case("a forced command answers", one("invalid", "Welcome to the menu", 0), {"node-answer-invalid": "error"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_cases(case: Case) -> None:
+    case.assert_holds(FILE)
+
+
+@pytest.mark.parametrize(
+    ("tried", "named", "look"),
+    [
+        ("/nfs/my env/bin/python", "/nfs/my env/bin/python hangs", "ssh gpu02 'timeout -s KILL 5 ls -lL "),
+        ("PATH=/nfs/bin:/usr/bin", "a folder on PATH", "ssh gpu02 'cat /proc/mounts'"),
+    ],
+)
+def test_what_a_shell_there_fell_silent_over_is_named(tried: str, named: str, look: str) -> None:
+    there = Reached((Reach("gpu01", outcome="ok"), Reach("gpu02", outcome="silent", tried=tried)))
+    (found,) = Case("", (there,), {"node-hung": "error"}).assert_holds(FILE)
+    assert found.words.title is not None and found.words.seen is not None
+    assert named in found.words.title.say("en", found.evidence)
+    assert found.words.seen.say("en", found.evidence).endswith(tried)
+    assert found.look is not None and found.look.startswith(look)
+
+
+def test_a_host_that_fell_silent_is_named_and_not_those_that_answered() -> None:
+    (found,) = Case("", one("hung", "disks", None), {"node-hung": "error"}).assert_holds(FILE)
+    assert (found.nodes, found.evidence["section"]) == (("gpu02",), "disks")
+
+
+@pytest.mark.parametrize(
+    ("way", "host", "look"),
+    [
+        ("docker", "trainer", "docker exec trainer sh -c 'df -h .'"),
+        ("kubectl", "ml/trainer-0:main", "kubectl exec -n ml trainer-0 -c main -- sh -c 'df -h .'"),
+        ("srun", "gpu02", "srun --overlap -N 1 -n 1 -w gpu02 sh -c 'df -h .'"),
+        ("ssh", "gpu02", "ssh gpu02 'df -h .'"),
+    ],
+)
+def test_what_shows_more_goes_the_same_way(way: str, host: str, look: str) -> None:
+    (found,) = Case("", by(way, "silent", host), {"node-hung": "error"}).assert_holds(FILE)
+    assert found.look == look
