@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.asked import Asked
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.launch import Launch, launches, node_rank, process
@@ -34,6 +36,20 @@ PORT_IN_USE = Problem(
     command="torchrun --master-port={free_port} ...",
     confirm='ss -ltnp "sport = :29500"',
     situations={
+        "taken": Situation(
+            title=Text(
+                "port {port} of {node} was in use when rank 0 wanted it", "rank 0 需要时，{node} 的端口 {port} 已被占用"
+            ),
+            seen=Text(
+                "{rung} on {node}: {error}; who held it cannot be seen any more",
+                "{node} 的 {rung} 阶段：{error}；现已无法看到当时的占用者",
+            ),
+            help=Text(
+                "another run with the same port came in between: wait until it has ended, or use another --master-port",
+                "有另一个任务同时使用了该端口：请等它结束，或改用另一个 --master-port",
+            ),
+            look='ss -tnap "sport = :{port}"   # on {node}',
+        ),
         "hidden": Situation(
             title=Text("port {port} is held by a process of {user}", "端口 {port} 已被用户 {user} 的进程占用"),
             seen=Text(
@@ -183,6 +199,26 @@ def port_in_use(
     named = asked is not None and not {"rendezvous", "port-in-use"}.isdisjoint(asked.topics)
     meant = bool(port.source) or named or process(told) is not None
     yield finding if meant else finding.at(Severity.WARNING)
+
+
+@check(PORT_IN_USE)
+def port_was_in_use(result: AllreduceResult, port: RendezvousPort | None) -> Iterable[Finding]:
+    """Rank 0 of a benchmark could not open it, and by now it is free: between its roll call and its store a run lets go
+    of the port."""
+    if port is not None and port.in_use:
+        return  # who holds it is told above
+    for failure in result.on("bind", "store"):
+        if "EADDRINUSE" in failure.error or "already in use" in failure.error:
+            node = result.named(failure.member)
+            found = PORT_IN_USE.found(
+                "taken",
+                port=failure.port or result.master_port,
+                node=node,
+                rung=failure.rung,
+                error=failure.error.splitlines()[0][:300],
+            )
+            yield replace(found, nodes=(node,))
+            return
 
 
 def _use_another(port: RendezvousPort) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from envdoctor.facts.allreduce import Failure
 from envdoctor.facts.asked import Asked
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.rendezvous import Binding, PortHolder, RendezvousPort, RendezvousReach, Target
 from envdoctor.model import Missing
 from envdoctor.testing import Case, topic_file
 from tests import CHECKS
+from tests.checks.bench_results import stopped
 
 FILE = CHECKS / "rendezvous.py"
 
@@ -21,6 +25,9 @@ INTRUDER = PortHolder("0.0.0.0", pid=4711, user="eve", command="python train.py"
 HIDDEN = PortHolder("0.0.0.0", user="eve")
 AGENT = PortHolder("::", pid=4711, user="me", command="torchrun train.py", own=True)
 SHELL = Environment()
+AT_BIND = Failure("bind", 0, "gpu01", "bind", port=29500, error="EADDRINUSE")
+AT_STORE = Failure("store", 0, "gpu01", "raised", error="port: 29777, code: -98, message: address already in use\n...")
+TAKEN = stopped("store", AT_STORE)
 REMOTE = RendezvousReach((Target("gpu01", 29500, "MASTER_ADDR", addresses=("10.0.0.1",), outcome="connected"),))
 LOCAL = RendezvousReach((Target("gpu01", 29500, "MASTER_ADDR", addresses=("10.0.0.1",), local=True),))
 
@@ -42,6 +49,12 @@ def port(
 
 CASES = [
     Case("29500 is free", (port(), SHELL, Asked())),
+    Case(
+        "rank 0 of a benchmark could not open its store, and nobody holds it", (TAKEN, port()), {"port-in-use": "error"}
+    ),
+    Case("nor open its roll call", (stopped("bind", AT_BIND),), {"port-in-use": "error"}),
+    Case("the store failed for another reason", (stopped("store", replace(AT_STORE, error="timed out")), port())),
+    Case("a benchmark, and who holds the port is seen", (TAKEN, port(bind=BUSY), SHELL), {"port-in-use": "warning"}),
     Case("IPv6 is off and IPv4 is free", (port(bind=Binding("", "EAFNOSUPPORT")), SHELL)),
     Case("only [::1] is held, which TCPStore gets around", (port(bind=Binding("", "EADDRINUSE")), SHELL)),
     Case("torchrun's own agent holds it", (port(29500, "MASTER_PORT", BUSY, AGENT), SHELL)),
