@@ -30,8 +30,8 @@ BESIDE = (
     "host", "environment", "python", "host-names", "nics", "nccl", "name-resolution", "cpu", "torch-install", "rdma",
     "gpu", "driver",
 )  # fmt: skip
-# Looked at once a rung has failed for which it may name the culprit.
-AFTERWARDS = {"bind": ("rendezvous-port",)}
+# Looked at once a rung has failed for which it may name the culprit. Between roll call and store a port may be taken.
+AFTERWARDS = {"bind": ("rendezvous-port",), "store": ("rendezvous-port",)}
 
 
 _MET = (
@@ -99,13 +99,16 @@ def reach_of(result: AllreduceResult, member: int, source: str) -> RendezvousRea
     outcome = failure.how
     if outcome == "refused" and (failure.elsewhere == "udp" or any(_is_up(other) for other in result.members)):
         outcome = "reset"  # rank 0 listens there, as it or its own node has told: what refuses stands between them
+    elsewhere = failure.elsewhere
+    if outcome == "timeout" and elsewhere == "timeout" and any(_is_up(other) for other in result.members):
+        elsewhere = "listens"  # as its own node has told over the line to this doctor
     target = Target(
         host=result.master_addr,
         port=result.master_port or 0,
         source=source,
         addresses=(failure.address,) if failure.address else (),
         outcome="EHOSTUNREACH" if outcome == "no-route" else outcome,
-        elsewhere=failure.elsewhere,
+        elsewhere=elsewhere,
         error=failure.error,
         waited_s=failure.seconds or 0.0,
     )

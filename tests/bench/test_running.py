@@ -8,14 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from envdoctor.bench import running
 from envdoctor.bench.conducting import Conduct, Start, python
 from envdoctor.bench.launching import Part
 from envdoctor.bench.observed import Observed
+from envdoctor.facts.allreduce import AllreduceResult, Failure, Member
 from tests import needs
 from tests.bench.nodes import climbs
 
@@ -176,3 +179,12 @@ def test_records_that_make_no_sense_break_nothing(record: dict[str, Any]) -> Non
 
 def test_an_agent_of_this_machine_is_isolated_from_the_user_s_paths() -> None:
     assert python("/opt/python")[:2] == ("/opt/python", "-I")
+
+
+def test_a_rank_0_that_is_silent_and_listens_is_told_from_one_that_is_gone() -> None:
+    silent = Failure("connect", 1, "gpu02", "timeout", address="10.0.0.1", elsewhere="timeout")
+    gone = AllreduceResult(expected_members=2, stage="join", failures=(silent,), master_addr="10.0.0.1")
+    listens = replace(gone, members=(Member(0, "gpu01", rung="join"),))
+    login = replace(listens, failures=(replace(silent, elsewhere="login"),))
+    told = [running.reach_of(result, 1, "--hosts") for result in (gone, listens, login)]
+    assert [one and one.targets[0].elsewhere for one in told] == ["timeout", "listens", "login"]
