@@ -139,6 +139,7 @@ class Simulated:
             self.observed.take({"node": hello["index"], "hello": hello})
         self.leaves = fabric.leaves()
         self.round_s = round_s
+        self.rtt_s = 1e-4  # the longest between two machines
         self.rtt_s = 80e-6
         self.now = 0.0
         self.rounds = 0
