@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
-from envdoctor.facts import hostlist, links
+from envdoctor.facts import hostlist, links, round_trips
+from envdoctor.facts import link_fit as fit
 from envdoctor.facts.allreduce import AllreduceResult
+from envdoctor.knowledge import fabric
 from envdoctor.model import Scalar
 
 TOPIC = Topic("links", 950, Text("the links between the machines", "机器之间的链路"), bench=True)
@@ -35,7 +37,7 @@ LINK_SLOW = Problem(
     ),
     look="ethtool -S INTERFACE | grep -E 'err|drop|discard'; tc qdisc show   # on {node}",
     confirm="envdoctor bench links",
-    caused_by=("network-slow",),
+    caused_by=("network-slow", "latency-high"),
     situations={
         "path": Situation(
             title=Text(
@@ -117,10 +119,20 @@ LINK_SLOW = Problem(
 DIRECTIONS = {(True, True): "sends and receives", (True, False): "sends", (False, True): "receives"}
 
 
+def _far(one: fit.Culprit, result: AllreduceResult) -> bool:
+    """Whether the distance, which is told by itself (checks/bench_latency.py), explains what it carries."""
+    distances = [far for far in round_trips.far(result) if far.kind != "all" and one.a >= 0]
+    return any(far.concerns(one.a, one.b) and _explains(far.us, one.gb_s) for far in distances)
+
+
+def _explains(us: float, gb_s: float) -> bool:
+    return gb_s >= fabric.OF_DISTANCE * fabric.over_distance(us / 1e6)
+
+
 @check(LINK_SLOW)
 def link_slow(result: AllreduceResult) -> Iterable[Finding]:
     """Machines and paths that were slow twice, by no fault of the processors."""
-    told = links.blamed(result.pairs)
+    told = [one for one in links.blamed(result.pairs) if not _far(one, result)]
     bad = {end for one in told for end in (one.a, one.b, *one.group)}
     good = next((result.named(member.index) for member in result.members if member.index not in bad), "another")
     for one in told:

@@ -178,7 +178,9 @@ class Observed:
     def _way(self, way: Way) -> None:
         known = self._ways.get((way.a, way.b, way.rail))
         # The bulk comes first, the stream that shows the rate later; both are of one way.
-        self._ways[way.a, way.b, way.rail] = way if known is None else replace(known, gb_s=way.gb_s, busy=way.busy)
+        if known is not None:
+            way = replace(known, gb_s=way.gb_s, busy=way.busy, rtt_us=_shorter(known.rtt_us, way.rtt_us))
+        self._ways[way.a, way.b, way.rail] = way
 
     def _measured(self, told: Record) -> None:
         """A stream of a pair; of several the best counts, for what disturbs only slows down. What others send at the
@@ -189,7 +191,8 @@ class Observed:
         )  # fmt: skip
         known = self._pairs.get((new.a, new.b, new.rail, new.kind))
         if known is not None:
-            new = replace(known if known.gb_s > new.gb_s else new, times=known.times + 1)
+            best = known if known.gb_s > new.gb_s else new
+            new = replace(best, times=known.times + 1, rtt_us=_shorter(known.rtt_us, new.rtt_us))
         self._pairs[new.a, new.b, new.rail, new.kind] = new
 
     def _fail(self, cause: Record) -> None:
@@ -211,6 +214,11 @@ class Observed:
             missing=tuple(index for index in stop.get("missing") or () if isinstance(index, int)),
             lost=tuple(index for index in stop.get("lost") or () if isinstance(index, int)),
         )
+
+
+def _shorter(one: int | None, other: int | None) -> int | None:
+    """The shorter of two round trips: what disturbs only makes them longer."""
+    return one if other is None else other if one is None else min(one, other)
 
 
 def _mask(told: object) -> int:

@@ -9,7 +9,7 @@ Streamed to every node; Python 3.6 syntax, standard library only.
 import ipaddress
 import time
 
-from envdoctor.bench import schedule
+from envdoctor.bench import schedule, ways
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     Record = Dict[str, Any]
     Round = List[Tuple[int, int]]
 
-STREAM_S = 0.4  # seconds a pair sends both ways
 LIMIT_S = 10.0  # and may take
 MOST_ROUNDS = 31  # up to 32 machines all pairs; beyond, as many rounds of them
 NEAR = 7  # rounds within groups
@@ -114,7 +113,7 @@ def run(all_: "Coordinator", machines: "List[Record]", pairs: "Round", rail: int
     for a, b in pairs:
         partner[a], partner[b] = b, a
     arguments = schedule.to(
-        machines, lambda place: [partner[place]] if place in partner else [], rail, seconds=STREAM_S
+        machines, lambda place: [partner[place]] if place in partner else [], rail, seconds=ways.rate_s(all_.rtt_s)
     )
     told = all_.together("stream", arguments, LIMIT_S)
     for a, b in sorted(partner.items()):

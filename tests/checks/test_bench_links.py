@@ -36,6 +36,12 @@ def on_two(rate: Callable[[int, int, int], float]) -> AllreduceResult:
     return replace(FINE, op="links", sizes=(), members=members, pairs=pairs)
 
 
+def distant(rate: float, us: int) -> AllreduceResult:
+    """gpu2 is so far from the others, and carries so much."""
+    told = links(lambda a, b: rate if 2 in (a, b) else 1.0)
+    return replace(told, pairs=tuple(replace(one, rtt_us=us if 2 in (one.a, one.b) else 80) for one in told.pairs))
+
+
 def seen(fabric: Fabric) -> AllreduceResult:
     """What `bench links` measures between more machines than meet in all pairs."""
     return fabrics.links(fabric).result
@@ -55,6 +61,10 @@ CASES = [
     ),
     Case("a rail", (on_two(lambda a, b, rail: 0.2 if rail else 1.0),), {"link-slow": "warning"}),
     Case("both rails alike", (on_two(lambda a, b, rail: 1.0),)),
+    Case("a machine at a third, 20 ms away", (distant(0.3, 20_000),)),
+    Case("a machine at a twentieth, 20 ms away", (distant(0.05, 20_000),)),
+    Case("a machine at a hundredth, 20 ms away", (distant(0.01, 20_000),), {"link-slow": "error"}),
+    Case("a machine at a third, a room away", (distant(0.3, 300),), {"link-slow": "warning"}),
     Case("an uplink", (seen(Fabric(40, 8, uplinks={(2, None): 0.25})),), {"link-slow": "warning"}),
     Case(
         "an uplink of one of two rails",
