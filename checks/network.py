@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check, summary
+from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check, each, summary
 from envdoctor.facts import hostlist
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
@@ -287,13 +287,13 @@ def nodes_meet(
     one."""
     chosen: dict[str, Chosen] = {}
     boots: set[str] = set()
+    places = each(_place, nics, environments, settings, installs)
     for node, own in of(nics, peers(gpus, pci), Nics).items():
         host = hosts.get(node)
         boot = host.boot_id if isinstance(host, Host) else ""
-        seen = view_of(settings.get(node), environments.get(node), installs.get(node))
-        first = nccl_choice(own, seen.get, seen.version).first if own and boot not in boots else None
-        if own is not None and first is not None:
-            chosen[node] = Chosen(own, first)
+        place = places.get(node) if boot not in boots else None
+        if own is not None and place is not None:
+            chosen[node] = Chosen(own, own.addresses[place])
             boots.update((boot,) if boot else ())
     for misfit in misfits(chosen):
         found = WRONG_INTERFACE.found(
@@ -309,6 +309,15 @@ def nodes_meet(
             better=misfit.better or None,
         )
         yield replace(found, nodes=misfit.nodes)
+
+
+def _place(nics: object, environment: object, settings: object, install: object) -> int | None:
+    """Where the address that NCCL takes stands among those of a node."""
+    if not isinstance(nics, Nics):
+        return None
+    seen = view_of(settings, environment, install)
+    first = nccl_choice(nics, seen.get, seen.version).first
+    return next((place for place, address in enumerate(nics.addresses) if address is first), None)
 
 
 @check(CONTAINER_BRIDGE_NETWORK)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from envdoctor import Finding, PerNode, Problem, Severity, Text, Topic, check
+from envdoctor import Finding, PerNode, Problem, Severity, Text, Topic, check, each
 from envdoctor.facts import peers as alike
 from envdoctor.facts.agreement import about, agreement
 from envdoctor.facts.driver import Driver
@@ -187,9 +187,7 @@ def _gpu_set(gpus: object, pci: object) -> str | None:
 @check(NODE_DRIFT)
 def gpus_agree(gpus: PerNode[Gpus], pci: PerNode[PciDevices]) -> Iterable[Finding]:
     """Kind and number. A node without GPUs among nodes with them is told here and compared in nothing else."""
-    yield from differs(
-        NODE_DRIFT, "gpus", agreement({node: _gpu_set(fact, pci.get(node)) for node, fact in gpus.items()})
-    )
+    yield from differs(NODE_DRIFT, "gpus", agreement(each(_gpu_set, gpus, pci)))
 
 
 @check(NODE_DRIFT)
@@ -298,8 +296,8 @@ def adapters_agree(rdma: PerNode[Rdma], gpus: PerNode[Gpus], pci: PerNode[PciDev
     """Firmware, by board; and the rates of the active ports of nodes that have equally many."""
     told = alike.of(rdma, peers(gpus, pci), Rdma)
     yield from differs(NODE_DRIFT, "firmware", agreement(_firmware(told)))
-    rates = {node: _rates(fact) for node, fact in told.items()}
-    counts = agreement({node: None if rate is None else rate[0] for node, rate in rates.items()})
+    rates = each(_rates, rdma)
+    counts = agreement({node: rate[0] if (rate := rates.get(node)) else None for node in told})
     if counts.usual is not None:
         same = {node: _rate_words(rates[node]) for node in counts.usual.nodes}
         yield from differs(NODE_DRIFT, "rate", agreement(same))
@@ -319,8 +317,8 @@ def _firmware(told: Mapping[str, Rdma | None]) -> dict[str, str | None]:
     return {node: ", ".join(words.get(node, ())).strip() or None for node in told}
 
 
-def _rates(rdma: Rdma | None) -> tuple[int, tuple[tuple[float, int], ...]] | None:
-    if rdma is None or not all(port.rate_gbps for _, port in rdma.active):
+def _rates(rdma: object) -> tuple[int, tuple[tuple[float, int], ...]] | None:
+    if not isinstance(rdma, Rdma) or not all(port.rate_gbps for _, port in rdma.active):
         return None
     counted = Counter(port.rate_gbps or 0.0 for _, port in rdma.active)
     return len(rdma.active), tuple(sorted(counted.items()))

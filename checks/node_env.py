@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check
+from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check, each
 from envdoctor.facts import hostlist
 from envdoctor.facts.agreement import Agreement, agreement
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.nccl import NcclSettings, effective, nccl_version
 from envdoctor.facts.pci import PciDevices
-from envdoctor.facts.peers import of, peers
+from envdoctor.facts.peers import peers
 from envdoctor.facts.torch import TorchInstall
 
 TOPIC = Topic("drift", 302, Text("what the nodes must have in common", "各节点是否一致"), nodes=True)
@@ -80,11 +80,8 @@ def nccl_env_mismatch(
 ) -> Iterable[Finding]:
     """As NCCL sees them, environment and files. Variables that set the same nodes apart are told together; those that
     both ends need not share cost speed at most."""
-    seen = {
-        node: _values(environment, settings.get(node), installs.get(node))
-        for node, environment in of(environments, peers(gpus, pci), Environment).items()
-        if environment is not None
-    }
+    told_by = each(_values, environments, settings, installs)
+    seen = {node: values for node in peers(gpus, pci) if (values := told_by.get(node)) is not None}
     names = sorted({name for values in seen.values() for name in values})
     alike: dict[tuple[Severity, tuple[str, ...], bool], list[tuple[str, Agreement[str]]]] = {}
     for name in names:
@@ -108,8 +105,10 @@ def nccl_env_mismatch(
         yield replace(found, nodes=nodes)
 
 
-def _values(environment: Environment, settings: object, install: object) -> Mapping[str, str]:
+def _values(environment: object, settings: object, install: object) -> Mapping[str, str] | None:
     """Name -> value of every variable of NCCL and its like that nodes should share."""
+    if not isinstance(environment, Environment):
+        return None
     version = nccl_version(install if isinstance(install, TorchInstall) else None)
     found = effective(settings if isinstance(settings, NcclSettings) else None, environment, version)
     return {name: setting.value for name, setting in found.items() if not OWN.match(name)}

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check
+from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check, each
 from envdoctor.facts.agreement import agreement
 from envdoctor.facts.allreduce import AllreduceResult, Member
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
-from envdoctor.facts.nccl import NcclSettings, View, view_of
+from envdoctor.facts.nccl import NcclSettings, view_of
 from envdoctor.facts.nics import Nics
 from envdoctor.facts.pci import PciDevices
-from envdoctor.facts.peers import of, peers
+from envdoctor.facts.peers import peers
 from envdoctor.facts.rdma import Rdma
 from envdoctor.facts.rdma_choice import taken
 from envdoctor.facts.socket_choice import nccl_choice
@@ -110,25 +110,27 @@ def mtu_mismatch(
         for result in ran:
             yield from _stalled(result)
         return
-    sockets: dict[str, str | None] = {}
-    packets: dict[str, str | None] = {}
-    for node, own in of(nics, peers(gpus, pci), Nics).items():
-        seen = view_of(settings.get(node), environments.get(node), installs.get(node))
-        sockets[node] = _of_sockets(own, seen) if own else None
-        devices = rdma.get(node)
-        packets[node] = _of_roce(own, devices, seen) if own and isinstance(devices, Rdma) else None
-    yield from differs(MTU_MISMATCH, "sockets", agreement(sockets))
-    yield from differs(MTU_MISMATCH, "roce", agreement(packets))
+    nodes = peers(gpus, pci)
+    sockets = each(_of_sockets, nics, environments, settings, installs)
+    packets = each(_of_roce, nics, environments, settings, installs, rdma)
+    yield from differs(MTU_MISMATCH, "sockets", agreement({node: sockets.get(node) for node in nodes}))
+    yield from differs(MTU_MISMATCH, "roce", agreement({node: packets.get(node) for node in nodes}))
 
 
-def _of_sockets(nics: Nics, seen: View) -> str | None:
+def _of_sockets(nics: object, environment: object, settings: object, install: object) -> str | None:
+    if not isinstance(nics, Nics):
+        return None
+    seen = view_of(settings, environment, install)
     first = nccl_choice(nics, seen.get, seen.version).first
     nic = nics.nic(first.label) if first else None
     # The loopback's is another one and means nothing to other nodes.
     return str(nic.mtu) if nic is not None and nic.kind != "loopback" else None
 
 
-def _of_roce(nics: Nics, rdma: Rdma, seen: View) -> str | None:
+def _of_roce(nics: object, environment: object, settings: object, install: object, rdma: object) -> str | None:
+    if not isinstance(nics, Nics) or not isinstance(rdma, Rdma):
+        return None
+    seen = view_of(settings, environment, install)
     ports = [each for each in taken(rdma, seen.get, seen.version) if each.port.link_layer == "Ethernet"]
     widths = {nic.mtu for each in ports for name in each.device.netdevs if (nic := nics.nic(name)) is not None}
     sizes = {next((size for size in PACKETS if size + HEADERS <= width), 0) for width in widths}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from envdoctor import Finding, PerNode, Problem, Severity, Text, Topic, check
+from envdoctor import Finding, PerNode, Problem, Severity, Text, Topic, check, each
 from envdoctor.facts.agreement import agreement
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.gpu import Gpus
@@ -113,9 +113,10 @@ def nccl_version_mismatch(
         for result in ran:
             yield from _nccl_of_ranks(result)
         return
-    nodes = peers(gpus, pci)
-    versions = {node: _nccl(installs.get(node), mapped.get(node), libraries.get(node)) for node in nodes}
-    yield from differs(NCCL_VERSION_MISMATCH, "examined", agreement(versions))
+    versions = each(_nccl, installs, mapped, libraries)
+    yield from differs(
+        NCCL_VERSION_MISMATCH, "examined", agreement({node: versions.get(node) for node in peers(gpus, pci)})
+    )
 
 
 def _nccl(install: object, mapped: object, libraries: object) -> str | None:

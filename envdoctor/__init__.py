@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from envdoctor.columns import each
     from envdoctor.errors import UsageError
     from envdoctor.model import (
         Check,
@@ -62,6 +63,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "check",
+    "each",
     "fix",
     "said",
     "summary",
@@ -71,8 +73,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     # Making the dataclasses takes 20 ms, which `envdoctor --help` need not pay.
     if name in __all__:
-        from envdoctor import errors, model, remedy
+        from envdoctor import columns, errors, model, remedy
 
-        home = next(module for module in (model, remedy, errors) if hasattr(module, name))
+        home = next(module for module in (model, remedy, errors, columns) if hasattr(module, name))
         return getattr(home, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

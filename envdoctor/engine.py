@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from envdoctor.columns import Crowd, Facts, Rows, ask
 from envdoctor.model import (
     Check,
     Finding,
@@ -31,12 +32,8 @@ from envdoctor.model import (
     TopicLine,
     Why,
 )
-from envdoctor.watched import Memory, Parts
 
 MANY_NODES = 64
-
-# The facts of one node: fact type -> the fact, or why it is missing.
-Facts = Mapping[type, object]
 
 
 @dataclass(frozen=True)
@@ -83,68 +80,52 @@ def _need(parameter: str, annotation: Any, function: str) -> Need:
     raise TypeError(f"parameter {parameter!r} of {function} is {annotation!r}, which is no fact")
 
 
-@functools.cache
-def _absent(fact: type) -> Missing:
-    return Missing(fact.__name__.lower(), Why.NOT_HERE.value)
+def _rows(wanted: Sequence[Need], crowd: Crowd) -> tuple[Rows, dict[int, Missing]]:
+    """What the nodes have of these needs; and the rows that lack a needed fact, with the first one that they lack."""
+    columns = [crowd.column(need.fact) for need in wanted]
+    rows = Rows(
+        [
+            column.known_only if need.kind == "optional" else column
+            for need, column in zip(wanted, columns, strict=True)
+        ],
+        len(crowd),
+    )
+    needed = [number for number, need in enumerate(wanted) if need.kind == "required"]
+    lacking: dict[int, Missing] = {}
+    if any(Missing in columns[number].kinds for number in needed):
+        for row, places in enumerate(rows.places):
+            held = (columns[number].facts[places[number]] for number in needed)
+            missing = next((fact for fact in held if isinstance(fact, Missing)), None)
+            if missing is not None:
+                lacking[row] = missing
+    return rows, lacking
 
 
-def _arguments(wanted: Sequence[Need], facts: Facts) -> list[object] | Missing:
-    """The arguments for a function with these needs, or the first needed fact that is missing."""
-    arguments: list[object] = []
-    for need in wanted:
-        fact = facts.get(need.fact) or _absent(need.fact)
-        if isinstance(fact, Missing):
-            if need.kind == "required":
-                return fact
-            arguments.append(fact if need.kind == "judged" else None)
-        else:
-            arguments.append(fact)
-    return arguments
+def _over_each(check: Check, crowd: Crowd) -> Outcome:
+    """Judge node by node; nodes that have in common all that the check looks at are judged once."""
+    start = time.perf_counter()
+    try:
+        outcome = _declared(_outcome(check, crowd))
+    except Exception as error:
+        outcome = _crashed(check, error)
+    return replace(outcome, seconds=time.perf_counter() - start)
 
 
-class _Course:
-    """A check on its way from node to node. Nodes that have in common all that it looks at are judged once."""
-
-    def __init__(self, check: Check, parts: Parts | None) -> None:
-        """A check, and the parts of facts that all checks look at; None for a single node."""
-        self._check = check
-        self._ask = Memory(check.judge, parts).ask if parts else lambda arguments: check.judge(*arguments)
-        self._wanted: tuple[Need, ...] | None = None
-        self._found: list[Finding] = []
-        self._skipped: dict[Missing, list[str]] = {}
-        self._ran = False
-        self._crashed: Outcome | None = None
-        self._seconds = 0.0
-
-    def meet(self, node: str, facts: Facts) -> None:
-        """Judge one node."""
-        if self._crashed is not None:
-            return
-        start = time.perf_counter()
-        try:
-            if self._wanted is None:
-                self._wanted = needs(self._check.judge)
-            arguments = _arguments(self._wanted, facts)
-            if isinstance(arguments, Missing):
-                self._skipped.setdefault(arguments, []).append(node)
+def _outcome(check: Check, crowd: Crowd) -> Outcome:
+    rows, lacking = _rows(needs(check.judge), crowd)
+    told = ask(check.judge, rows, lacking)
+    found: list[Finding] = []
+    skipped: dict[Missing, list[str]] = {}
+    if lacking or any(told.values()):
+        for node, row in zip(crowd, rows.of_node, strict=True):
+            if row in lacking:
+                skipped.setdefault(lacking[row], []).append(node)
             else:
-                self._ran = True
-                for finding in self._ask(arguments):
-                    self._found.append(replace(finding, nodes=finding.nodes or (node,)))
-        except Exception as error:
-            self._crashed = _crashed(self._check, error)
-        self._seconds += time.perf_counter() - start
-
-    def outcome(self) -> Outcome:
-        """What became of the check on all nodes it met."""
-        left = tuple((missing, tuple(nodes)) for missing, nodes in self._skipped.items())
-        if self._crashed is not None:
-            told = self._crashed
-        elif self._ran:
-            told = _declared(Outcome(self._check, "ran", tuple(self._found), skipped_on=left))
-        else:
-            told = Outcome(self._check, "skipped", missing=left[0][0] if left else None, skipped_on=left)
-        return replace(told, seconds=self._seconds)
+                found += [replace(finding, nodes=finding.nodes or (node,)) for finding in told[row]]
+    left = tuple((missing, tuple(nodes)) for missing, nodes in skipped.items())
+    if told:
+        return Outcome(check, "ran", tuple(found), skipped_on=left)
+    return Outcome(check, "skipped", missing=left[0][0] if left else None, skipped_on=left)
 
 
 def _crashed(check: Check, error: Exception) -> Outcome:
@@ -161,16 +142,14 @@ def _declared(outcome: Outcome) -> Outcome:
     return Outcome(outcome.check, "crashed", error=told, traceback=told)
 
 
-def _over_all(check: Check, wanted: Sequence[Need], node_facts: Mapping[str, Facts]) -> Outcome:
+def _over_all(check: Check, crowd: Crowd) -> Outcome:
     """Judge all nodes at once. What it asks for first may be unknown of some: what does not exist there is known."""
     start = time.perf_counter()
     try:
-        every = [
-            {node: facts.get(need.fact) or _absent(need.fact) for node, facts in node_facts.items()} for need in wanted
-        ]
+        every = [crowd.column(need.fact) for need in needs(check.judge)]
         found = tuple(check.judge(*every))
         unknown: dict[Missing, list[str]] = {}
-        for node, fact in every[0].items() if len(node_facts) > 1 else ():
+        for node, fact in every[0].items() if len(crowd) > 1 and Missing in every[0].kinds else ():
             if isinstance(fact, Missing) and fact.reason != Why.NOT_HERE.value:
                 unknown.setdefault(fact, []).append(node)
         left = tuple((missing, tuple(nodes)) for missing, nodes in unknown.items())
@@ -191,14 +170,19 @@ def run(checks: Iterable[Check], node_facts: Mapping[str, Facts]) -> list[Outcom
     """Judge every node's facts with every check.
 
     Args:
-        node_facts: node name -> its facts.
+        node_facts: node name -> its facts; what was compared of a `Crowd` is kept for the next who judges it.
 
     Returns:
         One outcome per check, in order. On several nodes a check "ran" if it ran on any of them; the outcome says on
         which it was skipped all the same.
     """
-    with _uncollected(len(node_facts)):
-        return _run(list(checks), node_facts)
+    crowd = _crowd(node_facts)
+    with _uncollected(len(crowd)):
+        return [_over_all(check, crowd) if _is_over_all(check) else _over_each(check, crowd) for check in checks]
+
+
+def _crowd(node_facts: Mapping[str, Facts]) -> Crowd:
+    return node_facts if isinstance(node_facts, Crowd) else Crowd(node_facts)
 
 
 @contextlib.contextmanager
@@ -212,18 +196,6 @@ def _uncollected(nodes: int) -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-def _run(checks: Sequence[Check], node_facts: Mapping[str, Facts]) -> list[Outcome]:
-    parts = Parts() if len(node_facts) > 1 else None
-    courses = {id(check): _Course(check, parts) for check in checks if not _is_over_all(check)}
-    for course in courses.values():
-        for node, facts in node_facts.items():
-            course.meet(node, facts)
-    return [
-        courses[id(check)].outcome() if id(check) in courses else _over_all(check, needs(check.judge), node_facts)
-        for check in checks
-    ]
 
 
 def _causes(findings: Sequence[Finding]) -> list[Finding]:
@@ -305,34 +277,47 @@ def summarise(files: Iterable[TopicFile], node_facts: Mapping[str, Facts]) -> tu
     Of several nodes it is what most of them show. A topic whose summary fails or lacks a fact everywhere has a line
     without words.
     """
+    crowd = _crowd(node_facts)
     lines: dict[str, TopicLine] = {}
-    for file in files:
-        known = lines.get(file.topic.name)
-        if known is None or known.text is None:
-            lines[file.topic.name] = _summary_line(file, known.topic if known else file.topic, node_facts)
+    with _uncollected(len(crowd)):
+        for file in files:
+            known = lines.get(file.topic.name)
+            if known is None or known.text is None:
+                lines[file.topic.name] = _summary_line(file, known.topic if known else file.topic, crowd)
     return tuple(lines.values())
 
 
-def _summary_line(file: TopicFile, topic: Topic, node_facts: Mapping[str, Facts]) -> TopicLine:
+Said = tuple[Text, Mapping[str, Scalar]]
+
+
+def _summary_line(file: TopicFile, topic: Topic, crowd: Crowd) -> TopicLine:
     if not isinstance(file.summary, Summary):
         return TopicLine(topic)
     line = file.summary.line
-    memory = Memory(lambda *arguments: [line(*arguments)])
+
+    def said(*facts: object) -> list[Said]:
+        # A summary is an adornment: where it fails, the checks below it still speak.
+        with contextlib.suppress(Exception):
+            one = line(*facts)
+            if one is not None:
+                one[0].say("en", one[1])  # a value that does not fit its hole shows here
+                hash(tuple(one[1].items()))
+                return [one]
+        return []
+
+    try:
+        rows, lacking = _rows(needs(line), crowd)
+    except Exception:
+        return TopicLine(topic)
+    answers = ask(said, rows, lacking)
     told: dict[Any, tuple[Text, Mapping[str, Scalar], int]] = {}
-    for facts in node_facts.values():
-        try:
-            arguments = _arguments(needs(line), facts)
-            said = None if isinstance(arguments, Missing) else memory.ask(arguments)[0]
-            if said is not None:
-                said[0].say("en", said[1])  # a value that does not fit its hole shows here
-                key = said[0].en, tuple(said[1].items())
-                told[key] = said[0], said[1], told[key][2] + 1 if key in told else 1
-        except Exception:
-            # A summary is an adornment; the checks below it still speak.
-            continue
+    for row, times in Counter(rows.of_node).items():
+        for text, values in answers.get(row, ()):
+            key = text.en, tuple(values.items())
+            told[key] = text, values, told[key][2] + times if key in told else times
     if not told:
         return TopicLine(topic)
-    return _common_line(topic, list(told.values()), len(node_facts))
+    return _common_line(topic, list(told.values()), len(crowd))
 
 
 def _common_line(topic: Topic, told: list[tuple[Text, Mapping[str, Scalar], int]], nodes: int) -> TopicLine:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from envdoctor import engine, facts
+from envdoctor.columns import Crowd
 from envdoctor.errors import UsageError
 from envdoctor.examination import MADE_BY
 from envdoctor.facts.log import Log
@@ -164,7 +165,7 @@ def judge(
     if only is not None:
         checks = tuple(check for check in checks if check.topic in {file.topic.name for file in only})
     snapshots = _told_apart(snapshots)
-    node_facts = {snapshot.node.name: snapshot.facts for snapshot in snapshots}
+    node_facts = Crowd({snapshot.node.name: snapshot.facts for snapshot in snapshots})
     log = _log(snapshots)
     if log is None:
         files, checks = _without_texts(files, checks)
@@ -180,6 +181,7 @@ def judge(
         )
         outcomes = sighted.joined(engine.run(checks + derived, node_facts), log, derived)
     heard = {one.node.name: node_facts[one.node.name] for one in snapshots if not one.node.unheard}
+    heard = heard if 0 < len(heard) < len(node_facts) else node_facts
     return Report(
         made_by=MADE_BY,
         taken_at=snapshots[0].taken_at if snapshots else "",
@@ -187,6 +189,6 @@ def judge(
         nodes=tuple(snapshot.node for snapshot in snapshots),
         findings=loaded.carrying(engine.fold(outcomes), [snapshot.node for snapshot in snapshots]),
         outcomes=tuple(outcomes),
-        topics=engine.summarise(files, heard or node_facts),
+        topics=engine.summarise(files, heard),
         unloaded=loaded.broken,
     )

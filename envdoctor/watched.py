@@ -6,23 +6,18 @@ agree in all that was read are judged alike, whatever else is in them (host name
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import operator
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 from envdoctor.model import Missing
 
-Told = list[Any]  # findings
-# A check that has not met its like among so many nodes looks at what no two nodes share.
-TRIES = 12
-MOST_WAYS = 8  # through a check, by what is read on it
-
 
 class Reads:
-    """What was read of a fact: fields, of which None stands for all of one, and methods with their arguments.
+    """What was read of a fact: fields, of which None stands for all of one, and methods with their arguments. A
+    property that the class names in PARTS counts as a field.
 
     The elements of a tuple share what was read of any of them.
     """
@@ -54,20 +49,23 @@ def _are_facts(value: object) -> bool:
 def _watching(kind: type) -> type:
     """A class whose instances pass for those of `kind` and note what is read of them.
 
-    Methods that the class names in PARTS are noted with what they were asked, not with what they read for it.
+    Methods and properties that the class names in PARTS are noted with what they were asked, not with what they read
+    for it.
     """
     names = frozenset(field.name for field in fields(kind))
-    parts = frozenset(getattr(kind, "PARTS", ()))
+    named = frozenset(getattr(kind, "PARTS", ()))
+    properties = frozenset(name for name in named if isinstance(getattr(kind, name), property))
+    held, parts = names | properties, named - properties
     plain = object.__getattribute__
 
     def __getattribute__(self: Any, name: str) -> Any:
         if name == "__class__":
             return kind
         reads: Reads = plain(self, "_reads")
-        if name in names:
+        if name in held:
             seen = plain(self, "_seen")
             if name not in seen:
-                value = plain(self, name)
+                value = getattr(plain(self, "_fact"), name)
                 if _are_facts(value):
                     seen[name] = tuple([watch(each, reads.of(name)) for each in value])
                 elif _is_fact(value):
@@ -101,138 +99,62 @@ def watch(fact: Any, reads: Reads) -> Any:
     return seen
 
 
-Steps = tuple[tuple[str, bool], ...]
+def reads(fact: Any) -> Reads | None:
+    """Where to note what is read of a fact; None for what is not looked into: what is missing, or no dataclass."""
+    return Reads() if _is_fact(fact) and not isinstance(fact, Missing) else None
 
 
-class Part:
-    """One part of the facts of a kind, and which of them have it in common: the same number for the same value."""
-
-    def __init__(self, get: Callable[[Any], Hashable]) -> None:
-        self._get = get
-        self._numbers: dict[Hashable, int] = {}
-        self.known: dict[int, int] = {}  # by the identity of a fact
-
-    def of(self, fact: Any) -> int:
-        """The number of what a fact holds there. Raises TypeError or AttributeError where it is shaped otherwise."""
-        number = self.known.get(id(fact))
-        if number is None:
-            number = self._numbers.setdefault(self._get(fact), len(self._numbers))
-            self.known[id(fact)] = number
-        return number
+Steps = tuple[tuple[str, bool], ...]  # fields, and whether of each of several facts
+Part = tuple[tuple[Any, ...], Callable[[Any], Hashable]]
 
 
-class Parts:
-    """The parts that checks have looked at, which others that look at them share. The facts are to be kept alive."""
-
-    def __init__(self) -> None:
-        self._parts: dict[Hashable, Part] = {}
-
-    def read(self, reads: Reads, sample: Any) -> list[Part]:
-        """The parts of a fact that were read."""
-        return list(self._of(type(sample), reads, sample, ()))
-
-    def _of(self, kind: type, reads: Reads, sample: Any, before: Steps) -> Iterator[Part]:
-        first = sample[0] if isinstance(sample, tuple) else sample
-        for name, asked in reads.calls:
-            yield self._part((kind, before, name, asked), before, operator.methodcaller(name, *asked))
-        for name, inside in reads.fields.items():
-            value = getattr(first, name)
-            if inside is not None:
-                yield from self._of(kind, inside, value, (*before, (name, isinstance(value, tuple))))
-            elif isinstance(value, dict) or _are_facts(value):
-                # What is not compared quickly is told by which object it is: readers make the same ones of the same.
-                yield self._part((kind, before, name, id), before, _identity_of(name))
-            else:
-                yield self._part((kind, before, name), before, operator.attrgetter(name))
-
-    def _part(self, key: Hashable, before: Steps, last: Callable[[Any], Any]) -> Part:
-        if key not in self._parts:
-            get = last
-            for name, many in reversed(before):
-                get = _through(name, many, get)
-            self._parts[key] = Part(get)
-        return self._parts[key]
+def parts(fact: Any, read: Reads | None) -> Iterator[Part]:
+    """The parts of a fact that were read, each by its name and by how to get it from another fact of its kind."""
+    if read is None:
+        yield ((), lambda other: other)
+    else:
+        yield from _parts(read, fact, ())
 
 
-def _identity_of(name: str) -> Callable[[Any], int]:
-    """What tells which object a field holds."""
-    own = operator.attrgetter(name)
-    return lambda fact: id(own(fact))
+def _parts(read: Reads, sample: Any, before: Steps) -> Iterator[Part]:
+    first = sample[0] if isinstance(sample, tuple) else sample
+    for name, asked in read.calls:
+        yield (before, name, asked), _getter(before, "call({})", operator.methodcaller(name, *asked))
+    for name, inside in read.fields.items():
+        value = getattr(first, name)
+        if inside is not None:
+            yield from _parts(inside, value, (*before, (name, isinstance(value, tuple))))
+        elif (isinstance(value, dict) or _are_facts(value)) and name in vars(first):
+            # What is not compared quickly is told by which object a field holds: readers make the same ones of the
+            # same. What a property makes anew is no object that stays.
+            yield (before, name, id), _getter(before, f"id({{}}.{name})")
+        else:
+            yield (before, name), _getter(before, f"{{}}.{name}")
 
 
-def _through(name: str, many: bool, inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """What gets something of a field of a fact, or of each of the facts in it."""
-    own = operator.attrgetter(name)
+def _getter(before: Steps, last: str, call: Callable[[Any], Any] | None = None) -> Callable[[Any], Any]:
+    """What gets something of a fact, of what lies behind a field of it, or of each of the facts there.
+
+    It is compiled from one expression, such as "tuple([each.name for each in fact.leaves])", as it is asked for every
+    leaf of every node, and calls within calls take half as long again.
+
+    Args:
+        last: what to get of the last fact, which stands for "{}"; it may be to `call` it.
+    """
+    return _compiled(_expression("fact", before, last))(call)
+
+
+@functools.cache
+def _compiled(expression: str) -> Callable[[Callable[[Any], Any] | None], Callable[[Any], Any]]:
+    made: Callable[[Callable[[Any], Any] | None], Callable[[Any], Any]]
+    made = eval(f"lambda call: lambda fact: {expression}", {"__builtins__": {"tuple": tuple, "id": id}})
+    return made
+
+
+def _expression(fact: str, before: Steps, last: str) -> str:
+    if not before:
+        return last.format(fact)
+    (name, many), *rest = before
     if many:
-        return lambda fact: tuple([inner(each) for each in own(fact)])
-    return lambda fact: inner(own(fact))
-
-
-class _Way:
-    """One way through a check: what is read on it, and what was said by what was read."""
-
-    def __init__(self, reads: Sequence[Reads | None], arguments: Sequence[Any], parts: Parts) -> None:
-        self.reads = reads
-        self._parts = [
-            (number, part.known, part)
-            for number, read in enumerate(reads)
-            if read is not None
-            for part in parts.read(read, arguments[number])
-        ]
-        self._plain = [number for number, read in enumerate(reads) if read is None]
-        self.told: dict[Hashable, Told] = {}
-
-    def key(self, arguments: Sequence[Any]) -> Hashable:
-        # Looked up here and not by a call: of thousands of nodes there are millions.
-        read = tuple([
-            part.of(arguments[number]) if (own := known.get(id(arguments[number]))) is None else own
-            for number, known, part in self._parts
-        ])  # fmt: skip
-        return (read, *[arguments[number] for number in self._plain]) if self._plain else read
-
-
-class Memory:
-    """What a check said of the facts it was shown."""
-
-    def __init__(self, judge: Callable[..., Any], parts: Parts | None = None) -> None:
-        self._judge = judge
-        self._parts = parts or Parts()
-        # By the identities of the facts, which are kept: another object must not get the place of one of them.
-        self._same: dict[tuple[int, ...], tuple[Told, Sequence[Any]]] = {}
-        self._ways: dict[tuple[type, ...], list[_Way]] = {}
-        self._tries = TRIES
-
-    def ask(self, arguments: Sequence[Any]) -> Told:
-        """What the check says of these facts, from memory where it has seen their like."""
-        same = tuple([id(argument) for argument in arguments])
-        if same not in self._same:
-            told = self._like(arguments) if self._tries else list(self._judge(*arguments))
-            self._same[same] = told, arguments
-        return self._same[same][0]
-
-    def _like(self, arguments: Sequence[Any]) -> Told:
-        ways = self._ways.setdefault(tuple([type(argument) for argument in arguments]), [])
-        for way in ways:
-            try:
-                told = way.told.get(way.key(arguments))
-            except (TypeError, AttributeError, IndexError):
-                continue  # shaped otherwise
-            if told is not None:
-                self._tries = TRIES
-                return told
-        self._tries -= 1
-        shown = list(arguments)
-        reads: list[Reads | None] = [None] * len(shown)
-        for number, argument in enumerate(arguments):
-            if _is_fact(argument) and not isinstance(argument, Missing):
-                reads[number] = read = Reads()
-                shown[number] = watch(argument, read)
-        told = list(self._judge(*shown))
-        taken = next((way for way in ways if way.reads == reads), None)
-        if taken is None and len(ways) < MOST_WAYS:
-            taken = _Way(reads, arguments, self._parts)
-            ways.append(taken)
-        if taken is not None:
-            with contextlib.suppress(TypeError):  # a value that cannot be looked up
-                taken.told[taken.key(arguments)] = told
-        return told
+        return f"tuple([{_expression('each', tuple(rest), last)} for each in {fact}.{name}])"
+    return _expression(f"{fact}.{name}", tuple(rest), last)

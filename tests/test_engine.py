@@ -354,3 +354,11 @@ def test_of_many_nodes_nothing_is_collected_while_they_are_judged(nodes: int, du
         assert not gc.isenabled(), "whoever has switched it off decides"
     finally:
         gc.enable()
+
+
+def test_a_summary_whose_signature_says_no_fact_has_no_words() -> None:
+    @summary
+    def line(whatever) -> None: ...  # type: ignore[no-untyped-def]
+
+    (told,) = summarise([TopicFile(Topic("apples"), (), (), line, "")], {"a": {Apples: Apples(1)}})
+    assert told.text is None

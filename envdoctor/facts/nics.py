@@ -67,6 +67,9 @@ class Address:
     prefix: int = 0
     scope: str = "global"
 
+    # No two nodes have the same address; many have the same interfaces with addresses of the same kinds.
+    PARTS = ("family", "link_local", "loopback6")
+
     def __post_init__(self) -> None:
         ipaddress.ip_interface(f"{self.address}/{self.prefix}")
 
@@ -81,6 +84,11 @@ class Address:
         if ":" not in self.address:
             return self.address.startswith("169.254.")
         return ipaddress.ip_address(self.address).is_link_local
+
+    @property
+    def loopback6(self) -> bool:
+        """::1, the loopback's own."""
+        return self.address == "::1"
 
     def holds(self, other: str) -> bool:
         """Whether another numeric address lies in this one's subnet; no for what is no address."""
@@ -129,6 +137,9 @@ class Nics:
     tcp_mtu_probing: int | None = None
     ports: tuple[str, ...] = ()
     ipv6: bool = True
+
+    # Found by addresses that are another node's nowhere else, and nearly always the same interface.
+    PARTS = ("default", "to_master")
 
     def nic(self, name: str) -> Nic | None:
         """The interface of that name; an alias such as "eth0:1" is the interface before the colon."""

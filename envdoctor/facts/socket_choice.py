@@ -112,7 +112,7 @@ def _candidates(nics: Nics, family: int | None, running_only: bool) -> Iterable[
             continue
         if family is not None and address.family != family:
             continue
-        if address.address == "::1":
+        if address.loopback6:
             continue
         yield address
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from envdoctor import engine, load
+from envdoctor.cli import saved
 from tests.bench.nodes_scale import ODD, faults, measure, places, write
 
 
@@ -19,3 +21,18 @@ def test_a_fault_that_is_not_named_and_one_that_is_not_there_are_told() -> None:
     assert len(faults({"findings": [], "crashed": ["x"]}, 32)) == 10
     loud = [["shm-too-small", None, "error", ["gpu0000"], 1], ["disk-full", None, "note", ["gpu0000"], 1]]
     assert "error shm-too-small (None) on gpu0000: 1 nodes" in faults({"findings": loud, "crashed": []}, 32)
+
+
+def test_a_node_among_others_is_told_what_it_is_told_alone(tmp_path: Path) -> None:
+    write(tmp_path, 18)
+    loaded = load.load([load.bundled()])
+    nodes = {snapshot.node.name: snapshot.facts for snapshot in saved.read([tmp_path])}
+    checks = [check for check in loaded.checks if all(need.kind != "per-node" for need in engine.needs(check.judge))]
+    together = engine.run(checks, nodes)
+    alone = [engine.run(checks, {node: facts}) for node, facts in nodes.items()]
+    assert len(nodes) == 18 and any(outcome.findings for outcome in together)
+    for outcome, *each in zip(together, *alone, strict=True):
+        assert list(outcome.findings) == [finding for one in each for finding in one.findings], outcome.check.name
+        assert {node for _, skipped in outcome.skipped_on for node in skipped} == {
+            node for one in each for _, skipped in one.skipped_on for node in skipped
+        }
