@@ -140,7 +140,6 @@ class Simulated:
         self.leaves = fabric.leaves()
         self.round_s = round_s
         self.rtt_s = 1e-4  # the longest between two machines
-        self.rtt_s = 80e-6
         self.now = 0.0
         self.rounds = 0
         self.asked = 0
