@@ -12,12 +12,10 @@ import contextlib
 import functools
 import os
 import shlex
-import signal
 import stat
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from envdoctor import atomic
@@ -25,6 +23,7 @@ from envdoctor.errors import CannotMend, Changed, EnvdoctorError, Interrupted
 from envdoctor.journal import Edited, Entry, Journal, Ran, with_command
 from envdoctor.permission import contents
 from envdoctor.remedy import EditFile, Fix, Plan, RunCommand
+from envdoctor.undisturbed import undisturbed
 
 # Runs a command on the user's terminal and gives its exit status.
 Runner = Callable[[tuple[str, ...]], int]
@@ -53,22 +52,6 @@ def on_terminal(argv: tuple[str, ...]) -> int:
         return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=2, check=False).returncode
     except OSError as error:
         raise NotStarted(f"{argv[0]} could not be started: {error.strerror}") from error
-
-
-@contextlib.contextmanager
-def undisturbed() -> Iterator[list[int]]:
-    """Have Ctrl-C wait until the files are whole. What came meanwhile is in the list; nothing is raised for it."""
-    heard: list[int] = []
-    deferred = False
-    if threading.current_thread() is threading.main_thread():
-        before = signal.getsignal(signal.SIGINT)
-        if deferred := before is signal.default_int_handler:
-            signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
-    try:
-        yield heard
-    finally:
-        if deferred:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def apply(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -139,25 +138,6 @@ def test_ctrl_c_while_it_is_taken_back_leaves_a_way(home: Path, journal: Journal
         undo(entry, journal, interrupting)
     undo(entry, journal, Commands())
     assert tree(home) == before
-
-
-def test_outside_the_main_thread_and_with_other_handlers_signals_are_left_alone() -> None:
-    seen: list[object] = []
-
-    def work() -> None:
-        with plans.undisturbed() as heard:
-            seen.append(heard)
-            seen.append(signal.getsignal(signal.SIGINT))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        work()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert seen == [[], before, [], signal.SIG_IGN]
 
 
 def killed(journal: Journal, plan: Plan, edits_done: int) -> Entry:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from envdoctor.patient import boot, wire
+from envdoctor.undisturbed import undisturbed
 
 # What is sent to every node, in the order in which it is imported there.
 STREAMED = (
@@ -127,8 +128,12 @@ class Conduct:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def __exit__(self, kind: object, *_: object) -> None:
+        # Who presses Ctrl-C twice must not leave ranks behind on other hosts.
+        with undisturbed() as heard:
+            self.stop()
+        if heard and kind is None:
+            raise KeyboardInterrupt
 
     def _start(self, number: int, start: Start, sources: dict[str, Any]) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 
@@ -18,6 +19,7 @@ def main() -> None:
         # The reader of a pipe (head, less) has gone; what it wanted it has.
         code = 0
     except (Exception, KeyboardInterrupt) as error:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is ended: what is left to say is said
         from envdoctor.cli import ending
 
         code = ending.exit_code(error, sys.argv[1:])

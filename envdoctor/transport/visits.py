@@ -19,6 +19,7 @@ from envdoctor.patient import boot, examining, wire
 from envdoctor.transport import commands, streamed
 from envdoctor.transport.hosts import Host
 from envdoctor.transport.local import GRACE_S, Answer, Request
+from envdoctor.undisturbed import undisturbed
 
 FAN_OUT = 64  # logins at once: a file server that all homes lie on, and sshd's MaxStartups on a gateway, stand that
 FIRST_WORD_S = 20.0  # ConnectTimeout, and a Python on a cold network file system
@@ -135,7 +136,8 @@ def examine(
     try:
         return round_.run(hosts, fan_out)
     finally:
-        round_.stop()
+        with undisturbed():
+            round_.stop()
 
 
 class _Round:

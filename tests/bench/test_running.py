@@ -71,7 +71,7 @@ def test_the_file_is_the_document_and_is_judged_again(told: Path) -> None:
     again = run("check", "--from", str(told), "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["findings"] == document["findings"]
-    assert {one["topic"] for one in json.loads(again.stdout)["outcomes"]} == {"allreduce", "drift", "links"}
+    assert {one["topic"] for one in json.loads(again.stdout)["outcomes"]} == {"allreduce", "drift", "latency", "links"}
 
 
 @pytest.mark.torch
@@ -127,8 +127,10 @@ def family(pid: int) -> list[int]:
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_nothing_is_left_behind(number: signal.Signals, status: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "times", "status"), [(signal.SIGINT, 1, 130), (signal.SIGINT, 5, 130), (signal.SIGKILL, 1, -9)]
+)
+def test_nothing_is_left_behind(number: signal.Signals, times: int, status: int) -> None:
     needs.distribution("torch")
     needs.program("ps", "procps")
     process = subprocess.Popen(
@@ -137,9 +139,12 @@ def test_nothing_is_left_behind(number: signal.Signals, status: int) -> None:
     )  # fmt: skip
     climbs(process, "sweep")
     below = family(process.pid)
-    process.send_signal(number)
-    process.communicate(timeout=60)
+    for _ in range(times):
+        process.send_signal(number)
+        time.sleep(0.1)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == status
+    assert "Traceback" not in said
     until = time.monotonic() + 20
     while (left := [pid for pid in below if Path(f"/proc/{pid}").exists()]) and time.monotonic() < until:
         time.sleep(0.05)
