@@ -95,12 +95,10 @@ def view(pairs: Sequence[Pair]) -> View:
     )
     out, back = seen.out, seen.back
     nodes = {end for end in seen.sends if seen.sends[end] < SLOW * out or seen.receives.get(end, back) < SLOW * back}
-    distant = {
-        end
-        for rates in (seen.far_out, seen.far_in)
-        for end, rate in rates.items()
-        if end not in nodes and rate < SLOW * median(rates.values())
-    }
+    distant = set()
+    for rates in (seen.far_out, seen.far_in):
+        usual = median(rates.values()) if rates else 0.0
+        distant |= {end for end, rate in rates.items() if end not in nodes and rate < SLOW * usual}
     if len(nodes | distant) > MOST * len(seen.sends):
         return seen  # there is no usual
     return replace(seen, nodes=frozenset(nodes), distant=frozenset(distant))
@@ -135,8 +133,9 @@ def groups(seen: View) -> list[tuple[int, ...]]:
 def weak_paths(seen: View) -> list[tuple[int, int]]:
     """Paths that look slow between machines that do not, those of the ring first, and then the slowest."""
     found: dict[tuple[int, int], tuple[int, float]] = {}
+    suspects = seen.suspects
     for pair in seen.of("ring", "near", "far"):
-        if pair.a in seen.suspects or pair.b in seen.suspects:
+        if pair.a in suspects or pair.b in suspects:
             continue
         usual = seen.best(pair)
         if pair.kind == "far":
@@ -242,7 +241,8 @@ def _blamed(seen: View) -> list[Culprit]:
     """Who is to blame on one rail."""
     found: list[Culprit] = []
     few = seen.of("few")
-    others = [pair.busy for pair in seen.pairs if not {pair.a, pair.b} & seen.suspects]
+    suspects = seen.suspects
+    others = [pair.busy for pair in seen.pairs if pair.a not in suspects and pair.b not in suspects]
     limit = max(BUSY, median(others) if others else 0.0)
 
     def free(own: Sequence[Pair]) -> bool:
@@ -264,7 +264,7 @@ def _blamed(seen: View) -> list[Culprit]:
         (pair.a, pair.b): pair
         for pair in few
         if pair.times >= CONFIRMED
-        and not {pair.a, pair.b} & seen.suspects
+        and not {pair.a, pair.b} & suspects
         and pair.gb_s < SLOW * seen.best(pair)
         and free([pair])
     }

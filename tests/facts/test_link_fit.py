@@ -187,7 +187,7 @@ def test_the_suspects_are_measured_with_good_partners_in_disjoint_pairs() -> Non
 
 
 def test_4096_machines_are_judged_within_seconds() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     pairs = measured(4096, lambda a, b: 0.3 if 77 in (a, b) else 1.0, 5)
     assert told(pairs) == [(77, None)]
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20
