@@ -86,7 +86,17 @@ def python(version: str) -> str:
 def fuse() -> None:
     """The test mounts a file system of its own. No package brings the kernel's part: where it lacks, the test skips."""
     namespaces()
+    _device("/dev/fuse")
+
+
+def tap() -> None:
+    """The test makes TAP devices, of which the same is true."""
+    root()
+    _device("/dev/net/tun")
+
+
+def _device(path: str) -> None:
     try:
-        os.close(os.open("/dev/fuse", os.O_RDWR))
+        os.close(os.open(path, os.O_RDWR))
     except OSError as error:
-        pytest.skip(f"needs /dev/fuse ({error.strerror})")
+        pytest.skip(f"needs {path} ({error.strerror})")

@@ -117,6 +117,9 @@ class Relay:
         subprocess.run(["ip", "-n", self.namespace, *words.split()], check=True, capture_output=True)
 
     def __enter__(self) -> Relay:
+        from tests import needs  # the relay itself is started without them
+
+        needs.tap()
         self._process = subprocess.Popen(
             ["ip", "netns", "exec", self.namespace, sys.executable, "-I", __file__, *self._told],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
