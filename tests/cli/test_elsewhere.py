@@ -85,10 +85,11 @@ def test_each_host_hangs_at_another_file_system_and_all_are_told(lab: Lab) -> No
     lab[0].hang(searched)
     lab[1].hang("/run/env")
     lab[2].hang(str(lab[2].home))
-    done = run(lab, "check", "--quick", "--hosts", "node[0-2]", "--timeout", "24", "--python", python, "--json")
+    done = run(lab, "check", "--quick", "--hosts", "node[0-2]", "--timeout", "60", "--python", python, "--json")
     told = {(finding["code"], node): finding for finding in done.document["findings"] for node in finding["nodes"]}
-    assert told["filesystem-hangs", "node0"]["evidence"]["path"] == searched, done.out
-    assert told["filesystem-hangs", "node1"]["evidence"]["path"] == python, done.out
+    assert {("filesystem-hangs", "node0"), ("filesystem-hangs", "node1"), ("node-hung", "node2")} <= set(told), done.out
+    assert told["filesystem-hangs", "node0"]["evidence"]["path"] == searched
+    assert told["filesystem-hangs", "node1"]["evidence"]["path"] == python
     assert told["python-does-not-start", "node1"]["because_of"] == "filesystem-hangs"
     assert "does not say whether this user may come in" in told["node-hung", "node2"]["title"]
     ran = {node["name"]: node["python"] for node in done.document["nodes"]}
@@ -96,13 +97,13 @@ def test_each_host_hangs_at_another_file_system_and_all_are_told(lab: Lab) -> No
 
 
 def test_no_hung_file_system_of_its_own_machine_holds_the_doctor_up(lab: Lab) -> None:
-    """The venv that is active, a folder on PATH and the home folder, where the user's own checks would lie."""
+    """The venv that is active, and the home folder, where the user's own checks would lie."""
     needs.fuse()
     lab[1].hang("/run/env")
     lab[1].hang(str(lab[1].home))
     done = lab[1].run(
         "/bin/sh", "-c", f"cd / && exec {shlex.join(ENVDOCTOR)} check python disk --quick --json", PYTHONPATH=str(ROOT),
-        VIRTUAL_ENV="/run/env", PATH=f"/run/env/bin:{os.environ['PATH']}",
+        VIRTUAL_ENV="/run/env",
     )  # fmt: skip
     told = {finding["code"]: finding for finding in done.document["findings"]}
     hung = {
