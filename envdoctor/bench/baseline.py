@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from envdoctor import snapshot
@@ -25,3 +26,13 @@ def read(path: Path) -> AllreduceResult:
     if held is None or not held.sizes:
         raise UsageError(f"--baseline {path} holds no sizes that were measured; {HINT}")
     return held
+
+
+def beside(result: AllreduceResult, earlier: AllreduceResult | None) -> AllreduceResult:
+    """The result with what it is to be compared with."""
+    if earlier is None:
+        return result
+    return replace(
+        result, baseline=earlier.sizes, baseline_backend=earlier.backend, baseline_dtype=earlier.dtype,
+        baseline_world_size=earlier.world_size,
+    )  # fmt: skip

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from envdoctor import examination, facts
-from envdoctor.bench import blame, expectation, refusal, rungs
+from envdoctor.bench import baseline, blame, expectation, refusal, rungs
 from envdoctor.bench.conducting import Conduct, Ended
 from envdoctor.bench.observed import Observed
 from envdoctor.bench.places import Looked, Places, variables
 from envdoctor.bench.resting import Resting
 from envdoctor.errors import ExaminationError, UsageError
 from envdoctor.facts import links
-from envdoctor.facts.allreduce import RUNGS, AllreduceResult, Member, Size
+from envdoctor.facts.allreduce import RUNGS, AllreduceResult, Member
 from envdoctor.facts.asked import Asked
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.rendezvous import RendezvousReach, Target
@@ -65,7 +65,7 @@ class Wanted:
     """
 
     op: str = "allreduce"
-    baseline: tuple[Size, ...] = ()
+    baseline: AllreduceResult | None = None
     backend: str = "auto"
     dtype: str = "float32"
     sizes: tuple[int, ...] = ()
@@ -220,7 +220,7 @@ def run(
         if (ended.status != 0 or not observed.result.stage) and not observed.result.done:
             observed.gone(index, ended, start.name)
     told = places.told()
-    result = replace(observed.result, baseline=wanted.baseline)
+    result = baseline.beside(observed.result, wanted.baseline)
     if not places.far and not any(member.rung for member in result.members):
         said = next((one.said or one.noise for one in conduct.ended.values()), "") or "it said nothing"
         raise ExaminationError(f"the benchmark did not start: {said[-500:]}")

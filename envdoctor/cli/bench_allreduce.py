@@ -123,7 +123,7 @@ def allreduce(
     from envdoctor.transport.target import choose
 
     asked = demands.parse(asserted or ())
-    before = baseline_file.read(baseline).sizes if baseline is not None else ()
+    before = baseline_file.read(baseline) if baseline is not None else None
     given = launching.Given(nnodes, node_rank, master_addr, master_port, nproc_per_node)
     gpus = launching.visible_gpus(os.environ)
     wanted = running.Wanted(

@@ -159,10 +159,12 @@ def examine(elsewhere: Elsewhere, question: Question, checks: list[Path], style:
 
 
 def _of_benches(loaded: Loaded, names: Sequence[str]) -> bool:
-    """Whether what was asked for takes a benchmark."""
-    from envdoctor import judgement
+    """Whether what was asked for takes a benchmark: a check looks at what only that gives."""
+    from envdoctor import engine, judgement
+    from envdoctor.facts.allreduce import AllreduceResult
 
-    return not names or any(file.topic.bench for file in judgement.chosen(loaded, names)[0])
+    _, checks = judgement.chosen(loaded, names)
+    return not names or any(need.fact is AllreduceResult for one in checks for need in engine.needs(one.judge))
 
 
 def _tried(route: Route, told: list[Snapshot], question: Question, style: Style) -> list[Snapshot]:

@@ -191,7 +191,8 @@ class AllreduceResult:
         cut_short: the budget ended before all pairs were measured.
         counters: those that moved from before the first measurement to after the last.
         left_out: sizes, in bytes, that would have taken too long.
-        baseline: the sizes of an earlier run to compare with.
+        baseline: the sizes of an earlier run to compare with. baseline_backend, baseline_dtype,
+            baseline_world_size: how that one was made; empty and 0 where nothing is compared.
         suspects: ranks whose data is bad, as far as it could be located.
         expected_busbw_gb_s: what the topology allows, None if nothing tells. expected_by, expected_values:
             why, as a sentence of `envdoctor.knowledge.fabric` and what it holds.
@@ -223,6 +224,9 @@ class AllreduceResult:
     counters: tuple[Counter, ...] = ()
     sizes: tuple[Size, ...] = ()
     baseline: tuple[Size, ...] = ()
+    baseline_backend: str = ""
+    baseline_dtype: str = ""
+    baseline_world_size: int = 0
     left_out: tuple[int, ...] = ()
     suspects: tuple[int, ...] = ()
     expected_busbw_gb_s: float | None = None

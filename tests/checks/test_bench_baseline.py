@@ -19,7 +19,17 @@ CASES = [
     Case("faster than before", (replace(FINE, sizes=FASTER, baseline=SIZES),)),
     Case("slower than before", (replace(FINE, baseline=FASTER),), {"slower-than-baseline": "warning"}),
     Case("slower, with more ranks than cores", (replace(FINE, baseline=FASTER, oversubscribed=True),)),
-    Case("no size in common", (replace(FINE, baseline=(replace(SIZES[0], bytes=16),)),)),
+    Case("no size in common", (replace(FINE, baseline=(replace(SIZES[0], bytes=16),)),), {"baseline-differs": "note"}),
+    Case(
+        "slower than with another backend",
+        (replace(FINE, baseline=FASTER, baseline_backend="nccl"),),
+        {"baseline-differs": "note"},
+    ),
+    Case(
+        "slower, made alike",
+        (replace(FINE, baseline=FASTER, baseline_backend=FINE.backend, baseline_world_size=FINE.world_size),),
+        {"slower-than-baseline": "warning"},
+    ),
     Case(
         "small sizes only", (replace(FINE, sizes=SIZES[:1], baseline=FASTER[:1]),), {"slower-than-baseline": "warning"}
     ),

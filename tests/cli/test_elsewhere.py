@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from envdoctor import load
+from envdoctor.cli import elsewhere
 from tests import ROOT, needs
 from tests.bench.nodes import Ended
 from tests.lab.hosts import Lab
@@ -178,3 +180,10 @@ def test_a_python_that_is_only_there(lab: Lab) -> None:
     assert done.status in (0, 1), done.err
     pythons = {node["name"]: node["python"] for node in done.document["nodes"]}
     assert pythons["node1"] == hidden and pythons["node2"] not in ("", hidden)
+
+
+@pytest.mark.parametrize(
+    ("names", "takes"), [((), True), (("allreduce",), True), (("latency-high",), True), (("nodes",), False)]
+)
+def test_only_what_a_benchmark_alone_tells_takes_one(names: tuple[str, ...], takes: bool) -> None:
+    assert elsewhere._of_benches(load.everything(), names) is takes
