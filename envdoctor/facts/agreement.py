@@ -20,7 +20,8 @@ class Side(Generic[Value]):
     nodes: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{hostlist.fold(self.nodes)}: {self.value}"
+        # On one line: a variable that holds a line break must not look like another side.
+        return f"{hostlist.fold(self.nodes)}: {' '.join(str(self.value).splitlines())}"
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,10 @@ def test_the_usual_side_is_that_of_more_than_half_and_the_rest_is_odd(told: dict
     assert set(found.odd_nodes) == known - usual
 
 
+def test_a_value_with_a_line_break_is_one_side() -> None:
+    assert agreement({"n1": "a\nn2: b", "n2": "c"}).listed().splitlines() == ["n1: a n2: b", "n2: c"]
+
+
 def test_the_sides_are_listed_the_odd_ones_first() -> None:
     found = agreement({"n1": "a", "n2": "b", "n3": "a", "n4": None, "n5": "a"})
     assert found.listed() == "n2: b\nn[1,3,5]: a\nn4: ?"
