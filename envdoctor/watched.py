@@ -30,11 +30,9 @@ class Reads:
         return isinstance(other, Reads) and (self.fields, self.calls) == (other.fields, other.calls)
 
     def of(self, name: str) -> Reads:
-        """What was read of a field."""
-        known = self.fields.get(name)
-        if known is None:
-            known = self.fields[name] = Reads()
-        return known
+        """Where to note what is read of a field. Once all of it counts, what is read besides adds nothing."""
+        known = self.fields.setdefault(name, Reads())
+        return Reads() if known is None else known
 
 
 def _is_fact(value: object) -> bool:
@@ -118,6 +116,10 @@ def parts(fact: Any, read: Reads | None) -> Iterator[Part]:
 
 def _parts(read: Reads, sample: Any, before: Steps) -> Iterator[Part]:
     first = sample[0] if isinstance(sample, tuple) else sample
+    if before and not read.fields and not read.calls:
+        # Whether it is there, or how many there are, shows without anything of them being read.
+        (*around, (name, many)) = before
+        yield (before, len if many else type), _getter(tuple(around), f"{'len' if many else 'type'}({{}}.{name})")
     for name, asked in read.calls:
         yield (before, name, asked), _getter(before, "call({})", operator.methodcaller(name, *asked))
     for name, inside in read.fields.items():
@@ -147,7 +149,10 @@ def _getter(before: Steps, last: str, call: Callable[[Any], Any] | None = None) 
 @functools.cache
 def _compiled(expression: str) -> Callable[[Callable[[Any], Any] | None], Callable[[Any], Any]]:
     made: Callable[[Callable[[Any], Any] | None], Callable[[Any], Any]]
-    made = eval(f"lambda call: lambda fact: {expression}", {"__builtins__": {"tuple": tuple, "id": id}})
+    made = eval(
+        f"lambda call: lambda fact: {expression}",
+        {"__builtins__": {"tuple": tuple, "id": id, "len": len, "type": type}},
+    )
     return made
 
 

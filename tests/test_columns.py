@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,6 +87,52 @@ def test_of_the_environment_single_variables_are_read() -> None:
     ]
     answers, times = asked_of(reads, column(*map(Environment, told)))
     assert answers == [("0", 1), ("0", 1), ("1", 1), ("0", 2)] and times == 3
+
+
+def test_how_many_there_are_and_whether_one_is_there_counts_though_nothing_of_them_is_read() -> None:
+    @dataclass(frozen=True)
+    class Shelf:
+        leaf: Leaf | None = None
+        leaves: tuple[Leaf, ...] = ()
+
+    def how_many(shelf: Shelf) -> tuple[bool, int]:
+        return shelf.leaf is not None, len(shelf.leaves)
+
+    shelves = [Shelf(Leaf(str(n)) if n % 2 else None, (Leaf(str(n)),) * (n % 3)) for n in range(12)]
+    answers, times = asked_of(how_many, column(*shelves))
+    assert answers == [how_many(shelf) for shelf in shelves] and times == 6
+
+
+def test_leaves_of_which_some_are_empty_are_compared_as_a_whole() -> None:
+    @dataclass(frozen=True)
+    class Branch:
+        leaves: tuple[Leaf, ...] = ()
+        fruit: Leaf | None = None
+
+    @dataclass(frozen=True)
+    class Tree:
+        branches: tuple[Branch, ...] = ()
+
+    def weight(tree: Tree) -> int:
+        own = [leaf.load for branch in tree.branches for leaf in branch.leaves]
+        return sum(own) + sum(branch.fruit.load for branch in tree.branches if branch.fruit)
+
+    bare = Branch()
+    loads = (1, 2, 1)
+    for order in ((bare, None), (None, bare)):
+        trees = [Tree(tuple(one or Branch((Leaf("x", n),), Leaf("y", n)) for one in order)) for n in loads]
+        assert asked_of(weight, column(*trees))[0] == [2, 4, 2]
+
+
+def test_a_field_that_counts_as_a_whole_is_not_forgotten_for_what_is_read_of_it_later() -> None:
+    @dataclass(frozen=True)
+    class Kept(Box):
+        @functools.cached_property
+        def heaviest(self) -> int:
+            return max(leaf.load for leaf in self.leaves)
+
+    boxes = [Kept(leaves=(Leaf("x", load),)) for load in (1, 2, 3)]
+    assert asked_of(lambda box: (box.heaviest, len(box.leaves)), column(*boxes))[0] == [(1, 1), (2, 1), (3, 1)]
 
 
 def test_absent_facts_are_told_apart() -> None:
