@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from envdoctor.bench.conducting import Ended
 from envdoctor.bench.launching import Part
 from envdoctor.facts.allreduce import AllreduceResult, Counter, Failure, Member, Pair, Size, Way
+from envdoctor.transport.commands import apart
 
 Record = Mapping[str, Any]
 MOST_SAID = 2000  # letters of another program's words
@@ -78,6 +80,12 @@ class Observed:
 
     def take(self, record: Record) -> None:
         """A record of an agent; one that is not understood is left out."""
+        try:
+            self._take(record)
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
+            pass  # who says it may be anybody
+
+    def _take(self, record: Record) -> None:
         index = record.get("node")
         if not isinstance(index, int):
             return
@@ -115,7 +123,7 @@ class Observed:
         """An agent ended without having said how: it was killed, or did not start. `name` is its host's, as given."""
         member = self._members.get(index, Member(index))
         how = "lost" if member.rung else "not-started"
-        said = (ended.said or ended.noise)[-MOST_SAID:]
+        said = (apart(ended.said)[0].strip() or ended.noise)[-MOST_SAID:]
         self._failures.append(
             Failure(member.rung or "start", index, member.node or name, how, said=said, status=ended.status)
         )
@@ -185,8 +193,11 @@ class Observed:
     def _measured(self, told: Record) -> None:
         """A stream of a pair; of several the best counts, for what disturbs only slows down. What others send at the
         same time is no disturbance but what is asked for, so each kind of round counts for itself."""
+        gb_s, busy = _number(told["gb_s"]), _number(told["busy"])
+        if gb_s is None or busy is None:
+            return
         new = Pair(
-            int(told["a"]), int(told["b"]), float(told["gb_s"]), float(told["busy"]), told.get("rtt_us"),
+            int(told["a"]), int(told["b"]), gb_s, busy, _whole(told.get("rtt_us")),
             rail=int(told.get("rail") or 0), kind=str(told.get("kind") or "")[:16],
         )  # fmt: skip
         known = self._pairs.get((new.a, new.b, new.rail, new.kind))
@@ -221,6 +232,15 @@ def _shorter(one: int | None, other: int | None) -> int | None:
     return one if other is None else other if one is None else min(one, other)
 
 
+def _number(told: object) -> float | None:
+    """What is measured is neither negative nor infinite; None for what is no such number."""
+    return float(told) if isinstance(told, (int, float)) and 0 <= told < math.inf else None
+
+
+def _whole(told: object) -> int | None:
+    return told if isinstance(told, int) and told >= 0 else None
+
+
 def _mask(told: object) -> int:
     """The processors of a hello, a bit each; 0 where it does not tell."""
     try:
@@ -245,17 +265,18 @@ def _without_echoes(failures: list[Failure]) -> tuple[Failure, ...]:
 
 
 def _way(a: int, b: object, told: Record) -> Way:
+    gb_s = _number(told.get("gb_s"))
     return Way(
         a,
         int(str(b)),
         str(told.get("outcome") or ""),
-        told.get("sent"),
-        told.get("unacknowledged"),
-        told.get("mss"),
-        told.get("mtu"),
-        told.get("gb_s"),
-        told.get("busy") if told.get("gb_s") is not None else None,
-        told.get("rtt_us"),
+        _whole(told.get("sent")),
+        _whole(told.get("unacknowledged")),
+        _whole(told.get("mss")),
+        _whole(told.get("mtu")),
+        gb_s,
+        _number(told.get("busy")) if gb_s is not None else None,
+        _whole(told.get("rtt_us")),
     )
 
 

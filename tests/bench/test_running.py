@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from envdoctor.bench import running
-from envdoctor.bench.conducting import Conduct, Start, python
+from envdoctor.bench.conducting import Conduct, Ended, Start, python
 from envdoctor.bench.launching import Part
 from envdoctor.bench.observed import Observed
 from envdoctor.facts.allreduce import AllreduceResult, Failure, Member
@@ -174,12 +174,36 @@ def test_a_banner_is_no_record_and_what_hangs_is_ended() -> None:
     [
         {}, {"node": "x"}, {"node": 0, "end": "torch", "values": []}, {"node": 0, "stop": {"causes": [7]}},
         {"node": 0, "failed": "join", "how": None, "values": {"peers": 5, "places": []}}, {"node": 1, "size": 3},
+        {"node": 0, "size": {"bytes": 8}}, {"node": 0, "left_out": "1M"}, {"node": 0, "suspects": ["x"]},
+        {"node": 0, "end": "join", "values": {"agents": [3]}}, {"node": 0, "hello": {"mtus": 5}},
+        {"node": 0, "pair": {"a": "x", "b": 1, "gb_s": 1.0, "busy": 0.0}}, {"node": 0, "failed": "dial", "values": 1},
+        {"node": 0, "pair": {"a": 0, "b": 1, "gb_s": -1.0, "busy": 0.0}},
+        {"node": 0, "pair": {"a": 0, "b": 1, "gb_s": float("nan"), "busy": 0.0}},
     ],
 )  # fmt: skip
 def test_records_that_make_no_sense_break_nothing(record: dict[str, Any]) -> None:
     observed = Observed(Part(), "gloo", "float32")
     observed.take(record)
-    assert observed.result.world_size == 0
+    assert observed.result.world_size == 0 and not observed.result.pairs and not observed.result.sizes
+
+
+def test_the_last_words_of_an_agent_are_its_own() -> None:
+    observed = Observed(Part(), "gloo", "float32")
+    tried = "envdoctor tries /opt/python\n"
+    for index, ended in enumerate((Ended(1, f"{tried}Killed"), Ended(1, tried, "a banner"))):
+        observed.gone(index, ended)
+    assert [failure.said for failure in observed.result.failures] == ["Killed", "a banner"]
+
+
+def test_what_is_measured_is_a_number_or_nothing() -> None:
+    observed = Observed(Part(), "gloo", "float32")
+    for rtt in ("long", 80, 70.5, -1, 90):
+        observed.take({"node": 0, "pair": {"a": 0, "b": 1, "gb_s": 1, "busy": 0, "rtt_us": rtt}})
+        way = {"outcome": "ok", "gb_s": "fast", "busy": 0.1, "rtt_us": rtt, "mss": "big"}
+        observed.take({"node": 0, "end": "stream", "values": {"peers": {"1": way}}})
+    (pair,), (kept,) = observed.result.pairs, observed.result.ways
+    assert (pair.gb_s, pair.rtt_us, pair.times) == (1.0, 80, 5)
+    assert (kept.gb_s, kept.busy, kept.rtt_us, kept.mss) == (None, None, 80, None)
 
 
 def test_an_agent_of_this_machine_is_isolated_from_the_user_s_paths() -> None:
