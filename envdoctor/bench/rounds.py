@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Record = Dict[str, Any]
     Round = List[Tuple[int, int]]
 
-LIMIT_S = 10.0  # and may take
+LIMIT_S = 10.0  # seconds a round may take
 MOST_ROUNDS = 31  # up to 32 machines all pairs; beyond, as many rounds of them
 NEAR = 7  # rounds within groups
 GROUP = 8  # machines at least

@@ -24,6 +24,7 @@ FILTERED = frozenset([(2, 3, code) for code in (2, 3, 9, 10, 13)] + [(3, 1, code
 IP_MTU, IPV6_MTU, TCP_MAXSEG = 14, 24, 2
 TCP_INFO = 11
 MIN_RTT_AT = 148  # bytes into struct tcp_info
+NO_RTT = 0xFFFFFFFF  # there before the kernel has seen any (tcp_init_sock)
 DIAL_S = 3.0  # one attempt to connect: SYN goes out at 0, 1 and 3 s
 MOST_PEERS = 31  # a node dials all others of up to 32, beyond that a spread of them
 BULK = 1 << 20  # bytes; far above any MTU, and above what socket buffers take without an answer
@@ -202,7 +203,8 @@ def round_trip_us(connection: socket.socket) -> "Optional[int]":
         told = connection.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 256)
     except OSError:
         return None
-    return int(struct.unpack_from("I", told, MIN_RTT_AT)[0]) if len(told) >= MIN_RTT_AT + 4 else None
+    found = int(struct.unpack_from("I", told, MIN_RTT_AT)[0]) if len(told) >= MIN_RTT_AT + 4 else NO_RTT
+    return None if found == NO_RTT else found
 
 
 def unacknowledged(connection: socket.socket) -> "Optional[int]":

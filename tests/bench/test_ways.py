@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
+
+import pytest
 
 from envdoctor.bench import rungs, ways
 
@@ -38,3 +41,12 @@ def test_what_agents_say_goes_in_packets_that_pass_anywhere() -> None:
         with tried.connection, taken:
             assert (ways.mss(tried.connection) or 0) <= rungs.SEGMENT
             assert (ways.mss(taken) or 0) <= rungs.SEGMENT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="struct tcp_info is Linux's")
+def test_a_round_trip_that_nobody_has_seen_is_none() -> None:
+    with socket.socket() as fresh, socket.create_server(("127.0.0.1", 0)) as server:
+        assert ways.round_trip_us(fresh) is None
+        with socket.create_connection(server.getsockname()) as made:
+            trip = ways.round_trip_us(made)
+            assert trip is not None and trip < 10_000_000
