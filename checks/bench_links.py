@@ -119,10 +119,9 @@ LINK_SLOW = Problem(
 DIRECTIONS = {(True, True): "sends and receives", (True, False): "sends", (False, True): "receives"}
 
 
-def _far(one: fit.Culprit, result: AllreduceResult) -> bool:
-    """Whether the distance, which is told by itself (checks/bench_latency.py), explains what it carries."""
-    distances = [far for far in round_trips.far(result) if far.kind != "all" and one.a >= 0]
-    return any(far.concerns(one.a, one.b) and _explains(far.us, one.gb_s) for far in distances)
+def _far(one: fit.Culprit, distances: Iterable[round_trips.Far]) -> bool:
+    """Whether a distance, which is told by itself (checks/bench_latency.py), explains what it carries."""
+    return one.a >= 0 and any(far.concerns(one.a, one.b) and _explains(far.us, one.gb_s) for far in distances)
 
 
 def _explains(us: float, gb_s: float) -> bool:
@@ -132,7 +131,8 @@ def _explains(us: float, gb_s: float) -> bool:
 @check(LINK_SLOW)
 def link_slow(result: AllreduceResult) -> Iterable[Finding]:
     """Machines and paths that were slow twice, by no fault of the processors."""
-    told = [one for one in links.blamed(result.pairs) if not _far(one, result)]
+    distances = [far for far in round_trips.far(result) if far.kind != "all"]
+    told = [one for one in links.blamed(result.pairs) if not _far(one, distances)]
     bad = {end for one in told for end in (one.a, one.b, *one.group)}
     good = next((result.named(member.index) for member in result.members if member.index not in bad), "another")
     for one in told:

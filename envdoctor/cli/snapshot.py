@@ -110,13 +110,15 @@ def _write(files: Sequence[Path], texts: Iterable[str]) -> None:
     Raises:
         EnvdoctorError: one cannot be written.
     """
-    for number, (file, text) in enumerate(zip(files, texts, strict=True)):
-        try:
+    written: list[Path] = []
+    try:
+        for file, text in zip(files, texts, strict=True):
             options.write(text, file)
-        except BaseException:
-            for written in files[:number]:
-                written.unlink(missing_ok=True)
-            raise
+            written.append(file)
+    except BaseException:
+        for file in written:
+            file.unlink(missing_ok=True)
+        raise
 
 
 def _refuse(folder: Path) -> None:

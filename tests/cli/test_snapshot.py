@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ def test_where_one_file_cannot_be_written_none_is_left(tmp_path: Path) -> None:
     files = [tmp_path / "a.json", tmp_path / "b.json", tmp_path / "missing" / "c.json"]
     with pytest.raises(EnvdoctorError, match=r"cannot write .*c\.json"):
         snapshot._write(files, ["{}", "{}", "{}"])
+    assert list(tmp_path.iterdir()) == []
+
+    def interrupted() -> Iterator[str]:
+        yield "{}"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        snapshot._write(files[:2], interrupted())
     assert list(tmp_path.iterdir()) == []
     snapshot._write(files[:2], ["{}", "[]"])
     assert (tmp_path / "b.json").read_text() == "[]"
