@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 from statistics import median
@@ -35,7 +36,7 @@ LATENCY_HIGH = Problem(
         "TCP 最短往返时间：往返 {node} 为 {slow:.3g} 毫秒，其他为 {usual:.3g} 毫秒",
     ),
     help=TOGETHER,
-    look="traceroute -n {node}   # on {good}",
+    look="traceroute -n {target}   # on {good}",
     confirm="ping -c 5 NODE",
     refs=("https://docs.kernel.org/networking/ip-sysctl.html",),
     situations={
@@ -49,7 +50,7 @@ LATENCY_HIGH = Problem(
                 "each other",
                 "它们位于其他机房、VPN 之后或其他网段；请将作业放在彼此邻近的节点上",
             ),
-            look="traceroute -n {first}   # on {good}",
+            look="traceroute -n {target}   # on {good}",
         ),
         "places": Situation(
             title=Text(
@@ -65,7 +66,7 @@ LATENCY_HIGH = Problem(
                 "other, so that the ring leaves it once",
                 "请将作业放在同一处的节点上；若必须跨越，请把同处的节点排在一起，使环只跨出一次",
             ),
-            look="traceroute -n {other}   # on {good}",
+            look="traceroute -n {target}   # on {good}",
         ),
         "path": Situation(
             title=Text(
@@ -80,7 +81,7 @@ LATENCY_HIGH = Problem(
                 "packets between these two go a detour: a route or a tunnel that only one of them has",
                 "两者之间的数据包绕了路：检查只有其中一方才有的路由或隧道",
             ),
-            look="ip route get {address}; traceroute -n {other}   # on {node}",
+            look="ip route get {address}; traceroute -n {target}   # on {node}",
         ),
         "all": Situation(
             severity=Severity.NOTE,
@@ -152,23 +153,26 @@ def latency_high(result: AllreduceResult) -> Iterable[Finding]:
             "slow": far.us / 1e3,
             "usual": far.usual_us / 1e3,
             "times": far.us / max(far.usual_us, 1.0),
-            "good": result.named(good[0] if good else far.ends[0]),
+            "good": result.named(far.groups[0][0] if far.groups else good[0] if good else far.ends[0]),
+            "target": shlex.quote(result.named(_target(far))),
         }
         if far.kind == "node":
             found = LATENCY_HIGH.found(**values)
         elif far.kind == "path":
             other = result.member(far.ends[1])
             values["node"], values["other"] = (result.named(end) for end in far.ends)
-            found = LATENCY_HIGH.found("path", **values, address=other.address if other else None)
+            found = LATENCY_HIGH.found("path", **values, address=shlex.quote(other.address) if other else None)
         elif far.kind == "nodes":
-            found = LATENCY_HIGH.found("nodes", **values, count=len(far.ends), first=result.named(far.ends[0]))
+            found = LATENCY_HIGH.found("nodes", **values, count=len(far.ends))
         else:
             places = [hostlist.fold(result.named(end) for end in group) for group in far.groups]
-            other_name = result.named(far.groups[1][0])
-            found = LATENCY_HIGH.found(
-                "places", **values, count=len(places), places="; ".join(places), other=other_name
-            )  # fmt: skip
+            found = LATENCY_HIGH.found("places", **values, count=len(places), places="; ".join(places))
         yield replace(found, nodes=tuple(result.named(end) for end in far.ends))
+
+
+def _target(far: round_trips.Far) -> int:
+    """Whom to look for a way to, from a machine that is far from it."""
+    return far.groups[1][0] if far.groups else far.ends[-1] if far.kind == "path" else far.ends[0]
 
 
 def _all(far: round_trips.Far, result: AllreduceResult) -> Finding:

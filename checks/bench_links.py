@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -53,7 +54,7 @@ LINK_SLOW = Problem(
                 "the ring do not cross it",
                 "请检查两者之间的交换机、上行链路、路由或防火墙；排布作业时让环上的相邻节点避开它",
             ),
-            look="traceroute -T -p 22 {other}   # on {node}",
+            look="traceroute -T -p 22 {target}   # on {node}",
         ),
         "nic": Situation(
             title=Text(
@@ -163,7 +164,8 @@ def link_slow(result: AllreduceResult) -> Iterable[Finding]:
         else:
             ends = [f"{result.named(end)} {result.nic(end, one.rail)}".strip() for end in (one.a, one.b)]
             arrow = (" <-> " if one.both_ways else " -> ").join(ends)
-            found = LINK_SLOW.found("path", **values, other=result.named(one.b), direction=arrow)
+            other = result.named(one.b)
+            found = LINK_SLOW.found("path", **values, other=other, target=shlex.quote(other), direction=arrow)
             nodes = (result.named(one.a), result.named(one.b))
         found = found.at(Severity.ERROR) if one.gb_s < FAILS * one.usual else found
         yield replace(found, nodes=nodes)

@@ -136,8 +136,8 @@ class Observed:
         self._processors[index] = (str(hello.get("kernel") or "")[:64], _mask(hello.get("cpus")))
         self._members[index] = replace(
             known,
-            node=str(hello.get("name") or "")[:256],
-            host=str(hello.get("host") or "")[:256],
+            node=_name(hello.get("name")),
+            host=_name(hello.get("host")),
             address=str(hello.get("address") or known.address)[:64],
             ranks=tuple(range(first, first + min(nproc, 4096))),
             python=str(hello.get("python") or "")[:4096],
@@ -230,6 +230,11 @@ class Observed:
 def _shorter(one: int | None, other: int | None) -> int | None:
     """The shorter of two round trips: what disturbs only makes them longer."""
     return one if other is None else other if one is None else min(one, other)
+
+
+def _name(told: object) -> str:
+    """On one line: names stand in commands that people copy."""
+    return " ".join(str(told or "").split())[:256]
 
 
 def _number(told: object) -> float | None:

@@ -187,6 +187,12 @@ def test_records_that_make_no_sense_break_nothing(record: dict[str, Any]) -> Non
     assert observed.result.world_size == 0 and not observed.result.pairs and not observed.result.sizes
 
 
+def test_a_name_stays_on_its_line() -> None:
+    observed = Observed(Part(), "gloo", "float32")
+    observed.take({"node": 0, "hello": {"name": "gpu01\nreboot", "host": "gpu01"}})
+    assert [(member.node, member.host) for member in observed.result.members] == [("gpu01 reboot", "gpu01")]
+
+
 def test_the_last_words_of_an_agent_are_its_own() -> None:
     observed = Observed(Part(), "gloo", "float32")
     tried = "envdoctor tries /opt/python\n"

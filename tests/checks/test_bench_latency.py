@@ -101,3 +101,14 @@ def test_what_a_long_way_costs() -> None:
     assert (found.evidence["steps"], found.evidence["least"], found.evidence["took"]) == (6, 60.0, 62.0)
     # 60 ms at 0.125 GB/s of bus bandwidth, which moves 3/2 of a buffer.
     assert found.evidence["half"] == pytest.approx(5.0)
+
+
+def test_what_shows_the_way_leads_from_one_place_to_another_and_holds_names_as_words() -> None:
+    def us(a: int, b: int) -> int:
+        return 60 if len({a, b} & {0, 1}) != 1 and len({a, b} & {2, 3, 4}) != 1 else 9_000
+
+    result = ways(7, us)
+    named = tuple(replace(member, node=f"gpu{member.index}; reboot") for member in result.members)
+    (found,) = Case("three places", (replace(result, members=named),), WARNING).assert_holds(FILE)
+    assert found.situation == "places"
+    assert found.look == "traceroute -n 'gpu0; reboot'   # on gpu2; reboot"
