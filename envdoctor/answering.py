@@ -6,6 +6,7 @@ first: a shell, which is left behind where it does not come back.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
@@ -49,7 +50,8 @@ def _told(look: str, *paths: str) -> bytes:
         return process.communicate(timeout=ANSWER_S)[0]
     except subprocess.TimeoutExpired as late:
         process.stdout.close()
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):  # macOS, of one that has ended meanwhile
+            os.killpg(process.pid, signal.SIGKILL)
         try:
             process.wait(0.2)
         except subprocess.TimeoutExpired:

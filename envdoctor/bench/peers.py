@@ -45,12 +45,13 @@ def bulk(event: "Record") -> "Record":
         thread.join(max(0.0, until - time.monotonic()))
     # What comes in meanwhile is part of it: a rank of gloo sends and receives in one thread.
     busy = (sum(ways.WANTED) - used) / max(1e-6, time.monotonic() - began)
-    for row in told.values():
+    rows = dict(told)  # threads that are late still add to the other one
+    for row in rows.values():
         row["busy"] = round(busy, 3)
-    bad = {node: row for node, row in dict(told).items() if row["outcome"] != "ok"}
+    bad = {node: row for node, row in rows.items() if row["outcome"] != "ok"}
     for node in event["peers"]:
-        if node not in told:
+        if node not in rows:
             bad[node] = {"outcome": "stalled"}
     if bad and not event.get("seconds"):  # of streams, the rate of one that stalls is simply not known
         raise ways.Cause("stalled", peers=bad)
-    return {"peers": told, "rail": int(event.get("rail") or 0)}
+    return {"peers": rows, "rail": int(event.get("rail") or 0)}

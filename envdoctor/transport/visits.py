@@ -198,7 +198,7 @@ class _Round:
             )  # fmt: skip
         except OSError as error:
             said = f"{argv[0]}: {error.strerror or error}"
-            self._tell(number, Visit(host, self._way.reach(host, 127, said, "", False), Answer(failure=said)))
+            self._tell(number, first or Visit(host, self._way.reach(host, 127, said, "", False), Answer(failure=said)))
             return
         _under_way[process] = self._way.END
         guest = _Guest(

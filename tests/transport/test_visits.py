@@ -108,9 +108,14 @@ def test_where_no_other_starts_either_the_first_words_are_told(tmp_path: Path) -
         def argv(self, host: Host, line: str) -> tuple[str, ...]:
             return super().argv(host, "echo 'nothing here' >&2; exit 127" if "/usr/bin/python3" in line else line)
 
-    (visit,) = visits.examine([Host("a")], Once(), str(broken), QUICK)
-    assert (visit.reach.outcome, visit.reach.said.strip(), visit.python) == ("not-executed", "no such library", "")
-    assert visit.reach.tried == str(broken)
+    class Gone(Shells):
+        def argv(self, host: Host, line: str) -> tuple[str, ...]:
+            return ("/nonexistent/ssh",) if "/usr/bin/python3" in line else super().argv(host, line)
+
+    for way in (Once(), Gone()):
+        (visit,) = visits.examine([Host("a")], way, str(broken), QUICK)
+        assert (visit.reach.outcome, visit.reach.said.strip(), visit.python) == ("not-executed", "no such library", "")
+        assert visit.reach.tried == str(broken)
 
 
 def changed(how: str) -> str:
