@@ -54,7 +54,8 @@ NODE_HUNG = Problem(
             help=Text(
                 "does that node reach the file server of the home directories? look from its console; where all is "
                 "well there, packets of full size may get lost on the way (MTU)",
-                "请在该机的控制台确认能否到达主目录所在的文件服务器；若一切正常，可能是较大的数据包在途中被丢弃（MTU 问题）",
+                "请在该机的控制台确认能否到达主目录所在的文件服务器；"
+                "若一切正常，可能是较大的数据包在途中被丢弃（MTU 问题）",
             ),
             look="ping -c 3 -M do -s 1472 {target}",
         ),
