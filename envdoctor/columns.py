@@ -50,6 +50,12 @@ class Column(dict[str, Any]):
         self._numbers: dict[Hashable, list[int]] = {}
 
     @functools.cached_property
+    def types(self) -> list[int]:
+        """A number for each of the facts, the same where they are of one type: what is missing is of another."""
+        seen: dict[type, int] = {}
+        return [seen.setdefault(type(fact), len(seen)) for fact in self.facts]
+
+    @functools.cached_property
     def known_only(self) -> Column:
         """The same with None for what is missing."""
         if Missing not in self.kinds:
@@ -129,6 +135,9 @@ class _Way:
         keys: list[list[int]] = []
         for number, (column, fact, read) in enumerate(zip(rows.columns, facts, reads, strict=True)):
             places = [rows.places[row][number] for row in left]
+            if len(column.kinds) > 1:
+                # What a fact is shows without anything of it being read.
+                keys.append([column.types[place] for place in places])
             for part, get in watched.parts(fact, read):
                 numbers = column.numbers(part, type(fact), get)
                 keys.append([numbers[place] for place in places])

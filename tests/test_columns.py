@@ -65,6 +65,14 @@ def test_fields_that_were_not_read_may_differ() -> None:
     assert times == 4
 
 
+def test_what_is_missing_is_not_like_what_is_there_though_nothing_is_read_of_it() -> None:
+    def there(box: Box | Missing | None) -> str:
+        return "a box" if isinstance(box, Box) else "none" if box is None else box.reason
+
+    gone = Missing("box", "not-here")
+    assert asked_of(there, column(Box("a"), gone, Box("b"), None)) == (["a box", "not-here", "a box", "none"], 3)
+
+
 def test_what_is_compared_or_hashed_as_a_whole_was_read_as_a_whole() -> None:
     def same(box: Box) -> bool:
         return box.lid in (*box.leaves, Leaf("none")) and bool({*box.leaves}) and box.leaves[0] is box.leaves[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from envdoctor import engine
+from envdoctor.columns import Facts
 from envdoctor.facts.allreduce import Failure
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpus
@@ -139,7 +140,7 @@ def test_commands_name_the_variable_that_holds_the_right_number() -> None:
 
 def over(*environments: Environment) -> list[tuple[str | None, tuple[str, ...]]]:
     """Situation and nodes of every finding over nodes with these environments."""
-    node_facts: dict[str, engine.Facts] = {
+    node_facts: dict[str, Facts] = {
         f"n{number}": {Environment: environment} for number, environment in enumerate(environments)
     }
     outcomes = engine.run(topic_file(FILE).checks, node_facts)

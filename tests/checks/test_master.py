@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from envdoctor import engine
+from envdoctor.columns import Facts
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.host import Host
 from envdoctor.facts.names import HostNames, NameResolution, Resolution
@@ -178,7 +179,7 @@ def test_the_command_fits_the_situation(about: str, command: str) -> None:
 
 def test_nodes_name_one_master() -> None:
     def over(*environments: Environment) -> list[tuple[str | None, tuple[str, ...]]]:
-        node_facts: dict[str, engine.Facts] = {
+        node_facts: dict[str, Facts] = {
             f"n{number}": {Environment: environment} for number, environment in enumerate(environments)
         }
         outcomes = engine.run(topic_file(FILE).checks, node_facts)
