@@ -97,7 +97,7 @@ def gpus_answer(gpus: Gpus | Missing, pci: PciDevices | Missing, log: KernelLog 
     if lost:
         names = {gpu.pci: f"GPU {gpu.index} ({gpu.pci})" for gpu in (listed.gpus if listed else ()) if gpu.pci}
         which = ", ".join(names.get(place, place) for place in lost)
-        shown = "\n".join(f"{place}: {why}" for place, why in lost.items())
+        shown = "\n".join(f"{place}: {' '.join(why.split())}" for place, why in lost.items())
         yield GPU_FELL_OFF_BUS.found(count=len(lost), which=which, shown=shown)
 
 

@@ -85,6 +85,12 @@ def test_where_nothing_can_be_written_nothing_happens(home: Path, monkeypatch: p
     assert read() is None
 
 
+def test_a_home_that_does_not_answer_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envdoctor.answering.answers", lambda *paths: False)  # a real one is among the hosts of a lab
+    write(report(), REDACTOR)
+    assert not place().exists()
+
+
 def test_a_text_that_does_not_fit_its_values_is_no_error() -> None:
     odd = replace(PLAIN, title=Text("{url:.1f}", "{url:.1f}"))
     broken = replace(report(), findings=(replace(odd.found(url="x"), nodes=("here",)),))

@@ -223,16 +223,16 @@ class Conduct:
                 take(number, record)
         return True
 
-    def _settle(self, number: int) -> None:
+    def _settle(self, number: int, wait_s: float = END_S) -> None:
         """Keep how a program ended whose output has ended."""
         running = self._running.get(number)
         if running is None or number in self.ended:
             return
         try:
-            status: int | None = running.process.wait(END_S)
+            status: int | None = running.process.wait(wait_s)
         except subprocess.TimeoutExpired:
             status = None
-        running.threads[2].join(0.3)
+        running.threads[2].join(min(wait_s, 0.3))  # its last words; others may hold that pipe
         said = running.errors.decode("utf-8", "replace").strip()
         self.ended[number] = Ended(status, said, running.lines.noise.decode("utf-8", "replace").strip())
 
@@ -253,8 +253,9 @@ class Conduct:
                 except subprocess.TimeoutExpired:
                     if number is not None:
                         _signal_group(one.process.pid, number)
+        until = time.monotonic() + END_S
         for place in self._running:
-            self._settle(place)
+            self._settle(place, max(0.0, until - time.monotonic()))
 
 
 def _write(pipe: IO[bytes], line: bytes) -> None:

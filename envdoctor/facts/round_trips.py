@@ -81,9 +81,9 @@ def far(result: AllreduceResult) -> tuple[Far, ...]:
     """Who is far. Without anybody who is farther than others, and a long way between all of them: "all"."""
     seen = trips(result)
     near = usual(seen)
-    limit = max(FARTHER * near, near + (FARTHER_BUSY_US if result.oversubscribed else FARTHER_US))
-    found = _outliers(seen, near, limit)
-    if not found and near > DISTANT_US:
+    busy = result.oversubscribed
+    found = _outliers(seen, near, max(FARTHER * near, near + (FARTHER_BUSY_US if busy else FARTHER_US)))
+    if not found and near > (FARTHER_BUSY_US if busy else DISTANT_US):
         ends = tuple(sorted({end for pair in seen for end in pair}))
         return (Far("all", ends, median(seen.values()), near),)
     return found

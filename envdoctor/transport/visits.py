@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import selectors
 import signal
@@ -147,10 +148,10 @@ class _Round:
         self._way = way
         self._line = commands.start(python, boot.COMMAND)
         self._request = request
-        self._environ = environ
         self._cookie = streamed.cookie()
         self._program = streamed.program(request, self._cookie, environ)
-        self._standing_in: dict[tuple[str, str], bytes] = {}  # such programs, by the Python that is meant and its words
+        # Such a program by the Python that is meant and its words; many hosts may each have words of their own.
+        self._standing_in = functools.lru_cache(8)(functools.partial(streamed.program, request, self._cookie, environ))
         self._on_record = on_record
         self._guests: dict[int, _Guest] = {}
         self._visits: dict[int, Visit] = {}
@@ -309,11 +310,9 @@ class _Round:
         meant = "" if tried.startswith("PATH=") else tried
         waited_s = time.monotonic() - (guest.deadline - self._request.limit_s)
         failure = f"it did not say a word in {waited_s:.0f} s" if guest.late else visit.reach.said or "it ended"
-        key = (meant, failure if meant else "")
-        if key not in self._standing_in:
-            self._standing_in[key] = streamed.program(self._request, self._cookie, self._environ, *key)
+        program = self._standing_in(meant, failure if meant else "")
         until = (guest.deadline, guest.deadline)
-        self._login(guest.number, guest.host, line, self._standing_in[key], until, visit, meant)
+        self._login(guest.number, guest.host, line, program, until, visit, meant)
         return True
 
     def _tell(self, number: int, visit: Visit) -> None:
