@@ -213,8 +213,9 @@ def sweep(all_: "Coordinator") -> "Iterator[str]":
             all_.tell({"left_out": size, "node": 0})
             continue
         # The slowest of the first ones is left to whatever a first time costs; the rest decide how many there will be.
-        # Where there will be the fewest in any case, one is warm-up enough.
-        warm, bad = measured(all_, "sweep", size, FEWEST if least * FEWEST < SIZE_S else 1)
+        # Where there will be the fewest in any case, one is warm-up enough. Large sizes are verified once, at the end.
+        enough = FEWEST if least * FEWEST < SIZE_S else 1
+        warm, bad = measured(all_, "sweep", size, enough, 1 if size <= SMALL else 0)
         once = max(1e-6, sorted(warm)[len(warm) // 2])
         iterations = int(max(FEWEST, min(MOST, SIZE_S / (once * all_.devices))))
         verified = int(max(1, min(VERIFIED, SIZE_S / once))) if size <= SMALL else 1

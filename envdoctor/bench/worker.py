@@ -188,20 +188,21 @@ class Worker(object):
         """
         size = int(command["bytes"])
         iterations = int(command["iterations"])
+        verified = int(command.get("verified", 1))
         if self.group is None:
             # Before anything else is there: what is timed meets the memory that a training loop meets.
             buffer = self.zeros(size)
             self.fence()
             times = self.times(buffer, iterations)
             wrong = self.changed(buffer)
-            whole, part = self.buffers(size)
+            whole, part = self.buffers(size) if verified else (None, None)
         else:
             whole, part = self.buffers(size)
             buffer = self.torch.empty_like(part)
             self.finish()  # no rank is still at work on its patterns when the first one starts
             self.fence()
             times, wrong = self.times_on_gpu(buffer, part, iterations), None
-        for _ in range(int(command.get("verified") or 1)):
+        for _ in range(verified):
             buffer.copy_(part)
             self.dist.all_reduce(buffer, group=self.group)
             self.finish()
