@@ -39,11 +39,15 @@ def test_the_fastest_is_measured_and_written(
         written = conf.read_text()
         again = run(["fix", "pip-mirror", "--fastest", "--yes", "--python", sys.executable])
         second = capsys.readouterr()
+        kept = conf.read_text()
     assert code == 0, first.out + first.err
     assert "(the fastest of 12)" in first.out and "it is in effect" in first.out
     fast = {url for name, url in known.items() if name.startswith("fast")}
-    assert written.removeprefix(f"[global]\ncert = {ca}\nindex-url = ").strip() in fast
-    assert again == 0 and "nothing to do" in second.out, second.out + second.err
+    before = f"[global]\ncert = {ca}\nindex-url = "
+    assert written.removeprefix(before).strip() in fast
+    # Several are as fast as each other: on a busy machine another one of them may win the second time.
+    assert again == 0 and kept.removeprefix(before).strip() in fast, second.out + second.err
+    assert (kept == written) == ("nothing to do" in second.out), second.out + second.err
 
 
 def test_without_a_usable_mirror_none_is_the_fastest(
