@@ -20,6 +20,20 @@ TOGETHER = Text(
     "that are near each other",
     "该节点距离更远（其他机房、VPN、跨网段），或者数据包绕了路；请将作业放在彼此邻近的节点上",
 )
+WAY_NOT_RATE = Text(
+    "small sums wait for the way and not for its rate, and one TCP connection carries no more than its "
+    "window in each round trip",
+    "小数据量的耗时取决于距离而非带宽；一条 TCP 连接每个往返最多传送一个窗口的数据",
+)
+BE_NEAR = Text(
+    "place the job in one room if that can be; else sum less often and more at a time: gradient "
+    "accumulation under no_sync(), a larger bucket_cap_mb of DDP; with {window:.3g} MB or more as the last "
+    "value of net.ipv4.tcp_wmem and tcp_rmem one connection fills 10 Gbit/s",
+    "尽可能把作业放在同一机房；否则减少同步次数、增大每次的数据量：在 no_sync() 下做梯度累积，增大 DDP 的 "
+    "bucket_cap_mb；net.ipv4.tcp_wmem 与 tcp_rmem 的最后一个值达到 {window:.3g} MB 时，"
+    "一条连接才能跑满 10 Gbit/s",
+)
+
 LATENCY_HIGH = Problem(
     code="latency-high",
     severity=Severity.WARNING,
@@ -89,23 +103,12 @@ LATENCY_HIGH = Problem(
                 "the nodes are {slow:.3g} ms apart: an all-reduce takes at least {least:.3g} ms, however small",
                 "节点之间往返 {slow:.3g} 毫秒：再小的 all-reduce 也至少需要 {least:.3g} 毫秒",
             ),
-            why=Text(
-                "small sums wait for the way and not for its rate, and one TCP connection carries no more than its "
-                "window in each round trip",
-                "小数据量的耗时取决于距离而非带宽；一条 TCP 连接每个往返最多传送一个窗口的数据",
-            ),
+            why=WAY_NOT_RATE,
             seen=Text(
                 "shortest round trip over TCP {slow:.3g} ms; a ring of {count} nodes takes {steps} steps of half of it",
                 "TCP 最短往返 {slow:.3g} 毫秒；{count} 个节点的环需要 {steps} 步，每步为其一半",
             ),
-            help=Text(
-                "place the job in one room if that can be; else sum less often and more at a time: gradient "
-                "accumulation under no_sync(), a larger bucket_cap_mb of DDP; with {window:.3g} MB or more as the last "
-                "value of net.ipv4.tcp_wmem and tcp_rmem one connection fills 10 Gbit/s",
-                "尽可能把作业放在同一机房；否则减少同步次数、增大每次的数据量：在 no_sync() 下做梯度累积，增大 DDP 的 "
-                "bucket_cap_mb；net.ipv4.tcp_wmem 与 tcp_rmem 的最后一个值达到 {window:.3g} MB 时，"
-                "一条连接才能跑满 10 Gbit/s",
-            ),
+            help=BE_NEAR,
             look="sysctl net.ipv4.tcp_wmem net.ipv4.tcp_rmem   # on {node}",
         ),
         "all-measured": Situation(
@@ -114,25 +117,14 @@ LATENCY_HIGH = Problem(
                 "the nodes are {slow:.3g} ms apart: {bytes} bytes take {took:.3g} ms, and not for want of rate",
                 "节点之间往返 {slow:.3g} 毫秒：{bytes} 字节耗时 {took:.3g} 毫秒，瓶颈不在带宽",
             ),
-            why=Text(
-                "small sums wait for the way and not for its rate, and one TCP connection carries no more than its "
-                "window in each round trip",
-                "小数据量的耗时取决于距离而非带宽；一条 TCP 连接每个往返最多传送一个窗口的数据",
-            ),
+            why=WAY_NOT_RATE,
             seen=Text(
                 "shortest round trip over TCP {slow:.3g} ms; a ring of {count} nodes takes {steps} steps of half of "
                 "it, at least {least:.3g} ms for any size; half of the rate is reached from {half:.3g} MB on",
                 "TCP 最短往返 {slow:.3g} 毫秒；{count} 个节点的环需要 {steps} 步，每步为其一半，任何大小至少 "
                 "{least:.3g} 毫秒；从 {half:.3g} MB 起才能达到一半的速率",
             ),
-            help=Text(
-                "place the job in one room if that can be; else sum less often and more at a time: gradient "
-                "accumulation under no_sync(), a larger bucket_cap_mb of DDP; with {window:.3g} MB or more as the last "
-                "value of net.ipv4.tcp_wmem and tcp_rmem one connection fills 10 Gbit/s",
-                "尽可能把作业放在同一机房；否则减少同步次数、增大每次的数据量：在 no_sync() 下做梯度累积，增大 DDP 的 "
-                "bucket_cap_mb；net.ipv4.tcp_wmem 与 tcp_rmem 的最后一个值达到 {window:.3g} MB 时，"
-                "一条连接才能跑满 10 Gbit/s",
-            ),
+            help=BE_NEAR,
             look="sysctl net.ipv4.tcp_wmem net.ipv4.tcp_rmem   # on {node}",
         ),
     },

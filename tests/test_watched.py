@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,36 +11,9 @@ from hypothesis import strategies as st
 from envdoctor.model import Finding, Missing, Problem, Severity, Text
 from envdoctor.watched import Reads, parts, watch
 from envdoctor.watched import reads as watched_reads
+from tests.boxes import Box, Leaf
 
 SEEN = Problem("seen", Severity.NOTE, Text("seen", "看到"), Text("so", "因此"))
-
-
-@dataclass(frozen=True)
-class Leaf:
-    name: str = ""
-    load: int = 0
-
-
-@dataclass(frozen=True)
-class Box:
-    label: str = ""
-    size: int | None = None
-    leaves: tuple[Leaf, ...] = ()
-    lid: Leaf = field(default_factory=Leaf)
-    notes: dict[str, str] = field(default_factory=dict)
-
-    PARTS = ("heaviest", "holds")
-
-    @property
-    def heaviest(self) -> Leaf | None:
-        return max(self.leaves, key=lambda leaf: leaf.load, default=None)
-
-    def holds(self, name: str) -> bool:
-        return name in self.names
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(leaf.name for leaf in self.leaves)
 
 
 def test_a_watched_fact_passes_for_what_it_is() -> None:
