@@ -7,6 +7,7 @@ agree in all that was read are judged alike, whatever else is in them (host name
 from __future__ import annotations
 
 import functools
+import inspect
 import operator
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields, is_dataclass
@@ -83,8 +84,10 @@ def _watching(kind: type) -> type:
     return type(kind.__name__, (kind,), space)
 
 
-def _part(reads: Reads, method: Callable[..., Any], name: str, *asked: Any) -> Any:
-    reads.calls.add((name, asked))
+def _part(reads: Reads, method: Callable[..., Any], part: str, /, *asked: Any, **named: Any) -> Any:
+    if named:
+        asked = inspect.signature(method).bind(*asked, **named).args
+    reads.calls.add((part, asked))
     return method(*asked)
 
 

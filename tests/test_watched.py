@@ -88,7 +88,7 @@ def test_what_a_class_names_as_a_part_is_noted_as_such() -> None:
     reads = Reads()
     box = Box(leaves=(Leaf("x", 1), Leaf("y", 2)))
     shown = watch(box, reads)
-    assert shown.heaviest is not None and shown.heaviest.name == "y" and shown.holds("x") and not shown.holds("z")
+    assert shown.heaviest is not None and shown.heaviest.name == "y" and shown.holds("x") and not shown.holds(name="z")
     assert set(reads.fields) == {"heaviest"} and reads.calls == {("holds", ("x",)), ("holds", ("z",))}
     told = {name: get(Box(leaves=(Leaf("z"),))) for name, get in parts(box, reads)}
     assert told == {
