@@ -9,7 +9,7 @@ from envdoctor.facts import links
 from tests.bench import fabrics
 
 
-def held(name: str, count: int, seed: int) -> fabrics.Came:
+def assert_held(name: str, count: int, seed: int) -> fabrics.Came:
     """A case of a size, and that exactly those are blamed who are to be."""
     case = fabrics.CASES[name](count, seed)
     came = fabrics.links(case.fabric)
@@ -20,7 +20,7 @@ def held(name: str, count: int, seed: int) -> fabrics.Came:
 @pytest.mark.parametrize("name", [name for name in fabrics.CASES if name not in fabrics.BEYOND])
 @pytest.mark.parametrize("count", [33, 64, 100])
 def test_exactly_the_culprits_are_blamed(name: str, count: int) -> None:
-    held(name, count, 7)
+    assert_held(name, count, 7)
 
 
 @pytest.mark.parametrize("name", sorted(fabrics.BEYOND))
@@ -32,7 +32,7 @@ def test_what_cannot_always_be_found_is_no_reason_to_blame_another(name: str) ->
 
 @pytest.mark.parametrize("name", ["a slow uplink (a quarter), uplinks 4:1", "three slow nodes"])
 def test_of_1024_machines_rounds_time_and_answers_stay_bounded(name: str) -> None:
-    came = held(name, 1024, 3)
+    came = assert_held(name, 1024, 3)
     assert came.rounds <= rounds.MOST_ROUNDS + rounds.MOST_ASKED
     assert came.asked <= rounds.MOST_QUESTIONS and came.seconds <= 60
     assert came.answer_bytes < 64_000
@@ -46,7 +46,7 @@ def test_where_the_budget_ends_soon_the_suspects_are_still_measured_again() -> N
 
 
 def test_a_group_says_what_it_carries_inside_and_what_one_stream_alone_does() -> None:
-    came = held("a slow uplink (a quarter)", 128, 1)
+    came = assert_held("a slow uplink (a quarter)", 128, 1)
     (one,) = links.blamed(came.result.pairs)
     assert one.inside is not None and one.alone is not None
     assert one.gb_s == pytest.approx(0.25, rel=0.15)
