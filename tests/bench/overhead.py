@@ -32,6 +32,7 @@ BARE = """
 import json, os, sys, time
 import torch, torch.distributed as dist
 dist.init_process_group("gloo")
+print("ready", flush=True)
 for line in sys.stdin:
     size, iterations = json.loads(line)
     buffer = torch.zeros(size // 4)
@@ -74,6 +75,10 @@ def bare() -> Iterator[Loop]:
     ]  # fmt: skip
 
     _pin([rank.pid for rank in ranks])
+    for rank in ranks:
+        assert rank.stdout is not None
+        # While these import torch they take both cores from whoever is measured.
+        assert rank.stdout.readline() == "ready\n"
 
     def loop(size: int, iterations: int) -> list[float]:
         told = []
