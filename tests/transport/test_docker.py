@@ -47,16 +47,22 @@ def test_each_container_is_examined_from_within(daemon: Daemon) -> None:
 
 
 def test_nothing_runs_on_in_a_container_when_the_doctor_is_killed(daemon: Daemon, tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", venv], check=True)
+    (site,) = venv.glob("lib/python3*/site-packages")
+    (site / "torch").mkdir()
+    (site / "torch" / "__init__.py").write_text("import time\ntime.sleep(600)\n")
+    daemon.container("stuck", "--volume", f"{venv}:{venv}:ro", "--env", f"PATH={venv}/bin:/usr/bin:/bin")
     running = subprocess.Popen(
-        [*ENVDOCTOR, "check", "--docker", "trainer-0,trainer-1", "--json"], stdout=subprocess.DEVNULL,
+        [*ENVDOCTOR, "check", "--docker", "trainer-0,stuck", "--json"], stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, env={**daemon.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path,
     )  # fmt: skip
     until = time.monotonic() + 60
-    while not any("w['boot']" in words for words in daemon.at_work("trainer-1")):
+    while not any("w['boot']" in words for words in daemon.at_work("stuck")):
         assert running.poll() is None and time.monotonic() < until
         time.sleep(0.02)
     os.kill(running.pid, signal.SIGKILL)
     running.wait(10)
-    while daemon.at_work("trainer-0") or daemon.at_work("trainer-1"):
-        assert time.monotonic() < until, daemon.at_work("trainer-0") + daemon.at_work("trainer-1")
+    while daemon.at_work("trainer-0") or daemon.at_work("stuck"):
+        assert time.monotonic() < until, daemon.at_work("trainer-0") + daemon.at_work("stuck")
         time.sleep(0.1)
