@@ -187,7 +187,7 @@ class Agent(object):
             "port": self.listener.port, "address": "", "python": sys.executable,
             "python_version": platform.python_version(), "cores": len(os.sched_getaffinity(0))
             if hasattr(os, "sched_getaffinity") else os.cpu_count(), "mtus": rails.interface_mtus(), "pid": os.getpid(),
-            "login": lifeline.login_address(), "rails": rails.rails(os.environ),
+            "login": lifeline.login()[1], "rails": rails.rails(os.environ),
         }  # fmt: skip
 
     def approach(self) -> int:

@@ -123,8 +123,8 @@ class Conduct:
         try:
             for number, start in enumerate(self.starts):
                 self._start(number, start, sources)
-        except BaseException:
-            self.stop()
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
         return self
 

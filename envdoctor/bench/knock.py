@@ -107,4 +107,4 @@ def lives(address: str) -> str:
         if tried.outcome in ("connected", "refused"):
             return tried.outcome
         outcome = outcome or tried.outcome
-    return "login" if address == lifeline.login_from() else outcome
+    return "login" if address == lifeline.login()[0] else outcome

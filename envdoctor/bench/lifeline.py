@@ -13,7 +13,7 @@ from envdoctor.bench import ways
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterator, List, Mapping
+    from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
     Record = Dict[str, Any]
 
@@ -59,16 +59,13 @@ def visible_gpus(variables: "Mapping[str, str]") -> int:
     return len(listed) if any(entry.strip().startswith("MIG") for entry in listed) else min(present, len(listed))
 
 
-def login_address() -> str:
-    """The address of this machine at which the doctor logged in, "" where it did not come over OpenSSH."""
+def login() -> "Tuple[str, str]":
+    """The addresses from which and at which the doctor logged in, as this machine sees them; "" and "" where it did
+    not come over OpenSSH."""
     parts = os.environ.get("SSH_CONNECTION", "").split()
-    return parts[2].partition("%")[0] if len(parts) == 4 else ""
-
-
-def login_from() -> str:
-    """The address from which the doctor logged in, as this machine sees it, "" where it did not come over OpenSSH."""
-    parts = os.environ.get("SSH_CONNECTION", "").split()
-    return parts[0].partition("%")[0] if len(parts) == 4 else ""
+    if len(parts) != 4:
+        return "", ""
+    return parts[0].partition("%")[0], parts[2].partition("%")[0]
 
 
 def own_address(towards: "List[str]", given: str) -> str:
@@ -78,7 +75,7 @@ def own_address(towards: "List[str]", given: str) -> str:
         towards: addresses of the others. given: what the doctor calls this machine; taken where nothing else is known.
     """
     sources = [source for source in map(ways.source_to, towards) if source]
-    sources += [login_address()]
+    sources += [login()[1]]
     usable = [source for source in sources if source and not is_loopback(source)]
     if not usable:
         return given

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from envdoctor.answering import search_path
+from envdoctor.answering import which
 from envdoctor.errors import UsageError
 from envdoctor.facts import hostlist
 from envdoctor.facts.reached import Reach
@@ -67,8 +65,7 @@ class Exec:
         Raises:
             UsageError: none of the programs is here.
         """
-        path = search_path(os.environ.get("PATH"))
-        program = next((found for name in self.programs if (found := shutil.which(name, path=path))), None)
+        program = next(filter(None, map(which, self.programs)), None)
         if program is None:
             raise UsageError(f"{self.OPTION} needs {' or '.join(self.programs)}, and it is not on PATH")
         return (program, *self._arguments(host.name), "/bin/sh", "-c", line)

@@ -10,12 +10,11 @@ import functools
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
 
-from envdoctor.answering import search_path
+from envdoctor.answering import which
 from envdoctor.errors import UsageError
 from envdoctor.facts import hostlist
 from envdoctor.facts.reached import Reach
@@ -125,7 +124,7 @@ def argv(host: Host, line: str) -> tuple[str, ...]:
     Raises:
         UsageError: there is no srun here.
     """
-    program = shutil.which("srun", path=search_path(os.environ.get("PATH")))
+    program = which("srun")
     if program is None:
         raise UsageError("--slurm needs srun, which is not on PATH; load the module of Slurm or install slurm-client")
     told = [

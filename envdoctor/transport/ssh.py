@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
 
-from envdoctor.answering import search_path
+from envdoctor.answering import which
 from envdoctor.errors import UsageError
 from envdoctor.facts.reached import Reach
 from envdoctor.transport.commands import MOST_SAID, apart, lacked_python, reached
@@ -64,7 +62,7 @@ def argv(host: Host, line: str) -> tuple[str, ...]:
     Raises:
         UsageError: there is no ssh here.
     """
-    program = shutil.which("ssh", path=search_path(os.environ.get("PATH")))
+    program = which("ssh")
     if program is None:
         raise UsageError("--hosts needs OpenSSH's ssh, which is not on PATH; install openssh-client")
     told = [program, "-T"]
