@@ -25,18 +25,12 @@ from envdoctor.cli.options import (
     TextFormatOption,
     VerboseOption,
 )
-from envdoctor.model import Text
 
 if TYPE_CHECKING:
     from envdoctor.load import Loaded
-    from envdoctor.model import Problem
+    from envdoctor.model import Language, Problem
 
 END_OF_INPUT = "Ctrl-Z, Enter" if os.name == "nt" else "Ctrl-D"
-PASTE = Text(
-    "paste the text (a log, a traceback, a launch line, the output of nvidia-smi), then press Enter and "
-    + END_OF_INPUT,
-    "请粘贴文本（日志、traceback、启动命令、nvidia-smi 的输出），然后按 Enter 和 " + END_OF_INPUT,
-)
 
 
 def explain(
@@ -85,7 +79,7 @@ def explain(
 
     _refuse(what, loaded)
     if "-" in what and sys.stdin is not None and sys.stdin.isatty():
-        print(f"envdoctor: {PASTE.say(style.language)}", file=sys.stderr)
+        _ask_for_a_paste(style.language)
     redactor = options.redactor(redact_key)
     reading = read(what, style.language, quiet)
     report = judgement.judge([texts.snapshot(reading)], loaded)
@@ -130,3 +124,13 @@ def _refuse(what: list[str], loaded: Loaded) -> None:
             raise UsageError(f"{name} is a folder; name the files in it: `envdoctor explain {name.rstrip('/')}/*`")
     if what.count("-") > 1:
         raise UsageError("- was given twice; standard input can be read once")
+
+
+def _ask_for_a_paste(language: Language) -> None:
+    from envdoctor.model import Text
+
+    said = Text(
+        "paste the text (a log, a traceback, a launch line, the output of nvidia-smi), then press Enter and {keys}",
+        "请粘贴文本（日志、traceback、启动命令、nvidia-smi 的输出），然后按 Enter 和 {keys}",
+    ).say(language, {"keys": END_OF_INPUT})
+    print(f"envdoctor: {said}", file=sys.stderr)

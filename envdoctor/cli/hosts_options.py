@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from envdoctor.errors import UsageError
-from envdoctor.model import Text
 
 if TYPE_CHECKING:
     from envdoctor.bench.afar import Afar
@@ -59,6 +58,7 @@ def hint_at_nodes(part: Part, environ: Mapping[str, str], style: Style) -> None:
     """Say that there are other nodes, where a shell of an allocation measures its own machine alone."""
     from envdoctor.facts.environment import Environment
     from envdoctor.facts.launch import launches, node_count
+    from envdoctor.model import Text
 
     if part.members > 1 or part.launcher or style.verbosity < 0:
         return
