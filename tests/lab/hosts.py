@@ -21,10 +21,10 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 
 from tests import needs
 from tests.bench.nodes import Ended
+from tests.lab.made import Made
 
 _number = itertools.count()
 LIMIT_S = 90.0
@@ -218,7 +218,7 @@ def _arguments(pid: int) -> bytes:
         return b""
 
 
-class Lab:
+class Lab(Made):
     """Hosts node0, node1 ... on one bridge, 10.91.0.1 and on; gone afterwards with all that runs on them."""
 
     def __init__(self, count: int) -> None:
@@ -242,24 +242,11 @@ class Lab:
     def __len__(self) -> int:
         return len(self.hosts)
 
-    def __enter__(self) -> Lab:
-        try:
-            self._make()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     @property
     def hub(self) -> str:
         return f"{self.mark}-hub"
 
-    def _make(self) -> None:
+    def make(self) -> None:
         _quietly("ip", "netns", "add", self.hub)
         _quietly("ip", "-n", self.hub, "link", "add", "bridge", "type", "bridge")
         _quietly("ip", "-n", self.hub, "link", "set", "bridge", "up")

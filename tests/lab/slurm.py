@@ -14,10 +14,10 @@ import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from tests import needs
 from tests.lab.hosts import LIMIT_S, Host, Lab
+from tests.lab.made import Made
 
 READY_S = 60.0
 CORES = 4  # of each node, as Slurm counts; more than one step of a job fits on a node
@@ -54,7 +54,7 @@ PartitionName=lab Nodes=ALL Default=YES MaxTime=INFINITE OverSubscribe=NO State=
 CGROUP = "CgroupPlugin=cgroup/v1\n"
 
 
-class Cluster:
+class Cluster(Made):
     """Slurm on a lab; ended by closing it, or with its hosts.
 
     Args:
@@ -75,20 +75,7 @@ class Cluster:
         self.conf = self.folder / "slurm.conf"
         self.variables = {"SLURM_CONF": str(self.conf)}
 
-    def __enter__(self) -> Cluster:
-        try:
-            self._start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _start(self) -> None:
+    def make(self) -> None:
         (self.folder / "state").mkdir(parents=True)
         names = ",".join(host.name for host in self.nodes)
         self.conf.write_text(CONF.format(first=self.lab[0].name, folder=self.folder, nodes=names, cores=CORES).lstrip())
