@@ -9,12 +9,14 @@ import sys
 import time
 
 from . import children, fresh, processes, wire
+from .child import STILL_S
 from .sections import SECTIONS, Ask, Denied, NotHere
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Set
 
+    from .child import Child
     from .sections import Section
 
     Send = Callable[[wire.Record], None]
@@ -49,7 +51,7 @@ class Examination(object):
         self.request = request
         self.send = send
         self.settled: "Set[str]" = set()
-        self.running: "List[children.Child]" = []
+        self.running: "List[Child]" = []
         self.groups: "Dict[int, List[Section]]" = {}  # child -> its sections
         wanted = request.get("only")
         self.waiting: "List[List[Section]]" = []
@@ -113,7 +115,7 @@ class Examination(object):
         if len(group) > 1 and not group[0].fresh:
             # One that hangs must leave time for the rest of its group.
             longest_s = max(section.limit_s for section in group)
-            child.patience_s = min(longest_s, max(children.STILL_S, left_s * 0.6))
+            child.patience_s = min(longest_s, max(STILL_S, left_s * 0.6))
         self.running.append(child)
         self.groups[child.pid] = group
         return True
@@ -122,7 +124,7 @@ class Examination(object):
         for section in group:
             answer(section, self.ask, send)
 
-    def in_fresh(self, group: "List[Section]", limit_s: float) -> "children.Child":
+    def in_fresh(self, group: "List[Section]", limit_s: float) -> "Child":
         request = dict(self.request, limit_s=limit_s, only=[section.name for section in group])
         code = fresh.code(group[0].where.partition(":")[0], request)
         child = children.execute([sys.executable, "-c", code], limit_s, given=fresh.given())
@@ -140,7 +142,7 @@ class Examination(object):
                 self.ask.missing[str(name)] = (str(record["reason"]), str(record["detail"]))
         self.send(record)
 
-    def ended(self, child: "children.Child") -> None:
+    def ended(self, child: "Child") -> None:
         """A child has ended: what it left unanswered is said, and the rest of its group gets a new child."""
         group = self.groups.pop(child.pid)
         left = [section for section in group if section.name not in child.ended]

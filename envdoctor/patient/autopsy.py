@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Tuple
 
+    from .child import Child
     from .sections import Ask
 
 LIMIT_S = 30.0  # for all trials together; an import of torch takes 1 to 10 s, they run side by side
@@ -30,7 +31,7 @@ class Trial(object):
         self.flags = flags
         self.without = without
 
-    def told(self, child: "children.Child") -> "Dict[str, Any]":
+    def told(self, child: "Child") -> "Dict[str, Any]":
         """What came of it."""
         fact = next((record["value"] for record in child.answers if "fact" in record), None)
         works = None if child.stopped and not fact else bool(fact and not fact.get("error"))
@@ -99,7 +100,7 @@ def import_autopsy(ask: "Ask") -> "Dict[str, Any]":
         by_child[child.pid] = trial
     told = {}
 
-    def ended(child: "children.Child") -> None:
+    def ended(child: "Child") -> None:
         told[child.pid] = by_child[child.pid].told(child)
 
     for _ in children.follow(running, time.monotonic() + limit_s, ended):

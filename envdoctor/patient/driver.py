@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Tuple
 
+    from .child import Child
     from .sections import Ask
 
 CUDA, NVML = "libcuda.so.1", "libnvidia-ml.so.1"
@@ -83,7 +84,7 @@ def together(
         child.begun = name
         started.append(child)
 
-    def ended(child: "children.Child") -> None:
+    def ended(child: "Child") -> None:
         if "end" in child.ended:
             return
         reason, detail = children.outcome(child)

@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Tuple
 
+    from .child import Child
     from .sections import Ask
 
 LIBRARY = "libnvidia-ml.so.1"
@@ -123,7 +124,7 @@ def through_nvml(path: str, until: float) -> "Tuple[int, List[Dict[str, Any]]]":
     return count, [found[index] for index in sorted(found)]
 
 
-def died(child: "children.Child") -> str:
+def died(child: "Child") -> str:
     """What became of a reader that did not end, in NVML's manner of speaking."""
     reason, detail = children.outcome(child)
     first = detail.partition("\n")[0]

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List
 
+    from .child import Child
     from .sections import Ask
 
 LIMIT_S = 2.8  # for all probes together; every one has a child of its own
@@ -173,7 +174,7 @@ def _answer(probe: "Any", url: str, how: "Dict[str, Any]", send: "Any") -> None:
 
 def probe_all(asked: "List[Dict[str, Any]]", how: "Dict[str, Any]") -> "List[Dict[str, Any]]":
     """Probe everything at once; one that does not come back within the limit is told as a timeout."""
-    running: "List[children.Child]" = []
+    running: "List[Child]" = []
     by_child: "Dict[int, Dict[str, Any]]" = {}
     for source in asked:
         probe = probe_index if source["kind"] == "index" else probe_channel
@@ -183,7 +184,7 @@ def probe_all(asked: "List[Dict[str, Any]]", how: "Dict[str, Any]") -> "List[Dic
     answers: "Dict[str, Any]" = {}
     failed: "Dict[str, str]" = {}
 
-    def ended(child: "children.Child") -> None:
+    def ended(child: "Child") -> None:
         reason, detail = children.outcome(child)
         failed[by_child[child.pid]["url"]] = "timeout" if reason in ("slow", "hung") else detail
 

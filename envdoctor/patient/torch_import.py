@@ -256,7 +256,7 @@ def main(request: "Dict[str, Any]") -> None:
 def examine(request: "Dict[str, Any]") -> None:
     faulthandler.enable(RECORDS)
     if hasattr(faulthandler, "register"):
-        # The patient sends it when the time is up: see children.STACK.
+        # The patient sends it when the time is up: see child.STACK.
         faulthandler.register(_signal.SIGUSR2, RECORDS, all_threads=False)
     wanted = request["only"]
     trial = request.get("trial", "")

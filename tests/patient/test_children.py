@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from envdoctor.patient import children, processes
+from envdoctor.patient.child import Child
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 
@@ -152,7 +153,7 @@ def test_helpers_in_sessions_of_their_own_end_with_it() -> None:
 
 
 def test_one_that_outlives_kill_is_named_and_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children.Child, "signal_all", lambda self, number: None)
+    monkeypatch.setattr(Child, "signal_all", lambda self, number: None)
     monkeypatch.setattr(processes, "wait_channel", lambda pid: "nvidia_ioctl")
     child = children.fork(lambda send: sleeps(), 0.2)
     pid = child.pid
