@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
@@ -120,13 +120,13 @@ LINK_SLOW = Problem(
 DIRECTIONS = {(True, True): "sends and receives", (True, False): "sends", (False, True): "receives"}
 
 
-def _far(one: fit.Culprit, distances: Iterable[round_trips.Far]) -> bool:
-    """Whether a distance, which is told by itself (checks/bench_latency.py), explains what it carries."""
-    return one.a >= 0 and any(far.concerns(one.a, one.b) and _explains(far.us, one.gb_s) for far in distances)
-
-
-def _explains(us: float, gb_s: float) -> bool:
-    return gb_s >= fabric.OF_DISTANCE * fabric.over_distance(us / 1e6)
+def _far(one: fit.Culprit, distances: Sequence[round_trips.Far]) -> bool:
+    """Whether a distance, which is told by itself (checks/bench_latency.py), explains what it carries; of a group what
+    each of its machines does."""
+    return one.a >= 0 and all(
+        any(far.concerns(end, one.b) and fabric.explained(far.us / 1e6, one.gb_s) for far in distances)
+        for end in one.group or (one.a,)
+    )
 
 
 @check(LINK_SLOW)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
+from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check
 from envdoctor.facts import round_trips
-from envdoctor.facts.allreduce import AllreduceResult
+from envdoctor.facts.allreduce import AllreduceResult, Pair, Way
 from envdoctor.facts.nics import Nics
+from envdoctor.facts.sending import interface, rated_gbit
 from envdoctor.knowledge import fabric
 
 TOPIC = Topic("allreduce", 907, Text("speed, against what the nodes could do", "速度与硬件上限之比"), bench=True)
@@ -54,7 +55,15 @@ BUSBW_LOW = Problem(
         "以及 NCCL 的选择（NCCL_DEBUG=INFO）",
     ),
     confirm="envdoctor bench allreduce --sizes 1M:1G",
-    caused_by=("link-slow", "network-slow", "latency-high", "slow-tcp-fallback", "ib-rate-degraded", "packets-lost"),
+    caused_by=(
+        "link-slow",
+        "network-slow",
+        "links-uneven",
+        "latency-high",
+        "slow-tcp-fallback",
+        "ib-rate-degraded",
+        "packets-lost",
+    ),
     refs=("https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md",),
     hardware="unconfirmed",
     situations={
@@ -119,20 +128,32 @@ def _of_size(expected: float, size: int, result: AllreduceResult) -> float:
 
 
 @check(NETWORK_SLOW)
-def network_slow(result: AllreduceResult, nics: Nics) -> Iterable[Finding]:
-    """The streams that this node sent, one over each of its interfaces, where their rate is real and the way is short
-    enough for it."""
-    own = result.member(result.own)
+def network_slow(nics: PerNode[Nics], results: PerNode[AllreduceResult]) -> Iterable[Finding]:
+    """The streams that a node sent, one over each of its interfaces, where their rate is real and the way is short
+    enough for it; of streams to many the best. Started by hand, each node tells its own interfaces alone."""
+    for holder, result in results.items():
+        if not isinstance(result, AllreduceResult) or result.oversubscribed:
+            continue
+        for stream in _streams(result):
+            nic = interface(result, holder, nics, stream.a, stream.rail)
+            link, carried = rated_gbit(nic), stream.gb_s or 0.0
+            if nic is None or link is None or (stream.busy or 0.0) >= HALF:
+                continue
+            distance = fabric.OF_DISTANCE * fabric.over_distance((stream.rtt_us or 0) / 1e6)
+            if carried < min(HALF * min(link / 8, fabric.ONE_CONNECTION_GB_S), distance):
+                node, other = result.named(stream.a), result.named(stream.b)
+                found = NETWORK_SLOW.found(node=node, other=other, gbit=carried * 8, link=link, interface=nic.name)
+                yield replace(found, nodes=(node,))
+
+
+def _streams(result: AllreduceResult) -> list[Way | Pair]:
+    """Of each machine and rail what it sent to the next one, or where every pair was measured its best stream."""
+    found: dict[tuple[int, int], Way | Pair] = {}
+    for pair in result.pairs:
+        known = found.get((pair.a, pair.rail))
+        if known is None or pair.gb_s > (known.gb_s or 0.0):
+            found[pair.a, pair.rail] = pair
     for way in result.ways:
-        if own is None or way.a != result.own or way.gb_s is None or result.oversubscribed:
-            continue
-        named = result.nic(way.a, way.rail)
-        nic = nics.nic(named) if named else nics.owner(own.address)
-        if nic is None or not nic.speed_is_real or not nic.speed_mbps or (way.busy or 0.0) >= HALF:
-            continue
-        link = nic.speed_mbps / 1e3
-        distance = fabric.OF_DISTANCE * fabric.over_distance((way.rtt_us or 0) / 1e6)
-        if way.gb_s < min(HALF * min(link / 8, fabric.ONE_CONNECTION_GB_S), distance):
-            node, other = result.named(way.a), result.named(way.b)
-            found = NETWORK_SLOW.found(node=node, other=other, gbit=way.gb_s * 8, link=link, interface=nic.name)
-            yield replace(found, nodes=(node,))
+        if way.gb_s is not None:
+            found[way.a, way.rail] = way
+    return [found[key] for key in sorted(found)]

@@ -154,9 +154,17 @@ def _concerns(one: Culprit, pair: Pair) -> bool:
     return {one.a, one.b} == {pair.a, pair.b}
 
 
+def one_sided(pairs: Sequence[Pair]) -> tuple[Pair, Pair] | None:
+    """The slow and the fast direction between the only two machines of a rail, where they differ."""
+    ordered = sorted(pairs, key=lambda pair: pair.gb_s)
+    if len(ordered) != 2 or ordered[0].gb_s >= SLOW * ordered[1].gb_s:
+        return None
+    return ordered[0], ordered[1]
+
+
 def again(pairs: Sequence[Pair]) -> list[tuple[int, list[list[int]]]]:
     """Rounds in which the suspects are measured again, twice each: slow machines with good partners that they have met,
-    slow paths as they are. Each is a rail and disjoint pairs."""
+    slow paths and directions as they are. Each is a rail and disjoint pairs."""
     told = suspects(pairs)
     bad = {one.a for one in told if one.b is None}
     doubtful = {end for one in told if one.b is not None for end in (one.a, one.b)}
@@ -167,7 +175,8 @@ def again(pairs: Sequence[Pair]) -> list[tuple[int, list[list[int]]]]:
     for end, partners in met.items():
         # The end of a path that is suspected too is better than nobody.
         met[end] = [other for other in partners if other not in doubtful] or partners
-    wanted: list[tuple[int, int, int]] = []
+    alone = [(rail, both[0]) for rail, own in by_rail(pairs).items() if (both := one_sided(own))]
+    wanted = [(rail, slow.a, slow.b) for rail, slow in alone for _ in range(CONFIRMED)]
     for place, one in enumerate(told):
         rail = one.rail or 0
         if one.b is not None:

@@ -106,6 +106,11 @@ def over_distance(rtt_s: float) -> float:
     return sent / (seconds + rtt_s) / 1e9
 
 
+def explained(rtt_s: float, gb_s: float) -> bool:
+    """Whether a stream carries as much as can be told from what its round trip allows: no fault is needed for it."""
+    return gb_s >= OF_DISTANCE * over_distance(rtt_s)
+
+
 def least_s(machines: int, rtt_s: float) -> float:
     """What a ring takes for the smallest sum, seconds: 2(n-1) steps, each half a round trip (Thakur et al. 2005,
     "Optimization of Collective Communication Operations in MPICH", the ring's 2(p-1) alpha)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pytest
@@ -47,6 +47,14 @@ def seen(fabric: Fabric) -> AllreduceResult:
     return fabrics.links(fabric).result
 
 
+def far_away(ends: Iterable[int]) -> AllreduceResult:
+    """Machines 16 to 23 have a slow uplink, and these are 20 ms away from all others."""
+    told, far = seen(Fabric(40, 8, uplinks={(2, None): 0.25})), set(ends)
+    return replace(
+        told, pairs=tuple(replace(one, rtt_us=20_000 if (one.a in far) != (one.b in far) else 80) for one in told.pairs)
+    )
+
+
 CASES = [
     Case("no links were measured", (FINE,)),
     Case("all alike", (links(lambda a, b: 1.2),)),
@@ -69,6 +77,15 @@ CASES = [
     Case(
         "an uplink of one of two rails",
         (seen(Fabric(40, 8, rails=2, uplinks={(2, 1): 0.25})),),
+        {"link-slow": "warning"},
+    ),
+    Case(
+        "an uplink of machines that are all far away",
+        (far_away(range(16, 24)),),
+    ),
+    Case(
+        "an uplink of which only the first machine is far away",
+        (far_away([16]),),
         {"link-slow": "warning"},
     ),
     Case("uplinks for a quarter of the machines", (seen(Fabric(40, 8, 4.0)),)),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from envdoctor.facts.allreduce import AllreduceResult, Way
+from envdoctor.facts.allreduce import AllreduceResult, Pair, Way
 from envdoctor.facts.nics import Address, Nic, Nics
 from envdoctor.testing import Case
 from tests import CHECKS
@@ -83,6 +83,28 @@ CASES = [
 def test_the_interface_that_is_slow_is_named() -> None:
     (found,) = next(case for case in CASES if "second interface" in str(case)).assert_holds(FILE)
     assert (found.evidence["interface"], found.evidence["link"]) == ("eth1", 10.0)
+
+
+def lan(place: int) -> Nics:
+    return Nics((NIC,), (Address("eth0", "eth0", f"10.0.0.{place}", 24),))
+
+
+def test_of_nodes_that_were_all_looked_at_each_is_judged() -> None:
+    rates = {(0, 1): 0.117, (1, 0): 0.001}
+    ring = replace(FINE, ways=tuple(Way(a, b, "ok", gb_s=rate, busy=0.1) for (a, b), rate in rates.items()))
+    pairs = replace(FINE, op="links", sizes=(), pairs=tuple(Pair(a, b, rate) for (a, b), rate in rates.items()))
+    for told in (ring, pairs):
+        nodes = {"gpu01": (told, lan(1)), "gpu02": (lan(2),)}
+        (found,) = Case("one of two", nodes=nodes, expect={"network-slow": "warning"}).assert_holds(FILE)
+        assert found.nodes == ("gpu02",)
+
+
+def test_of_streams_to_many_the_best_tells_what_an_interface_does() -> None:
+    members = (*FINE.members, replace(FINE.members[1], index=2, node="gpu03", host="gpu03"))
+    to_one, to_all = [(Pair(0, 1, 0.001), Pair(0, 2, rate)) for rate in (0.117, 0.001)]
+    for pairs, expect in ((to_one, {}), (to_all, {"network-slow": "warning"})):
+        told = replace(FINE, op="links", sizes=(), members=members, pairs=pairs)
+        assert len(Case("two others", (told, NICS), expect).assert_holds(FILE)) == len(expect)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
