@@ -22,7 +22,8 @@ DATA_CORRUPT = Problem(
         "训练会带着错误的梯度继续进行，且不报错",
     ),
     seen=Text(
-        "{wrong} elements differ from the exact sum at {size} bytes, seen by ranks {seen_by}; every group that rank "
+        "{wrong} {wrong:element differs|elements differ} from the exact sum at {size} bytes, seen by ranks "
+        "{seen_by}; every group that rank "
         "{suspects} is in sums wrongly, the others do not",
         "{size} 字节时有 {wrong} 个元素与精确和不符，由 rank {seen_by} 发现；"
         "凡包含 rank {suspects} 的组结果都错，其他组都对",
@@ -43,7 +44,8 @@ DATA_CORRUPT = Problem(
                 "all-reduce 结果错误，且无法归因于单个 rank",
             ),
             seen=Text(
-                "{wrong} elements differ from the exact sum at {size} bytes, seen by ranks {seen_by}; in smaller "
+                "{wrong} {wrong:element differs|elements differ} from the exact sum at {size} bytes, seen by ranks "
+                "{seen_by}; in smaller "
                 "groups none of {world} ranks stands out",
                 "{size} 字节时有 {wrong} 个元素与精确和不符，由 rank {seen_by} 发现；"
                 "在更小的组中，{world} 个 rank 无一突出",

@@ -29,7 +29,8 @@ LINK_SLOW = Problem(
         "all-reduce 在所有节点上都以最慢链路的速度进行",
     ),
     seen=Text(
-        "{node} {direction} slowly with {partners} partners, measured again with good ones; the path is not to blame",
+        "{node} {direction} slowly with {partners} {partners:partner|partners}, measured again with good ones; the "
+        "path is not to blame",
         "{node} 与 {partners} 个对端之间均较慢（{direction}），与正常的对端复测结果相同；问题不在路径上",
     ),
     help=Text(
@@ -62,7 +63,8 @@ LINK_SLOW = Problem(
                 "{node} 的 {interface} 较慢：只有 {gbit:.3g} Gbit/s，而其他机器的同一网卡为 {usual:.3g} Gbit/s",
             ),
             seen=Text(
-                "{node} {direction} slowly over {interface} with {partners} partners, measured again with good ones; "
+                "{node} {direction} slowly over {interface} with {partners} {partners:partner|partners}, measured "
+                "again with good ones; "
                 "its other interfaces are as fast as theirs",
                 "{node} 经 {interface} 与 {partners} 个对端之间均较慢（{direction}），与正常的对端复测结果相同；"
                 "该机器的其他网卡正常",

@@ -220,11 +220,12 @@ def line(result: AllreduceResult) -> tuple[Text, Mapping[str, Scalar]] | None:
     if best.bytes < SPEED_BYTES:
         # A check of the way, not of its speed.
         took = Text(
-            "{ranks} ranks exchange data over {backend}; 8 bytes take {time_us:.0f} us",
+            "{ranks} {ranks:rank exchanges|ranks exchange} data over {backend}; 8 bytes take {time_us:.0f} us",
             "{ranks} 个 rank 可通过 {backend} 交换数据；8 字节耗时 {time_us:.0f} 微秒",
         )
         return took, {**values, "time_us": best.median_us}
     said = Text(
-        "{ranks} ranks, {backend}: busbw {busbw:.3f} GB/s", "{ranks} 个 rank，{backend}：busbw {busbw:.3f} GB/s"
+        "{ranks} {ranks:rank|ranks}, {backend}: busbw {busbw:.3f} GB/s",
+        "{ranks} 个 rank，{backend}：busbw {busbw:.3f} GB/s",
     )
     return said, {**values, "busbw": best.busbw_gb_s}

@@ -19,7 +19,7 @@ CPU_GOVERNOR = Problem(
     code="cpu-governor",
     severity=Severity.NOTE,
     title=Text(
-        "the CPU frequency governor is {governor} on {count} of {all} CPUs",
+        "the CPU frequency governor is {governor} on {count} of {all} {all:CPU|CPUs}",
         "{all} 个 CPU 中有 {count} 个使用 {governor} 频率调节策略",
     ),
     why=Text(
@@ -106,7 +106,8 @@ def numa_balancing(cpu: Cpu) -> Iterable[Finding]:
 @summary
 def line(cpu: Cpu, host: Host) -> tuple[Text, Mapping[str, Scalar]] | None:
     return Text(
-        "{cpus} CPUs, {nodes} NUMA nodes, clock {clock}", "{cpus} 个 CPU，{nodes} 个 NUMA 节点，时钟源 {clock}"
+        "{cpus} {cpus:CPU|CPUs}, {nodes} NUMA {nodes:node|nodes}, clock {clock}",
+        "{cpus} 个 CPU，{nodes} 个 NUMA 节点，时钟源 {clock}",
     ), {
         "cpus": host.cpus,
         "nodes": cpu.numa_nodes,

@@ -24,7 +24,7 @@ CUDA_VISIBLE_DEVICES_EMPTY = Problem(
     severity=Severity.ERROR,
     title=Text("CUDA_VISIBLE_DEVICES is empty, which hides every GPU", "CUDA_VISIBLE_DEVICES 为空，隐藏了所有 GPU"),
     why=Text(
-        "torch.cuda.is_available() is False, although the driver has {count} GPU(s)",
+        "torch.cuda.is_available() is False, although the driver has {count} {count:GPU|GPUs}",
         "驱动有 {count} 块 GPU，但 torch.cuda.is_available() 为 False",
     ),
     seen=Text("CUDA_VISIBLE_DEVICES='{value}', set by: {set_by}", "CUDA_VISIBLE_DEVICES='{value}'，来源：{set_by}"),
@@ -45,7 +45,7 @@ CUDA_VISIBLE_DEVICES_INVALID = Problem(
     code="cuda-visible-devices-invalid",
     severity=Severity.ERROR,
     title=Text(
-        "CUDA_VISIBLE_DEVICES={value} leaves {visible} GPU(s) visible",
+        "CUDA_VISIBLE_DEVICES={value} leaves {visible} {visible:GPU|GPUs} visible",
         "CUDA_VISIBLE_DEVICES={value} 只留下 {visible} 块可见的 GPU",
     ),
     why=Text(

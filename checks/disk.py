@@ -40,7 +40,9 @@ DISK_FULL = Problem(
     confirm="df -h . ~ /tmp",
     situations={
         "inodes": Situation(
-            title=Text("{free_files} inodes are free on {mount}", "{mount} 仅剩 {free_files} 个 inode"),
+            title=Text(
+                "{free_files} {free_files:inode is|inodes are} free on {mount}", "{mount} 仅剩 {free_files} 个 inode"
+            ),
             why=Text(
                 "no new file can be made, though there is room: `No space left on device`",
                 "虽有空间却无法新建文件：`No space left on device`",

@@ -28,7 +28,7 @@ DRIVER_MISSING = Problem(
     code="driver-missing",
     severity=Severity.ERROR,
     title=Text(
-        "no NVIDIA driver is installed, although {gpus} NVIDIA GPU(s) are on the PCI bus",
+        "no NVIDIA driver is installed, although {gpus} NVIDIA {gpus:GPU is|GPUs are} on the PCI bus",
         "PCI 总线上有 {gpus} 块 NVIDIA GPU，但没有安装 NVIDIA 驱动",
     ),
     why=NO_GPU,
@@ -48,7 +48,7 @@ DRIVER_MISSING = Problem(
     situations={
         "nouveau": Situation(
             title=Text(
-                "the nouveau driver owns the NVIDIA GPU(s), CUDA needs NVIDIA's",
+                "the nouveau driver owns what NVIDIA GPUs are here, CUDA needs NVIDIA's",
                 "NVIDIA GPU 被 nouveau 驱动占用，CUDA 需要 NVIDIA 官方驱动",
             ),
             seen=Text("PCI: {pci}, bound to {bound}", "PCI:{pci}，绑定的驱动：{bound}"),

@@ -30,7 +30,7 @@ GPU_NOT_IN_CONTAINER = Problem(
     title=Text("this container was given no GPU", "该容器没有分配到 GPU"),
     why=NO_GPU,
     seen=Text(
-        "{container} container ({shown_by}); the machine has {gpus} NVIDIA GPU(s), kernel module {driver}\n"
+        "{container} container ({shown_by}); the machine has {gpus} NVIDIA {gpus:GPU|GPUs}, kernel module {driver}\n"
         "/dev/nvidia*: no GPU; NVIDIA_VISIBLE_DEVICES: {visible}",
         "{container} 容器（{shown_by}）；所在机器有 {gpus} 块 NVIDIA GPU，内核模块 {driver}\n"
         "/dev/nvidia*：没有 GPU；NVIDIA_VISIBLE_DEVICES:{visible}",
@@ -184,7 +184,7 @@ GPU_NOT_VISIBLE = Problem(
         ),
         "not-started": Situation(
             title=Text(
-                "the NVIDIA driver is loaded and could start none of the {gpus} GPU(s)",
+                "the NVIDIA driver is loaded and could start none of the {gpus} {gpus:GPU|GPUs}",
                 "NVIDIA 驱动已加载，但 {gpus} 块 GPU 都未能启动",
             ),
             seen=Text(

@@ -22,7 +22,9 @@ TOPIC = Topic("gpu", 22, Text("all GPUs are there", "GPU 数量是否齐全"))
 GPU_FELL_OFF_BUS = Problem(
     code="gpu-fell-off-bus",
     severity=Severity.ERROR,
-    title=Text("{count} GPU(s) have fallen off the PCI bus: {which}", "{count} 块 GPU 从 PCI 总线掉线：{which}"),
+    title=Text(
+        "{count} {count:GPU has|GPUs have} fallen off the PCI bus: {which}", "{count} 块 GPU 从 PCI 总线掉线：{which}"
+    ),
     why=Text(
         "a job that uses it dies or hangs, and CUDA may fail for the other GPUs as well",
         "使用该 GPU 的作业会崩溃或卡死，其他 GPU 的 CUDA 也可能失败",
@@ -43,7 +45,7 @@ GPU_COUNT_MISMATCH = Problem(
     code="gpu-count-mismatch",
     severity=Severity.ERROR,
     title=Text(
-        "the driver knows {nvml} of the {pci} GPUs on the PCI bus",
+        "the driver knows {nvml} of the {pci} {pci:GPU|GPUs} on the PCI bus",
         "PCI 总线上有 {pci} 块 GPU，驱动只识别到 {nvml} 块",
     ),
     why=Text(
@@ -51,7 +53,7 @@ GPU_COUNT_MISMATCH = Problem(
         "按缺失的 GPU 启动进程会报 invalid device ordinal，或实际可用的 GPU 少于预期",
     ),
     seen=Text(
-        "PCI: {pci} GPUs; NVML: {nvml}; missing: {missing} (bound to: {bound})",
+        "PCI: {pci} {pci:GPU|GPUs}; NVML: {nvml}; missing: {missing} (bound to: {bound})",
         "PCI:{pci} 块；NVML:{nvml} 块；缺少：{missing}（绑定的驱动：{bound}）",
     ),
     look="sudo dmesg | grep -i nvrm | tail -20",
@@ -73,7 +75,7 @@ GPU_COUNT_MISMATCH = Problem(
         ),
         "cuda": Situation(
             title=Text(
-                "CUDA finds {cuda} GPUs where the driver has {expected} for it",
+                "CUDA finds {cuda} {cuda:GPU|GPUs} where the driver has {expected} for it",
                 "驱动可提供 {expected} 块 GPU，CUDA 只找到 {cuda} 块",
             ),
             seen=Text(

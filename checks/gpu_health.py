@@ -25,7 +25,7 @@ GPU_ECC = Problem(
     code="gpu-ecc",
     severity=Severity.ERROR,
     title=Text(
-        "GPU {gpus}: {errors} uncorrectable memory error(s) since the driver was loaded",
+        "GPU {gpus}: {errors} uncorrectable memory {errors:error|errors} since the driver was loaded",
         "GPU {gpus}：自驱动加载以来有 {errors} 次不可纠正的显存错误",
     ),
     why=Text(
@@ -74,7 +74,10 @@ GPU_ECC = Problem(
             help=Text("take the GPU out of service and have it replaced", "停用该 GPU 并联系更换"),
         ),
         "retired": Situation(
-            title=Text("GPU {gpus}: {retired} memory pages are retired", "GPU {gpus}：已停用 {retired} 个显存页"),
+            title=Text(
+                "GPU {gpus}: {retired} {retired:memory page is|memory pages are} retired",
+                "GPU {gpus}：已停用 {retired} 个显存页",
+            ),
             seen=Text(
                 "NVML, GPU {gpus}: retired pages {retired}, waiting for a reboot: {pending}",
                 "NVML，GPU {gpus}：已停用页 {retired}，等待重启生效：{pending}",
@@ -100,7 +103,7 @@ GPU_ECC = Problem(
         "remapped": Situation(
             severity=Severity.WARNING,
             title=Text(
-                "GPU {gpus}: {rows} memory rows were remapped for uncorrectable errors",
+                "GPU {gpus}: {rows} {rows:memory row was|memory rows were} remapped for uncorrectable errors",
                 "GPU {gpus}：因不可纠正错误已重映射 {rows} 行显存",
             ),
             why=Text("the memory wears out: spare rows are finite", "显存在老化：备用行数量有限"),

@@ -111,7 +111,7 @@ WORLD_SIZE_MISMATCH = Problem(
         ),
         "launcher-started-more": Situation(
             title=Text(
-                "{launcher} started {limit} processes, WORLD_SIZE says {value}",
+                "{launcher} started {limit} {limit:process|processes}, WORLD_SIZE says {value}",
                 "{launcher} 启动了 {limit} 个进程，WORLD_SIZE 却是 {value}",
             ),
             command="export WORLD_SIZE=${other}",
@@ -123,7 +123,8 @@ SRUN_TORCHRUN_NESTED = Problem(
     code="srun-torchrun-nested",
     severity=Severity.ERROR,
     title=Text(
-        "{launcher} starts {tasks} tasks on this node, and each starts torchrun with {processes} processes",
+        "{launcher} starts {tasks} {tasks:task|tasks} on this node, and each starts torchrun with {processes} "
+        "{processes:process|processes}",
         "{launcher} 在本节点启动 {tasks} 个任务，每个任务又由 torchrun 启动 {processes} 个进程",
     ),
     why=Text(
@@ -343,7 +344,7 @@ def line(environment: Environment) -> tuple[Text, Mapping[str, Scalar]] | None:
             "title": rank.title,
         }
     if told:
-        return Text("{title}, {nodes} nodes", "{title}，{nodes} 个节点"), {
+        return Text("{title}, {nodes} {nodes:node|nodes}", "{title}，{nodes} 个节点"), {
             "title": told[0].title,
             "nodes": node_count(told),
         }

@@ -93,7 +93,8 @@ CUDA_LIBRARY_MISSING = Problem(
     situations={
         "wheel": Situation(
             title=Text(
-                "{count} packages with libraries that torch {torch} requires are not installed",
+                "{count} {count:package|packages} with libraries that torch {torch} requires {count:is|are} not "
+                "installed",
                 "torch {torch} 所需的 {count} 个库软件包未安装",
             ),
             seen=Text("not installed: {absent}", "未安装：{absent}"),

@@ -115,7 +115,7 @@ HOST_OUT_OF_MEMORY = Problem(
     code="host-out-of-memory",
     severity=Severity.WARNING,
     title=Text(
-        "the kernel has killed {count} processes of this control group for want of memory",
+        "the kernel has killed {count} {count:process|processes} of this control group for want of memory",
         "因内存不足，内核已杀死本控制组的 {count} 个进程",
     ),
     why=Text(
@@ -134,7 +134,7 @@ HOST_OUT_OF_MEMORY = Problem(
     situations={
         "log": Situation(
             title=Text(
-                "the kernel killed {process} for want of memory {minutes} minutes ago",
+                "the kernel killed {process} for want of memory {minutes} {minutes:minute|minutes} ago",
                 "{minutes} 分钟前，内核因内存不足杀死了 {process}",
             ),
             seen=Text("{source}: {text}", "内核日志（{source}）：{text}"),

@@ -84,14 +84,17 @@ MASTER_UNREACHABLE = Problem(
         ),
         "loopback": Situation(
             title=Text(
-                "{source} is {host}, which is another machine on each of the {nodes} nodes",
+                "{source} is {host}, which is another machine on each of the {nodes} {nodes:node|nodes}",
                 "{source}={host}，而在 {nodes} 个节点上它各自指向自身",
             ),
             why=Text(
                 "every node waits for a store on itself, and all but the first wait in vain",
                 "每个节点都在等待自身上的 store，除第一个节点外都只会空等",
             ),
-            seen=Text("environment: {source}={host}; {nodes} nodes", "环境变量：{source}={host}；共 {nodes} 个节点"),
+            seen=Text(
+                "environment: {source}={host}; {nodes} {nodes:node|nodes}",
+                "环境变量：{source}={host}；共 {nodes} 个节点",
+            ),
             help=Text(
                 "set it on all nodes to the address of the first node, as the others see it",
                 "请在所有节点上将其设为第一个节点对其他节点可见的地址",

@@ -365,12 +365,17 @@ def line(
     nic = best(nics) or nics.default
     own = nics.addresses_of(nic.name) if nic else ()
     speed = nic.speed_mbps if nic and nic.speed_is_real else None
-    shown = f"{nic.name} {own[0]}" if nic and own else f"{len(nics.nics)} interfaces"
     values: dict[str, Scalar] = {
-        "shown": shown + (f" {speed / 1000:g} Gb/s" if speed else ""),
+        "shown": (f"{nic.name} {own[0]}" if nic and own else "") + (f" {speed / 1000:g} Gb/s" if speed else ""),
+        "count": len(nics.nics),
         "nccl": nccl.label if nccl else None,
         "gloo": gloo.label if gloo else None,
     }
+    if not (nic and own) and nccl is None:
+        return Text("{count} {count:interface|interfaces}", "{count} 个网络接口"), values
+    if not (nic and own):
+        told = "{count} {count:interface|interfaces}; NCCL will use {nccl}", "{count} 个网络接口；NCCL 将使用 {nccl}"
+        return Text(*told), values
     if gloo is None:
         return Text("{shown}; NCCL will use {nccl}", "{shown}；NCCL 将使用 {nccl}"), values
     if nccl is not None and gloo.label == nccl.label:

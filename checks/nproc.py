@@ -16,7 +16,7 @@ NPROC_EXCEEDS_GPUS = Problem(
     code="nproc-exceeds-gpus",
     severity=Severity.ERROR,
     title=Text(
-        "{processes} processes per node for {gpus} visible GPUs",
+        "{processes} {processes:process|processes} per node for {gpus} visible {gpus:GPU|GPUs}",
         "每个节点 {processes} 个进程，但只有 {gpus} 张可见的 GPU",
     ),
     why=Text(
@@ -24,7 +24,7 @@ NPROC_EXCEEDS_GPUS = Problem(
         "多出的 rank 会报 `invalid device ordinal`，或与其他 rank 共用 GPU，而 NCCL 不允许共用",
     ),
     seen=Text(
-        "{variable}={processes}; {gpus} GPUs ({gpus_source})",
+        "{variable}={processes}; {gpus} {gpus:GPU|GPUs} ({gpus_source})",
         "{variable}={processes}；{gpus} 张 GPU({gpus_source})",
     ),
     command="torchrun --nproc-per-node={gpus} train.py",

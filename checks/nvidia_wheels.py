@@ -60,7 +60,7 @@ NVIDIA_WHEEL_PIN = Problem(
     code="nvidia-wheel-pin",
     severity=Severity.WARNING,
     title=Text(
-        "{count} of the packages that torch {torch} pins have another version",
+        "{count} of the packages that torch {torch} pins {count:has|have} another version",
         "torch {torch} 所固定的软件包中有 {count} 个版本不符",
     ),
     why=Text(

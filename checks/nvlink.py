@@ -30,7 +30,7 @@ NVLINK_DOWN = Problem(
     code="nvlink-down",
     severity=Severity.ERROR,
     title=Text(
-        "GPU {gpus}: {active} of {expected} NVLinks are active",
+        "GPU {gpus}: {active} of {expected} {expected:NVLink|NVLinks} {active:is|are} active",
         "GPU {gpus}:{expected} 条 NVLink 中只有 {active} 条可用",
     ),
     why=Text(
@@ -38,7 +38,7 @@ NVLINK_DOWN = Problem(
         "NCCL 会退到更慢的通路或直接失败，集合通信受最慢链路拖累",
     ),
     seen=Text(
-        "NVML: {which}\n{siblings} GPU(s) of the same model have {expected} active",
+        "NVML: {which}\n{siblings} {siblings:GPU of the same model has|GPUs of the same model have} {expected} active",
         "NVML:{which}\n同型号的 {siblings} 块 GPU 有 {expected} 条可用",
     ),
     command="sudo nvidia-smi --gpu-reset",
@@ -209,7 +209,7 @@ def _of_model(gpus: list[Gpu], virtual: bool) -> Iterable[Finding]:
 def _inactive(gpu: Gpu) -> str:
     down = gpu_state.spans(link.index for link in gpu.nvlinks if link.active is False)
     # nvidia-smi's matrix counts the links and does not name them.
-    return f"link {down} inactive" if down else f"{_active(gpu)} links"
+    return f"link {down} inactive" if down else f"{_active(gpu)} active"
 
 
 @check(FABRIC_MANAGER_DOWN)

@@ -304,8 +304,8 @@ def line(packages: Packages) -> tuple[Text, Mapping[str, Scalar]] | None:
     named = [packages.get(name) for name in ("torchvision", "torchaudio", "numpy", "triton")]
     shown = ", ".join(f"{found.name} {found.version}" for found in named if found)
     if not shown:
-        return Text("{count} distributions", "{count} 个软件包"), {"count": packages.count}
-    return Text("{shown}; {count} distributions", "{shown}；共 {count} 个软件包"), {
+        return Text("{count} {count:distribution|distributions}", "{count} 个软件包"), {"count": packages.count}
+    return Text("{shown}; {count} {count:distribution|distributions}", "{shown}；共 {count} 个软件包"), {
         "shown": shown,
         "count": packages.count,
     }

@@ -16,7 +16,7 @@ P2P_ACS_IOMMU = Problem(
     code="p2p-acs-iommu",
     severity=Severity.WARNING,
     title=Text(
-        "PCIe Access Control Services redirect traffic between GPUs at {count} bridges",
+        "PCIe Access Control Services redirect traffic between GPUs at {count} {count:bridge|bridges}",
         "{count} 个 PCIe 桥上的 ACS 会重定向 GPU 之间的流量",
     ),
     why=Text(
@@ -37,7 +37,8 @@ P2P_ACS_IOMMU = Problem(
     situations={
         "iommu": Situation(
             title=Text(
-                "an IOMMU translates the memory accesses of {count} GPUs", "IOMMU 正在转换 {count} 个 GPU 的访存地址"
+                "an IOMMU translates the memory accesses of {count} {count:GPU|GPUs}",
+                "IOMMU 正在转换 {count} 个 GPU 的访存地址",
             ),
             why=Text(
                 "peer-to-peer over PCIe may go through the root complex; with NVLink between the GPUs only the way to "

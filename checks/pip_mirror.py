@@ -184,10 +184,13 @@ def _without_pip(option: str, url: str) -> Plan:
 
 def _as_fast(url: str, speeds: MirrorSpeeds) -> Plan:
     if speeds.best and speeds.best.url == url:
-        words = "{host} stays: none of {asked} indexes is faster", "保留 {host}：所测 {asked} 个索引中没有更快的"
+        words = (
+            "{host} stays: none of {asked} {asked:index|indexes} is faster",
+            "保留 {host}：所测 {asked} 个索引中没有更快的",
+        )
     else:
         words = (
-            "{host} stays: the fastest of {asked} indexes is hardly faster",
+            "{host} stays: the fastest of {asked} {asked:index|indexes} is hardly faster",
             "保留 {host}：所测 {asked} 个索引中最快的也快不了多少",
         )
     return Plan(said(*words, host=host_of(url), asked=speeds.asked), wants={"url": url})

@@ -33,7 +33,8 @@ IB_PORT_DOWN = Problem(
         "NCCL 会跳过该端口：带宽下降，或与其他节点的 rail 不一致",
     ),
     seen=Text(
-        "{port}: state {state}, physical state {physical}, {link_layer}; {active} other ports are active",
+        "{port}: state {state}, physical state {physical}, {link_layer}; {active} other {active:port is|ports are} "
+        "active",
         "{port}:state {state}，phys_state {physical}，{link_layer}；其他活动端口 {active} 个",
     ),
     look="ibstat {device} {number}",
@@ -268,7 +269,7 @@ def line(rdma: Rdma) -> tuple[Text, Mapping[str, Scalar]]:
     }
     return (
         Text(
-            "{active} of {ports} ports active ({kinds}, {rate:g} Gb/s)",
+            "{active} of {ports} {ports:port|ports} active ({kinds}, {rate:g} Gb/s)",
             "{ports} 个端口中 {active} 个活动（{kinds}，{rate:g} Gb/s）",
         ),
         values,

@@ -172,7 +172,7 @@ def module_not_loaded(shell: ShellFiles, host: Host) -> Iterable[Finding]:
 def line(shell: ShellFiles) -> tuple[Text, Mapping[str, Scalar]] | None:
     if not shell.files:
         return Text("no start-up files", "没有启动文件"), {}
-    return Text("{shell}, {count} start-up files", "{shell}，{count} 个启动文件"), {
+    return Text("{shell}, {count} start-up {count:file|files}", "{shell}，{count} 个启动文件"), {
         "shell": shell.shell or None,
         "count": len(shell.files),
     }

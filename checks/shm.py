@@ -79,11 +79,11 @@ SHM_TOO_SMALL = Problem(
         ),
         "several-gpus": Situation(
             title=Text(
-                "/dev/shm holds {size_mb:.0f} MB for {gpus} GPUs",
+                "/dev/shm holds {size_mb:.0f} MB for {gpus} {gpus:GPU|GPUs}",
                 "{gpus} 张 GPU 共用 {size_mb:.0f} MB 的 /dev/shm",
             ),
             why=Text(
-                "enough for NCCL, but DataLoader workers of {gpus} ranks may fill it with large batches",
+                "enough for NCCL, but DataLoader workers of {gpus} {gpus:rank|ranks} may fill it with large batches",
                 "足够 NCCL 使用，但 {gpus} 个 rank 的 DataLoader 进程在大批次时可能将其写满",
             ),
             severity=Severity.NOTE,
@@ -95,7 +95,8 @@ SHM_TOO_SMALL = Problem(
             ),
             look="fuser -v /dev/shm/* ; ls -l /dev/shm",
             help=Text(
-                "remove what ended jobs left ({left_over} segments of NCCL, torch or multiprocessing are there)",
+                "remove what ended jobs left ({left_over} {left_over:segment|segments} of NCCL, torch or "
+                "multiprocessing {left_over:is|are} there)",
                 "清除已结束作业的残留（现有 {left_over} 个 NCCL、torch 或 multiprocessing 段）",
             ),
         ),

@@ -33,7 +33,7 @@ TORCH_CPU_BUILD = Problem(
     ),
     seen=Text(
         "torch {torch}, no CUDA ({torch_source}), installed by {installer}\n"
-        "{count} GPUs, the first {gpu}; driver {driver}",
+        "{count} {count:GPU|GPUs}, the first {gpu}; driver {driver}",
         "torch {torch}，无 CUDA({torch_source})，由 {installer} 安装\n共 {count} 块 GPU，首块为 {gpu}；驱动 {driver}",
     ),
     help=Text(
@@ -80,7 +80,7 @@ TORCH_ROCM_BUILD = Problem(
     ),
     seen=Text(
         "torch {torch}, ROCm {rocm} ({torch_source}), installed by {installer}\n"
-        "{count} GPUs, the first {gpu}; driver {driver}",
+        "{count} {count:GPU|GPUs}, the first {gpu}; driver {driver}",
         "torch {torch}，ROCm {rocm}({torch_source})，由 {installer} 安装\n"
         "共 {count} 块 GPU，首块为 {gpu}；驱动 {driver}",
     ),

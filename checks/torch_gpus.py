@@ -284,7 +284,7 @@ def line(
     if not codes or not seen:
         return None
     able = len(seen) - len(_without_code(codes, told.seen))
-    return Text("code for {able} of {count} GPUs", "{count} 块 GPU 中有 {able} 块受支持"), {
+    return Text("code for {able} of {count} {count:GPU|GPUs}", "{count} 块 GPU 中有 {able} 块受支持"), {
         "able": able,
         "count": len(seen),
     }

@@ -91,7 +91,7 @@ GPU_XID = Problem(
         "该 GPU 上的作业会失败或卡死，可能就在当前或下次出错时",
     ),
     seen=Text(
-        "{source}, {age} ago, {count} time(s): {text}\nalso of this GPU: {also}",
+        "{source}, {age} ago, {count} {count:time|times}: {text}\nalso of this GPU: {also}",
         "{source}，{age} 前，{count} 次：{text}\n该 GPU 的其他错误：{also}",
     ),
     help=Text("look the number up in NVIDIA's Xid catalog", "请在 NVIDIA Xid 目录中查询该编号"),

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, Generic, Literal, TypeVar
 
+from envdoctor.filling import fill
+
 Scalar = str | int | float | bool | None
 Language = Literal["en", "zh"]
 Fact = TypeVar("Fact")
@@ -31,30 +33,17 @@ class Severity(str, enum.Enum):
         return ("error", "warning", "note").index(self.value)
 
 
-class _Unknown:
-    """Stands in a sentence for a value that is not known, whatever format it was to be shown in."""
-
-    def __format__(self, spec: str) -> str:
-        return "?"
-
-
-class _Values(dict[str, Any]):
-    def __missing__(self, key: str) -> object:
-        return _Unknown()
-
-
 @dataclass(frozen=True)
 class Text:
-    """A sentence in both languages. `{holes}` take the finding's evidence, with Python's format specifications."""
+    """A sentence in both languages. `{holes}` take the finding's evidence, with Python's format specifications, and
+    `{count:node|nodes}` is the word that goes with a number."""
 
     en: str
     zh: str
 
     def say(self, language: Language, values: Mapping[str, Scalar] | None = None) -> str:
         """The sentence in `language`; an unknown value shows as `?`."""
-        template = self.zh if language == "zh" else self.en
-        known = {name: _Unknown() if value is None else value for name, value in (values or {}).items()}
-        return template.format_map(_Values(known))
+        return fill(self.zh if language == "zh" else self.en, values or {})
 
 
 @dataclass(frozen=True)

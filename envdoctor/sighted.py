@@ -169,7 +169,7 @@ def _safe(text: Text | None, evidence: dict[str, Scalar]) -> Text | None:
 
     if text is None:
         return None
-    holes = {name for _, name, spec, _ in string.Formatter().parse(text.en) if name}
+    holes = {name for _, name, _, _ in string.Formatter().parse(text.en) if name}
     return text if holes <= set(evidence) else None
 
 

@@ -61,7 +61,7 @@ class Table:
         part = self._part
         if not part.master_addr:
             told = Text(
-                "envdoctor: reaching {members} hosts over {launcher}",
+                "envdoctor: reaching {members} {members:host|hosts} over {launcher}",
                 "envdoctor：正通过 {launcher} 连接 {members} 台主机",
             ).say(self._style.language, {"members": part.members, "launcher": part.launcher})
             sys.stderr.write(told + "\n")

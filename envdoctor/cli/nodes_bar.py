@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SILENT_S = 0.3
 OFTEN_S = 0.1
-COUNTED = Text("{done} of {all} nodes have answered", "{all} 个节点中 {done} 个已应答")
+COUNTED = Text("{done} of {all} {all:node|nodes} {done:has|have} answered", "{all} 个节点中 {done} 个已应答")
 WAITING = Text("; waiting for {names}{where}", "；正在等待 {names}{where}")
 TRYING = Text(
     "an all-reduce of 8 bytes over {members} nodes: {rung}", "在 {members} 个节点上进行 8 字节 all-reduce：{rung}"

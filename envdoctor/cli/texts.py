@@ -26,6 +26,7 @@ def read(names: Sequence[str], language: Language, quiet: bool) -> Reading:
     Raises:
         UsageError: nothing of any of them can be read.
     """
+    from envdoctor.filling import counted
     from envdoctor.readers import scan
     from envdoctor.render import line
 
@@ -34,7 +35,7 @@ def read(names: Sequence[str], language: Language, quiet: bool) -> Reading:
     for sentence in reading.unread[:MOST_NAMED]:
         print(f"envdoctor: {line(sentence)}", file=sys.stderr)
     if len(reading.unread) > MOST_NAMED:
-        print(f"envdoctor: {len(reading.unread) - MOST_NAMED} more files cannot be read", file=sys.stderr)
+        print(f"envdoctor: {counted(len(reading.unread) - MOST_NAMED, 'more file')} cannot be read", file=sys.stderr)
     return reading
 
 

@@ -57,11 +57,11 @@ SENTENCES = {
         "gloo 每对节点只用一条 TCP 连接，它只能达到 {interface} 的 {link:.4g} Gbit/s 中的 {gbit:.3g} Gbit/s",
     ),
     "ports": Text(
-        "{interface} of {node} carry {gbit:.4g} Gbit/s, shared by {ranks} ranks of each of {nodes} nodes",
+        "{interface} of {node} carry {gbit:.4g} Gbit/s, shared by {ranks} {ranks:rank|ranks} of each of {nodes} nodes",
         "{node} 的 {interface} 合计 {gbit:.4g} Gbit/s，由 {nodes} 个节点各 {ranks} 个 rank 共享",
     ),
     "nvlink": Text(
-        "each GPU of {node} has {links} NVLinks, {each:g} GB/s each way",
+        "each GPU of {node} has {links} {links:NVLink|NVLinks}, {each:g} GB/s each way",
         "{node} 的每张 GPU 有 {links} 条 NVLink，每条单向 {each:g} GB/s",
     ),
     "memory": Text(

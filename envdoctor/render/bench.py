@@ -43,7 +43,7 @@ def heading(result: AllreduceResult, style: Style, redactor: Redactor) -> str:
     """Who measures what."""
     nodes = len({member.host for member in result.members}) or 1
     said = Text(
-        "all-reduce, {backend}, {dtype}: {world} ranks on {nodes} {machines} ({names})",
+        "all-reduce, {backend}, {dtype}: {world} {world:rank|ranks} on {nodes} {nodes:machine|machines} ({names})",
         "all-reduce，{backend}，{dtype}：{world} 个 rank，{nodes} 台机器（{names}）",
     )
     names = folded(dict.fromkeys(member.node for member in result.members))
@@ -52,7 +52,6 @@ def heading(result: AllreduceResult, style: Style, redactor: Redactor) -> str:
         "dtype": result.dtype,
         "world": result.world_size,
         "nodes": nodes,
-        "machines": "machine" if nodes == 1 else "machines",
         "names": names,
     }
     return line(redactor.text(said.say(style.language, values)))

@@ -25,7 +25,7 @@ def verdict(result: AllreduceResult, style: Style) -> str:
         "b": result.named(slowest.b),
     }
     said = Text(
-        "{pairs} streams over TCP: usually {usual:.3g} Gbit/s, the slowest {slow:.3g} from {a} to {b}",
+        "{pairs} {pairs:stream|streams} over TCP: usually {usual:.3g} Gbit/s, the slowest {slow:.3g} from {a} to {b}",
         "共 {pairs} 条 TCP 数据流：通常 {usual:.3g} Gbit/s，最慢 {slow:.3g} Gbit/s（{a} 到 {b}）",
     )
     told = said.say(style.language, values)
@@ -34,7 +34,8 @@ def verdict(result: AllreduceResult, style: Style) -> str:
     whole = not any(pair.kind for pair in result.pairs)
     if met < every and not whole:
         some = Text(
-            "; {met} of {every} pairs of nodes were measured, those next to each other and a spread: a slow path "
+            "; {met} of {every} {every:pair|pairs} of nodes {met:was|were} measured, those next to each other and a "
+            "spread: a slow path "
             "between two others is not seen",
             "；在 {every} 对节点中测了 {met} 对（环上相邻的各对和均匀抽取的一部分），其余节点对之间若有慢路径则看不到",
         )

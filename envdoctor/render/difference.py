@@ -241,12 +241,10 @@ def _tally(told: Comparison, language: Language) -> str:
         return Text("no difference that training could see", "没有训练能察觉的差异").say(language)
     values = {
         "n": len(told.differences),
-        "plural": "" if len(told.differences) == 1 else "s",
         "p": sum(1 for one in told.problems if one.finding.severity is not Severity.NOTE),
     }
-    said = Text("{n} difference{plural}", "{n} 处差异")
-    values["ps"] = "" if values["p"] == 1 else "s"
-    problems = Text("; {p} problem{ps} on one side only", "；{p} 个问题只在一侧出现")
+    said = Text("{n} {n:difference|differences}", "{n} 处差异")
+    problems = Text("; {p} {p:problem|problems} on one side only", "；{p} 个问题只在一侧出现")
     return said.say(language, values) + (problems.say(language, values) if values["p"] else "")
 
 

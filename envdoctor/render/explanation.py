@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import string
 from collections.abc import Iterable
 from typing import Any
 
+from envdoctor.filling import pieces
 from envdoctor.model import Language, Problem, Severity, Text, TopicFile
 from envdoctor.render import Style
 from envdoctor.render.text import COLOURS, Page, pad
@@ -31,12 +31,7 @@ LABELS = {
 def named(text: Text, language: Language) -> str:
     """A text without a finding: each hole shows its name, as in `<driver>`."""
     template = text.zh if language == "zh" else text.en
-    pieces = []
-    for literal, hole, _, _ in string.Formatter().parse(template):
-        pieces.append(literal)
-        if hole is not None:
-            pieces.append(f"<{hole}>")
-    return "".join(pieces)
+    return "".join(said + (f"<{hole}>" if hole else "") for said, hole in pieces(template))
 
 
 def _command(template: str | None) -> str:

@@ -33,9 +33,9 @@ WORDS = {
         "上次检查（{at}，{python}{only}）的发现及修复命令：",
     ),
     "now": Text("just now", "刚刚"),
-    "minutes": Text("{count:.0f} minutes ago", "{count:.0f} 分钟前"),
-    "hours": Text("{count:.0f} hours ago", "{count:.0f} 小时前"),
-    "days": Text("{count:.0f} days ago", "{count:.0f} 天前"),
+    "minutes": Text("{count:.0f} {count:minute|minutes} ago", "{count:.0f} 分钟前"),
+    "hours": Text("{count:.0f} {count:hour|hours} ago", "{count:.0f} 小时前"),
+    "days": Text("{count:.0f} {count:day|days} ago", "{count:.0f} 天前"),
     "only": Text(", only {names}", "，仅 {names}"),
 }
 

@@ -39,11 +39,9 @@ WORDS = {
     "no-undo": Text("which nothing takes back", "该命令无法撤销"),
     "undo-by": Text("undone by: {command}", "撤销命令：{command}"),
     "no-files": Text("no file changes", "不修改文件"),
-    "one-file": Text("1 file changes", "修改 1 个文件"),
-    "files": Text("{count} files change", "修改 {count} 个文件"),
+    "files": Text("{count} {count:file changes|files change}", "修改 {count} 个文件"),
     "no-commands": Text("no command runs", "不执行命令"),
-    "one-command": Text("1 command runs", "执行 1 条命令"),
-    "commands": Text("{count} commands run", "执行 {count} 条命令"),
+    "commands": Text("{count} {count:command runs|commands run}", "执行 {count} 条命令"),
     "and": Text("; ", "；"),
     "note": Text("note: ", "提示："),
     "warning": Text("warning: ", "警告："),
@@ -84,8 +82,7 @@ def _word(name: str, style: Style, **values: str | int) -> str:
 
 
 def _count(thing: str, count: int, style: Style) -> str:
-    name = {0: f"no-{thing}s", 1: f"one-{thing}"}.get(count, f"{thing}s")
-    return _word(name, style, count=count)
+    return _word(f"{thing}s" if count else f"no-{thing}s", style, count=count)
 
 
 def _mark(name: str, style: Style) -> tuple[str, str]:

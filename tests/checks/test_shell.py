@@ -121,7 +121,7 @@ def test_the_command_fits_the_situation(about: str, command: str) -> None:
 
 @pytest.mark.parametrize(
     ("shell", "said"),
-    [(ShellFiles(), "no start-up files"), (ShellFiles("bash", HOME, bashrc()), "bash, 1 start-up files")],
+    [(ShellFiles(), "no start-up files"), (ShellFiles("bash", HOME, bashrc()), "bash, 1 start-up file")],
 )
 def test_the_topic_s_line(shell: ShellFiles, said: str) -> None:
     found = topic_file(FILE).summary
