@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from envdoctor import watched
@@ -26,6 +27,7 @@ Facts = Mapping[type, object]
 # A function that has not met its like among so many nodes looks at what no two nodes share.
 TRIES = 12
 MOST_WAYS = 8  # through a function, by what is read on it
+MANY_NODES = 64
 
 
 @functools.cache
@@ -97,6 +99,11 @@ class Crowd(dict[str, Facts]):
     def __init__(self, node_facts: Mapping[str, Facts]) -> None:
         super().__init__(node_facts)
         self._columns: dict[type, Column] = {}
+
+    @classmethod
+    def of(cls, node_facts: Mapping[str, Facts]) -> Crowd:
+        """These nodes; what was compared of a crowd before is kept."""
+        return node_facts if isinstance(node_facts, cls) else cls(node_facts)
 
     def column(self, kind: type) -> Column:
         """One kind of fact of all nodes; of a node that says nothing of it, that it is not there."""
@@ -198,3 +205,16 @@ def each(function: Callable[..., Answer], first: Mapping[str, Any], *others: Map
     rows = Rows(columns, len(nodes))
     answers = ask(lambda *facts: [function(*facts)], rows)
     return {node: answers[row][0] for node, row in zip(nodes, rows.of_node, strict=True)}
+
+
+@contextlib.contextmanager
+def uncollected(nodes: int) -> Iterator[None]:
+    """Of many nodes all that is made is kept: a collector that looks through it again and again finds nothing."""
+    if nodes < MANY_NODES or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import gc
-import os
 import sys
 import time
 import traceback
 import types
 import typing
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from envdoctor.columns import Crowd, Facts, Rows, ask
-from envdoctor.model import (
-    Check,
-    Finding,
-    Missing,
-    Outcome,
-    PerNode,
-    Scalar,
-    Severity,
-    Summary,
-    Text,
-    Topic,
-    TopicFile,
-    TopicLine,
-    Why,
-)
-
-MANY_NODES = 64
+from envdoctor.columns import Crowd, Facts, Rows, ask, uncollected
+from envdoctor.model import Check, Finding, Missing, Outcome, PerNode, Severity, Why
 
 
 @dataclass(frozen=True)
@@ -80,7 +60,7 @@ def _need(parameter: str, annotation: Any, function: str) -> Need:
     raise TypeError(f"parameter {parameter!r} of {function} is {annotation!r}, which is no fact")
 
 
-def _rows(wanted: Sequence[Need], crowd: Crowd) -> tuple[Rows, dict[int, Missing]]:
+def rows_of(wanted: Sequence[Need], crowd: Crowd) -> tuple[Rows, dict[int, Missing]]:
     """What the nodes have of these needs; and the rows that lack a needed fact, with the first one that they lack."""
     columns = [crowd.column(need.fact) for need in wanted]
     rows = Rows(
@@ -112,7 +92,7 @@ def _over_each(check: Check, crowd: Crowd) -> Outcome:
 
 
 def _outcome(check: Check, crowd: Crowd) -> Outcome:
-    rows, lacking = _rows(needs(check.judge), crowd)
+    rows, lacking = rows_of(needs(check.judge), crowd)
     told = ask(check.judge, rows, lacking)
     found: list[Finding] = []
     skipped: dict[Missing, list[str]] = {}
@@ -176,26 +156,9 @@ def run(checks: Iterable[Check], node_facts: Mapping[str, Facts]) -> list[Outcom
         One outcome per check, in order. On several nodes a check "ran" if it ran on any of them; the outcome says on
         which it was skipped all the same.
     """
-    crowd = _crowd(node_facts)
-    with _uncollected(len(crowd)):
+    crowd = Crowd.of(node_facts)
+    with uncollected(len(crowd)):
         return [_over_all(check, crowd) if _is_over_all(check) else _over_each(check, crowd) for check in checks]
-
-
-def _crowd(node_facts: Mapping[str, Facts]) -> Crowd:
-    return node_facts if isinstance(node_facts, Crowd) else Crowd(node_facts)
-
-
-@contextlib.contextmanager
-def _uncollected(nodes: int) -> Iterator[None]:
-    """Of many nodes all that is made is kept: a collector that looks through it again and again finds nothing."""
-    if nodes < MANY_NODES or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _causes(findings: Sequence[Finding]) -> list[Finding]:
@@ -269,104 +232,3 @@ def fold(outcomes: Iterable[Outcome]) -> tuple[Finding, ...]:
         chains.values(), key=lambda chain: (min(finding.severity.rank for finding in chain), min(map(_time, chain)))
     )
     return tuple(finding for chain in ordered for finding in sorted(chain, key=lambda f: (depth(f), f.severity.rank)))
-
-
-def summarise(files: Iterable[TopicFile], node_facts: Mapping[str, Facts]) -> tuple[TopicLine, ...]:
-    """What was seen of each topic, in the order of the files; files may share a topic, the first to speak is heard.
-
-    Of several nodes it is what most of them show. A topic whose summary fails or lacks a fact everywhere has a line
-    without words.
-    """
-    crowd = _crowd(node_facts)
-    lines: dict[str, TopicLine] = {}
-    with _uncollected(len(crowd)):
-        for file in files:
-            known = lines.get(file.topic.name)
-            if known is None or known.text is None:
-                lines[file.topic.name] = _summary_line(file, known.topic if known else file.topic, crowd)
-    return tuple(lines.values())
-
-
-Said = tuple[Text, Mapping[str, Scalar]]
-
-
-def _summary_line(file: TopicFile, topic: Topic, crowd: Crowd) -> TopicLine:
-    if not isinstance(file.summary, Summary):
-        return TopicLine(topic)
-    line = file.summary.line
-
-    def said(*facts: object) -> list[Said]:
-        # A summary is an adornment: where it fails, the checks below it still speak.
-        with contextlib.suppress(Exception):
-            one = line(*facts)
-            if one is not None:
-                one[0].say("en", one[1])  # a value that does not fit its hole shows here
-                hash(tuple(one[1].items()))
-                return [one]
-        return []
-
-    try:
-        rows, lacking = _rows(needs(line), crowd)
-    except Exception:
-        return TopicLine(topic)
-    answers = ask(said, rows, lacking)
-    told: dict[Any, tuple[Text, Mapping[str, Scalar], int]] = {}
-    for row, times in Counter(rows.of_node).items():
-        for text, values in answers.get(row, ()):
-            key = text.en, tuple(values.items())
-            told[key] = text, values, told[key][2] + times if key in told else times
-    if not told:
-        return TopicLine(topic)
-    return _common_line(topic, list(told.values()), len(crowd))
-
-
-def _common_line(topic: Topic, told: list[tuple[Text, Mapping[str, Scalar], int]], nodes: int) -> TopicLine:
-    """The line that most nodes share; where none is, that of the most common form, with its values from least to most
-    or as far as they begin alike."""
-    text, values, same = max(told, key=lambda one: one[2])
-    if 2 * same > nodes or len(told) == 1:
-        return TopicLine(topic, text, values, same, nodes)
-    forms = Counter[str]()
-    for each, _, times in told:
-        forms[each.en] += times
-    form = forms.most_common(1)[0][0]
-    alike = [(own, times) for each, own, times in told if each.en == form]
-    text = next(each for each, _, _ in told if each.en == form)
-    shown: dict[str, Scalar] = {}
-    usual: dict[str, Scalar] = {}
-    for name in alike[0][0]:
-        counted = Counter[Scalar]()
-        for own, times in alike:
-            counted[own.get(name)] += times
-        value, times = counted.most_common(1)[0]
-        if 2 * times > forms[form]:
-            usual[name] = value
-        shown[name] = value if name in usual else spread(list(counted))
-    same = sum(times for own, times in alike if all(own.get(name) == value for name, value in usual.items()))
-    return TopicLine(topic, text, shown, same, nodes)
-
-
-class Span(str):
-    """Numbers from least to most, each shown as the hole in the text asks: "34-38", and "75" where that is both."""
-
-    def __new__(cls, low: float, high: float) -> Span:
-        made = super().__new__(cls, f"{low}-{high}")
-        made.ends = low, high
-        return made
-
-    ends: tuple[float, float]
-
-    def __format__(self, spec: str) -> str:
-        return "-".join(dict.fromkeys(format(end, spec) for end in self.ends))
-
-
-def spread(values: Sequence[Scalar]) -> Scalar:
-    """One value that stands for several: the same one, "least-most" of numbers, the common beginning of texts."""
-    known = [value for value in values if value is not None]
-    if not known or all(value == known[0] for value in known):
-        return known[0] if known else None
-    if all(isinstance(value, (int, float)) for value in known):
-        numbers = [value for value in known if isinstance(value, (int, float))]
-        return Span(min(numbers), max(numbers))
-    # Characters are meant: "10.0.0" of two addresses.
-    return os.path.commonprefix([str(value) for value in known]).rstrip(".") + "..."  # noqa: RUF071

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from envdoctor import engine, facts
+from envdoctor import engine, facts, summaries
 from envdoctor.columns import Crowd
 from envdoctor.errors import UsageError
 from envdoctor.examination import MADE_BY
@@ -189,6 +189,6 @@ def judge(
         nodes=tuple(snapshot.node for snapshot in snapshots),
         findings=loaded.carrying(engine.fold(outcomes), [snapshot.node for snapshot in snapshots]),
         outcomes=tuple(outcomes),
-        topics=engine.summarise(files, heard),
+        topics=summaries.summarise(files, heard),
         unloaded=loaded.broken,
     )

@@ -16,7 +16,8 @@ from tests import ROOT
 # From the outside in: a package may import those after it, never those before it.
 ORDER = (
     "cli", "render", "last_check", "mending", "plan", "journal", "permission", "judgement", "texts", "examination",
-    "load", "sighted", "engine", "transport", "readers", "snapshot", "decode", "atomic", "state", "remedy", "model",
+    "load", "sighted", "summaries", "engine", "transport", "readers", "snapshot", "decode", "atomic", "state", "remedy",
+    "model",
 )  # fmt: skip
 PUBLIC_TO_CHECKS = re.compile(r"^envdoctor($|\.facts\b|\.knowledge\b|\.edits\b|\.model$)")
 SOURCES = sorted((ROOT / "envdoctor").rglob("*.py"))

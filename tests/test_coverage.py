@@ -7,9 +7,9 @@ import sys
 
 from tests import ROOT
 
-JUDGING = ("checks", "envdoctor.engine", "envdoctor.load")
+JUDGING = ("checks", "envdoctor.engine", "envdoctor.summaries", "envdoctor.load")
 CHANGING = ("plan", "journal", "atomic", "state", "permission", "mending", "last_check")
-TESTS = ("tests/checks", "tests/test_engine.py", "tests/test_load.py")
+TESTS = ("tests/checks", "tests/test_engine.py", "tests/test_summaries.py", "tests/test_load.py")
 
 
 def expect_complete(sources: tuple[str, ...], tests: tuple[str, ...]) -> None:

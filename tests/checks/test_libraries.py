@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from envdoctor import engine
+from envdoctor import summaries
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.host import Host
 from envdoctor.facts.libraries import (
@@ -314,7 +314,7 @@ def test_the_emptied_package_is_put_back() -> None:
 
 def test_the_line() -> None:
     def said(libraries: Libraries, torch: TorchInstall) -> str | None:
-        (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type((libraries, torch))})
+        (line,) = summaries.summarise([topic_file(FILE)], {"here": facts_by_type((libraries, torch))})
         return line.text.say("en", line.values) if line.text else None
 
     assert said(found_in(MODULE, "12.1.105"), TORCH) == "1 of 2 from torch's own packages"

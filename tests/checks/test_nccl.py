@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from envdoctor import engine
+from envdoctor import summaries
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.gpu import Gpu, Gpus
 from envdoctor.facts.nccl import ConfFile, NcclSettings, Row
@@ -156,7 +156,7 @@ def test_what_a_value_is_read_as() -> None:
     ],
 )
 def test_summary(facts: tuple[object, ...], said: str) -> None:
-    (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type(facts)})
+    (line,) = summaries.summarise([topic_file(FILE)], {"here": facts_by_type(facts)})
     assert line.text is not None
     assert line.text.say("en", line.values) == said
     assert line.text.say("zh", line.values)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from envdoctor import engine
+from envdoctor import summaries
 from envdoctor.facts.libraries import (
     AbsentLibrary,
     Libraries,
@@ -174,7 +174,7 @@ def test_the_line_to_remove_is_named() -> None:
 
 def test_the_line() -> None:
     def said(*given: object) -> str | None:
-        (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type(given)})
+        (line,) = summaries.summarise([topic_file(FILE)], {"here": facts_by_type(given)})
         return line.text.say("en", line.values) if line.text else None
 
     assert said(TORCH, HEALTHY, PACKAGES, mapped(WHEEL, "2.27.3")) == f"2.27.3, {WHEEL}"

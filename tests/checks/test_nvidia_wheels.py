@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from envdoctor import engine
+from envdoctor import summaries
 from envdoctor.facts.packages import DamagedFile, Distribution, Packages
 from envdoctor.facts.torch import Pin, TorchInstall
 from envdoctor.testing import Case, facts_by_type, topic_file
@@ -190,7 +190,7 @@ def test_a_wildcard_pin_is_quoted_for_the_shell() -> None:
 
 def test_the_line_counts_pins() -> None:
     def line_of(torch: TorchInstall) -> str:
-        (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type((torch, packages(*PINNED[:1])))})
+        (line,) = summaries.summarise([topic_file(FILE)], {"here": facts_by_type((torch, packages(*PINNED[:1])))})
         assert line.text is not None
         return line.text.say("en", line.values)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from envdoctor import engine
+from envdoctor import summaries
 from envdoctor.facts.packages import Distribution, Packages
 from envdoctor.facts.torch import TorchImport, TorchInstall
 from envdoctor.model import Missing
@@ -176,7 +176,7 @@ def test_where_the_fitting_release_is_unknown_no_command_is_made_up() -> None:
 
 
 def line_of(*facts: object) -> str:
-    (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type(facts)})
+    (line,) = summaries.summarise([topic_file(FILE)], {"here": facts_by_type(facts)})
     assert line.text is not None
     return line.text.say("en", line.values)
 

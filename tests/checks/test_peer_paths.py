@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from envdoctor import engine
+from envdoctor import summaries
 from envdoctor.facts.gpu import Gpu, Gpus, NvLink
 from envdoctor.facts.host import Host
 from envdoctor.facts.peer_paths import PeerPaths
@@ -56,7 +56,7 @@ def test_the_bridge_is_named() -> None:
     ],
 )
 def test_summary(paths: PeerPaths, said: str) -> None:
-    (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type((paths,))})
+    (line,) = summaries.summarise([topic_file(FILE)], {"here": facts_by_type((paths,))})
     assert line.text is not None
     assert line.text.say("en", line.values) == said
     assert line.text.say("zh", line.values)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from envdoctor import engine
+from envdoctor import summaries
 from envdoctor.facts.autopsy import ImportAutopsy, Trial
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.python import Python
@@ -123,7 +123,7 @@ def test_the_venv_is_put_on_a_python_of_the_version_of_its_packages() -> None:
     ],
 )
 def test_summary(python: Python, line: str) -> None:
-    (told,) = engine.summarise([topic_file(FILE)], {"here": {Python: python}})
+    (told,) = summaries.summarise([topic_file(FILE)], {"here": {Python: python}})
     assert told.text and told.text.say("en", told.values) == line
     assert told.text.say("zh", told.values)
 

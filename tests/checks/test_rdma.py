@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from envdoctor import engine
+from envdoctor import summaries
 from envdoctor.facts.gpu import Gpus
 from envdoctor.facts.nccl import ConfFile, NcclSettings, Row
 from envdoctor.facts.pci import PciDevices
@@ -151,7 +151,7 @@ def test_the_way_to_the_right_devices() -> None:
 
 
 def test_summary() -> None:
-    (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type((EIGHT_RAILS, NOTHING))})
+    (line,) = summaries.summarise([topic_file(FILE)], {"here": facts_by_type((EIGHT_RAILS, NOTHING))})
     assert line.text is not None
     assert line.text.say("en", line.values) == "8 of 8 ports active (InfiniBand, 400 Gb/s)"
     assert line.text.say("zh", line.values)

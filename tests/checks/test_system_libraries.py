@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from envdoctor import engine
+from envdoctor import summaries
 from envdoctor.facts.host import Host
 from envdoctor.facts.libraries import Binary, Libraries, LoadedLibrary, StandardLibrary
 from envdoctor.facts.python import Python
@@ -92,7 +92,7 @@ def test_the_path_that_leads_to_an_old_copy_is_the_thing_to_undo() -> None:
 
 def test_the_line() -> None:
     def said(host: Host) -> str | None:
-        (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type((host, libraries()))})
+        (line,) = summaries.summarise([topic_file(FILE)], {"here": facts_by_type((host, libraries()))})
         return line.text.say("en", line.values) if line.text else None
 
     assert said(DEBIAN) == "glibc 2.36, libstdc++ GLIBCXX_3.4.30"

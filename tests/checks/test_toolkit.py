@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from envdoctor import engine
+from envdoctor import summaries
 from envdoctor.facts.asked import Asked
 from envdoctor.facts.packages import Distribution, Packages
 from envdoctor.facts.toolkit import Compiler, CudaToolkit, Toolkit
@@ -96,7 +96,7 @@ def test_the_table_of_host_compilers(cuda: str, kind: str, newest: int | None) -
 
 def test_the_line() -> None:
     def said(fact: Toolkit) -> str:
-        (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type((fact,))})
+        (line,) = summaries.summarise([topic_file(FILE)], {"here": facts_by_type((fact,))})
         assert line.text
         return line.text.say("en", line.values)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from envdoctor import engine
+from envdoctor import summaries
 from envdoctor.facts.allreduce import Failure
 from envdoctor.facts.asked import Asked
 from envdoctor.facts.environment import Environment
@@ -142,7 +142,7 @@ def test_commands() -> None:
     ],
 )
 def test_summary(given: tuple[object, ...], line: str | None) -> None:
-    (told,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type(given)})
+    (told,) = summaries.summarise([topic_file(FILE)], {"here": facts_by_type(given)})
     assert (told.text.say("en", told.values) if told.text else None) == line
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from envdoctor import engine
+from envdoctor import summaries
 from envdoctor.facts.host import Host
 from envdoctor.facts.nccl import NcclSettings, Tried
 from envdoctor.facts.nics import Nic, Nics
@@ -96,7 +96,7 @@ def test_evidence_and_command() -> None:
     ],
 )
 def test_summary(facts: tuple[object, ...], said: str) -> None:
-    (line,) = engine.summarise([topic_file(FILE)], {"here": facts_by_type(facts)})
+    (line,) = summaries.summarise([topic_file(FILE)], {"here": facts_by_type(facts)})
     assert line.text is not None
     assert line.text.say("en", line.values) == said
     assert line.text.say("zh", line.values)
