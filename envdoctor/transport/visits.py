@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import os
 import selectors
 import signal
-import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import IO, Any, Protocol
 
 from envdoctor.facts.clock import Clock
 from envdoctor.facts.reached import Reach
 from envdoctor.patient import boot, examining, wire
-from envdoctor.transport import commands, streamed
+from envdoctor.transport import commands, login, streamed
 from envdoctor.transport.hosts import Host
 from envdoctor.transport.local import GRACE_S, Answer, Request
+from envdoctor.transport.login import Login
 from envdoctor.undisturbed import undisturbed
 
 FAN_OUT = 64  # logins at once: a file server that all homes lie on, and sshd's MaxStartups on a gateway, stand that
@@ -29,18 +28,6 @@ LEAST_S = 2.0  # with less than this left it is not tried with another
 NOT_STARTED = ("silent", "not-executed", "invalid")  # outcomes where another Python may have more to say
 MOST_BYTES = 16 << 20  # of an answer; that of a big machine is below one megabyte
 MOST_NOISE = 1 << 20  # bytes before the first word: banners, and what a wild start-up file prints
-TAIL = 8192  # bytes of standard error that are kept
-PIECE = 1 << 16
-
-
-# Logins under way in whatever thread: it ends with this process, and what it has started must not outlive that.
-_under_way: dict[subprocess.Popen[bytes], signal.Signals] = {}  # -> what ends it
-
-
-@atexit.register
-def _end_all() -> None:
-    for process, how in tuple(_under_way.items()):
-        process.send_signal(how)
 
 
 class Way(Protocol):
@@ -85,36 +72,6 @@ class Visit:
 OnRecord = Callable[[int, dict[str, Any]], None]
 
 
-@dataclass
-class _Guest:
-    """A login under way."""
-
-    number: int
-    host: Host
-    process: subprocess.Popen[bytes]
-    to_send: memoryview
-    lines: wire.Lines
-    until: float
-    deadline: float
-    errors: bytearray = field(default_factory=bytearray)
-    answer: Answer = field(default_factory=Answer)
-    taken: int = 0
-    python: str = ""
-    words: int = 0
-    asked: tuple[float, float] = (0.0, 0.0)  # Unix and monotonic time when it was asked for its own
-    clock: Clock | None = None
-    trip_s: float = float("inf")  # how long the question took for which the clock was told
-    flooded: bool = False
-    late: bool = False
-    first: Visit | None = None  # what came of the host before, where this is the second login to it,
-    meant: str = ""  # and the Python for which another stands in
-
-    @property
-    def tried(self) -> str:
-        """What the shell there said last that it tries."""
-        return commands.apart(self.errors.decode("utf-8", "replace"))[1]
-
-
 def examine(
     hosts: Sequence[Host],
     way: Way,
@@ -153,7 +110,7 @@ class _Round:
         # Such a program by the Python that is meant and its words; many hosts may each have words of their own.
         self._standing_in = functools.lru_cache(8)(functools.partial(streamed.program, request, self._cookie, environ))
         self._on_record = on_record
-        self._guests: dict[int, _Guest] = {}
+        self._guests: dict[int, Login] = {}
         self._visits: dict[int, Visit] = {}
         self._selector = selectors.DefaultSelector()
 
@@ -177,7 +134,7 @@ class _Round:
     def stop(self) -> None:
         """End what is still under way."""
         for guest in list(self._guests.values()):
-            _end(guest.process)
+            login.end(guest.process)
         self._selector.close()
 
     def _start(self, number: int, host: Host) -> None:
@@ -193,16 +150,12 @@ class _Round:
         """Log in. `until` is when the first word must have come, and the last."""
         argv = self._way.argv(host, line)
         try:
-            process = subprocess.Popen(
-                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
-                start_new_session=True,  # Ctrl-C reaches this process alone, and this process ends them
-            )  # fmt: skip
+            process = login.begin(argv, self._way.END)
         except OSError as error:
             said = f"{argv[0]}: {error.strerror or error}"
             self._tell(number, first or Visit(host, self._way.reach(host, 127, said, "", False), Answer(failure=said)))
             return
-        _under_way[process] = self._way.END
-        guest = _Guest(
+        guest = Login(
             number, host, process, memoryview(program), wire.Lines(self._cookie.encode("ascii")), *until,
             first=first, meant=meant,
         )  # fmt: skip
@@ -213,9 +166,9 @@ class _Round:
         self._selector.register(process.stdout, selectors.EVENT_READ, (guest, self._take))
         self._selector.register(process.stderr, selectors.EVENT_READ, (guest, self._keep))
 
-    def _send(self, guest: _Guest, pipe: IO[bytes]) -> None:
+    def _send(self, guest: Login, pipe: IO[bytes]) -> None:
         try:
-            sent = os.write(pipe.fileno(), guest.to_send[:PIECE])
+            sent = os.write(pipe.fileno(), guest.to_send[: login.PIECE])
         except BlockingIOError:
             return
         except OSError:
@@ -225,19 +178,19 @@ class _Round:
             # The pipe stays open: its end would mean that the doctor is gone.
             self._selector.unregister(pipe)
 
-    def _keep(self, guest: _Guest, pipe: IO[bytes]) -> None:
-        data = os.read(pipe.fileno(), PIECE)
+    def _keep(self, guest: Login, pipe: IO[bytes]) -> None:
+        data = os.read(pipe.fileno(), login.PIECE)
         if not data:
             self._selector.unregister(pipe)
         guest.errors += data
-        del guest.errors[:-TAIL]
+        del guest.errors[: -login.TAIL]
         if not guest.python and guest.first is None and guest.tried:
             # A shell is at work there: what is left after a Python that hangs must do for another one.
             began = guest.deadline - self._request.limit_s
             guest.until = min(guest.until, began + self._request.limit_s * STARTS_SHARE)
 
-    def _take(self, guest: _Guest, pipe: IO[bytes]) -> None:
-        data = os.read(pipe.fileno(), PIECE)
+    def _take(self, guest: Login, pipe: IO[bytes]) -> None:
+        data = os.read(pipe.fileno(), login.PIECE)
         if not data:
             self._over(guest)
             return
@@ -256,7 +209,7 @@ class _Round:
                 self._over(guest)
                 return
 
-    def _compare(self, guest: _Guest, record: Mapping[str, Any]) -> None:
+    def _compare(self, guest: Login, record: Mapping[str, Any]) -> None:
         """Its clock against ours, and what time is left to it."""
         world, now = time.time(), time.monotonic()
         if "hello" in record:
@@ -280,20 +233,20 @@ class _Round:
             except OSError:
                 pass  # it has ended
 
-    def _over(self, guest: _Guest) -> None:
+    def _over(self, guest: Login) -> None:
         """The visit ends, by itself or because its time is up."""
         del self._guests[guest.number]
         process = guest.process
-        status = 0 if guest.answer.complete else None if guest.late or guest.flooded else _status(process)
+        status = 0 if guest.answer.complete else None if guest.late or guest.flooded else login.status(process)
         assert process.stdin and process.stdout and process.stderr
         if not guest.late:
-            _drain(process.stderr, guest.errors)
+            login.drain(process.stderr, guest.errors)
         for pipe in (process.stdin, process.stdout, process.stderr):
             try:
                 self._selector.unregister(pipe)
             except (KeyError, ValueError):
                 pass  # it has been before
-        _end(process)
+        login.end(process)
         visit = Visit(guest.host, self._reach(guest, status), self._answer(guest, status), guest.python, guest.clock)
         if guest.first is not None:
             visit = replace(visit, python=guest.meant or guest.python) if guest.python else guest.first
@@ -301,7 +254,7 @@ class _Round:
             return
         self._tell(guest.number, visit)
 
-    def _again(self, guest: _Guest, visit: Visit) -> bool:
+    def _again(self, guest: Login, visit: Visit) -> bool:
         """Log in once more, to look at the host with another Python than that which did not start there."""
         tried = visit.reach.tried
         line = commands.stand_in(tried, boot.COMMAND)
@@ -319,7 +272,7 @@ class _Round:
         self._visits[number] = visit
         self._on_record(number, {"over": visit.reach.outcome})
 
-    def _reach(self, guest: _Guest, status: int | None) -> Reach:
+    def _reach(self, guest: Login, status: int | None) -> Reach:
         said = guest.errors.decode("utf-8", "replace")
         rest = commands.apart(said)[0].strip()
         noise = guest.lines.noise.decode("utf-8", "replace")
@@ -336,7 +289,7 @@ class _Round:
             return replace(reach, outcome="hung", said=at[-1] if at else "", status=None)
         return replace(reach, outcome="died", said=rest[-600:], status=status)
 
-    def _answer(self, guest: _Guest, status: int | None) -> Answer:
+    def _answer(self, guest: Login, status: int | None) -> Answer:
         answer = guest.answer
         answer.died = None if answer.complete else status
         said, _ = commands.apart(guest.errors.decode("utf-8", "replace"))
@@ -344,42 +297,3 @@ class _Round:
         if not guest.python:
             answer.failure = "the node was not reached"
         return answer
-
-
-def _status(process: subprocess.Popen[bytes]) -> int | None:
-    """How it ended; what has closed its output is given a moment to, and the others wait no longer."""
-    try:
-        return process.wait(0.2)
-    except subprocess.TimeoutExpired:
-        return None
-
-
-def _drain(pipe: IO[bytes], into: bytearray) -> None:
-    """Take what has been said and not been read."""
-    os.set_blocking(pipe.fileno(), False)
-    try:
-        while data := os.read(pipe.fileno(), PIECE):
-            into += data
-            del into[:-TAIL]
-    except OSError:
-        pass
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a login with what it has started here, a ProxyCommand for one."""
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe is not None:
-            try:
-                pipe.close()
-            except OSError:
-                pass
-    if process.poll() is None:
-        try:
-            os.killpg(process.pid, _under_way.get(process, signal.SIGKILL))
-        except OSError:
-            pass
-        try:
-            process.wait(0.2)
-        except subprocess.TimeoutExpired:
-            process.returncode = -signal.SIGKILL  # it sleeps in the kernel: nobody waits for it
-    _under_way.pop(process, None)
