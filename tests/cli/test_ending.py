@@ -39,6 +39,38 @@ def test_json_is_one_document_whatever_the_exit_code(arguments: list[str], code:
     assert document["findings"] == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "op"),
+    [
+        (["bench", "allreduce", "--json", "--sizes", "big"], 2, "allreduce"),
+        (["bench", "allreduce", "--json", "--no-such-option"], 2, "allreduce"),
+        (["bench", "allreduce", "--json", "--assert", "speed"], 2, "allreduce"),
+        (["bench", "allreduce", "--json", "--baseline", "absent.json"], 2, "allreduce"),
+        (["bench", "links", "--nnodes", "2", "--json"], 2, "links"),
+        (["bench", "links", "--json", "--python", "./broken"], 3, "links"),
+        (["bench", "mirrors", "--json", "no-such-mirror"], 2, "mirrors"),
+    ],
+)
+def test_a_benchmark_that_fails_is_a_document_of_a_benchmark(
+    arguments: list[str], code: int, op: str, tmp_path: Path
+) -> None:
+    (tmp_path / "broken").write_text("#!/bin/sh\nexit 9\n")
+    (tmp_path / "broken").chmod(0o755)
+    done = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["schema"], document["op"], document["findings"]) == ("envdoctor/bench/1", op, [])
+    assert document["error"]["exit_code"] == code
+    assert document["error"]["message"] in done.stderr
+    if op != "mirrors":
+        assert (document["stage"], document["sizes"], document["asserts"]) == ("start", [], [])
+        (tmp_path / "failed.json").write_text(done.stdout)
+        judged = subprocess.run(
+            [*PROGRAM, "check", "--from", "failed.json"], capture_output=True, text=True, cwd=tmp_path
+        )
+        assert (judged.returncode, "holds no facts to judge" in judged.stderr) == (2, True)
+
+
 def test_the_document_of_a_failed_run_goes_where_the_report_would(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     command = [*PROGRAM, "check", "--json", "-o", str(out), "--from", str(tmp_path / "absent.json")]
@@ -50,11 +82,15 @@ def test_the_document_of_a_failed_run_goes_where_the_report_would(tmp_path: Path
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 def test_an_interrupt_is_130_and_still_one_document(tmp_path: Path) -> None:
     slow = tmp_path / "python"
-    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    begun = tmp_path / "begun"
+    slow.write_text(f"#!/bin/sh\n: >'{begun}'\nexec sleep 60\n")
     slow.chmod(0o755)
     command = [*PROGRAM, "check", "--json", "--python", str(slow)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(1.0)
+    until = time.monotonic() + 30
+    while not begun.exists():
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=10)
     assert process.returncode == 130
