@@ -32,6 +32,7 @@ from envdoctor.cli.options import (
     TimeoutOption,
     VerboseOption,
 )
+from envdoctor.errors import UsageError
 
 if TYPE_CHECKING:
     from envdoctor.model import Report
@@ -111,6 +112,8 @@ def check(
 
     others = elsewhere.Elsewhere(hosts, slurm, docker, kubectl)
     others.refuse(from_=source, log=log)
+    if source and python:
+        raise UsageError("--from judges the Python that was examined back then; leave --python out, or --from")
     reading = _texts(log, style, quiet) if log else None
     question = Question(tuple(names or ()), python, quick, offline, port, timeout, quiet)
     if source:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from envdoctor.cli.options import not_empty
 from envdoctor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,14 +26,31 @@ if TYPE_CHECKING:
 
 HostsOption = Annotated[
     str,
-    typer.Option("--hosts", metavar="SPEC", help="Examine these over ssh: a,b,c or node[01-16] or @FILE."),
+    typer.Option(
+        "--hosts",
+        metavar="SPEC",
+        callback=not_empty,
+        help="Examine these over ssh: a,b,c or node[01-16] or @FILE.",
+    ),
 ]
 SlurmOption = Annotated[bool, typer.Option("--slurm", help="Examine every node of this Slurm allocation.")]
 DockerOption = Annotated[
-    str, typer.Option("--docker", metavar="NAMES", help="Examine these running containers, of docker or podman.")
+    str,
+    typer.Option(
+        "--docker",
+        metavar="NAMES",
+        callback=not_empty,
+        help="Examine these running containers, of docker or podman.",
+    ),
 ]
 KubectlOption = Annotated[
-    str, typer.Option("--kubectl", metavar="PODS", help="Examine these pods: [NAMESPACE/]POD[:CONTAINER],...")
+    str,
+    typer.Option(
+        "--kubectl",
+        metavar="PODS",
+        callback=not_empty,
+        help="Examine these pods: [NAMESPACE/]POD[:CONTAINER],...",
+    ),
 ]
 
 

@@ -45,11 +45,31 @@ def _a_number(value: float) -> float:
     return value
 
 
+def not_empty(context: typer.Context, option: typer.CallbackParam, value: str) -> str:
+    """Refuse `--hosts "$HOSTS"` where the variable is unset: without the option another machine would be examined.
+
+    Raises:
+        UsageError: the option was given, and nothing with it.
+    """
+    source = context.get_parameter_source(option.name or "")
+    if value or source is None or source.name != "COMMANDLINE":
+        return value
+    raise UsageError(f"{option.opts[0]} was given an empty word; name something, or leave the option out")
+
+
+def _folder(given: str) -> Path:
+    """A folder of code. Of an empty word pathlib would make the working directory, whose code nobody has asked for."""
+    if not given:
+        raise UsageError("--checks was given an empty word; name a folder with check files, or leave the option out")
+    return Path(given)
+
+
 PythonOption = Annotated[
     str,
     typer.Option(
         "--python",
         metavar="PATH|ENV",
+        callback=not_empty,
         help="The Python to examine: an interpreter, a venv folder or a conda environment.",
     ),
 ]
@@ -92,7 +112,8 @@ PortOption = Annotated[
     typer.Option("--port", metavar="N", min=0, max=65535, help="The rendezvous port; else MASTER_PORT, else 29500."),
 ]
 ChecksOption = Annotated[
-    list[Path] | None, typer.Option("--checks", metavar="DIR", help="Also load the check files of DIR. They are code.")
+    list[Path] | None,
+    typer.Option("--checks", metavar="DIR", parser=_folder, help="Also load the check files of DIR. They are code."),
 ]
 LogOption = Annotated[
     list[Path] | None,

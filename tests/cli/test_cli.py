@@ -70,6 +70,19 @@ def test_topics_and_codes_choose(sick: Path, capsys: pytest.CaptureFixture[str])
         run(["check", "shm-to-small", "--from", str(sick)])
 
 
+@pytest.mark.parametrize("option", ["--hosts", "--docker", "--kubectl", "--python", "--checks"])
+def test_an_unset_variable_examines_no_other_machine(option: str) -> None:
+    with pytest.raises(UsageError, match=f"{option} was given an empty word"):
+        run(["check", "shm", "--quick", option, ""])
+    with pytest.raises(UsageError, match=f"{option} was given an empty word"):
+        run(["check", "shm", "--quick", f"{option}="])
+
+
+def test_a_snapshot_was_taken_of_one_python(well: Path) -> None:
+    with pytest.raises(UsageError, match="leave --python out"):
+        run(["check", "shm", "--from", str(well), "--python", sys.executable])
+
+
 def test_this_machine_is_examined(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "shm", "--quick", "--json"]) in (0, 1)
     document = json.loads(capsys.readouterr().out)
