@@ -33,6 +33,7 @@ MANY_RANKS, GPUS_OF_A_NODE = 64, 8
 SYSTEM_FILES_LOW, SYSTEM_FILES_OUT = 0.80, 0.95
 RECENT_S = 3600.0
 # Names of training's processes as the kernel has them: python3.11, pt_data_worker, pt_main_thread, pt_elastic, ray::x.
+OF_A_GROUP = "Memory cgroup out of memory"  # the kernel's words (mm/oom_kill.c) where not the machine ran out of memory
 TRAINING = re.compile(r"python|pt_|torchrun|ray|deepspeed|accelerate")
 
 MEMLOCK_LIMIT = Problem(
@@ -144,6 +145,21 @@ HOST_OUT_OF_MEMORY = Problem(
                 "请减少 DataLoader 进程数、减小主机端批次，或关闭 pin_memory",
             ),
         ),
+        "log-group": Situation(
+            title=Text(
+                "the kernel killed {process} at the memory limit of its container, job or service "
+                "{minutes} {minutes:minute|minutes} ago",
+                "{minutes} 分钟前，{process} 因达到所在容器、作业或服务的内存上限而被内核杀死",
+            ),
+            seen=Text("{source}: {text}", "内核日志（{source}）：{text}"),
+            look="dmesg -T | grep -iE 'oom_memcg|killed process'",
+            help=Text(
+                "the machine itself has memory left: ask for more (docker --memory, resources.limits.memory, "
+                "sbatch --mem), or fewer DataLoader workers",
+                "本机自身仍有内存：请申请更多（docker --memory、resources.limits.memory、sbatch --mem），"
+                "或减少 DataLoader 进程数",
+            ),
+        ),
     },
 )
 
@@ -216,7 +232,7 @@ def host_out_of_memory(limits: Limits, log: KernelLog | None, host: Host | None)
     if recent:
         newest = next((entry for entry in recent if TRAINING.match(entry.process)), recent[0])
         finding = HOST_OUT_OF_MEMORY.found(
-            "log",
+            "log-group" if OF_A_GROUP in newest.text else "log",
             process=newest.process or None,
             minutes=round((newest.seconds_ago or 0.0) / 60),
             source=log.source if log else None,

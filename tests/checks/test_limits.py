@@ -33,8 +33,8 @@ def locked(soft: int | None, hard: int | None = 8 << 20, capable: bool = False) 
     return Limits(memlock_bytes=Limit(soft, hard), may_lock_memory=capable)
 
 
-def killed(process: str, seconds_ago: float | None) -> KernelLog:
-    text = f"Out of memory: Killed process 4711 ({process})"
+def killed(process: str, seconds_ago: float | None, out: str = "Out") -> KernelLog:
+    text = f"{out} of memory: Killed process 4711 ({process})"
     return KernelLog(
         "/dev/kmsg", 1e6, (KernelMessage("oom-kill", process=process, seconds_ago=seconds_ago, text=text),)
     )
@@ -121,6 +121,11 @@ CASES = [
         (Limits(), METAL, killed("pt_data_worker", 120.0)),
         {"host-out-of-memory": "warning"},
     ),
+    Case(
+        "a worker was killed at the limit of its container",
+        (Limits(), METAL, killed("pt_data_worker", 120.0, "Memory cgroup out")),
+        {"host-out-of-memory": "warning"},
+    ),
     Case("another program was killed", (Limits(), METAL, killed("java", 120.0)), {"host-out-of-memory": "note"}),
     Case("killed yesterday", (Limits(oom_kills=0), METAL, killed("python", 86400.0))),
     Case("killed at an unknown time", (Limits(), METAL, killed("python", None))),
@@ -150,6 +155,24 @@ def test_case(case: Case) -> None:
 def test_the_command_fits_the_situation(about: str, command: str) -> None:
     (finding,) = next(case for case in CASES if case.about == about).assert_holds(FILE)
     assert (finding.command or finding.look) == command
+
+
+@pytest.mark.parametrize(
+    ("about", "title", "help_says"),
+    [
+        ("a worker was killed just now", "for want of memory 2 minutes ago", "fewer DataLoader workers, a smaller"),
+        (
+            "a worker was killed at the limit of its container",
+            "the kernel killed pt_data_worker at the memory limit of its container, job or service 2 minutes ago",
+            "the machine itself has memory left: ask for more",
+        ),
+    ],
+)
+def test_what_ran_out_of_memory_is_said(about: str, title: str, help_says: str) -> None:
+    (finding,) = next(case for case in CASES if case.about == about).assert_holds(FILE)
+    words = finding.words
+    assert words.title and title in words.title.say("en", finding.evidence)
+    assert words.help and help_says in words.help.say("en", finding.evidence)
 
 
 def test_the_fix_has_the_findings_own_words() -> None:
