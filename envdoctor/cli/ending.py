@@ -77,14 +77,14 @@ def _write_document(said: str, code: int, form: str, arguments: list[str]) -> No
 
     output = _option(arguments, "-o", "--output")
     try:
-        verb = next((argument for argument in arguments if not argument.startswith("-")), "")
-        document = _document(said, code, form, verb)
+        document = _document(said, code, form, [argument for argument in arguments if not argument.startswith("-")])
         options.write(document, Path(output) if output else None)
     except (OSError, EnvdoctorError):
         return  # the error may be that it cannot be written; standard error has said so
 
 
-def _document(said: str, code: int, form: str, verb: str) -> str:
+def _document(said: str, code: int, form: str, words: list[str]) -> str:
+    verb, op = (*words[:2], "", "")[:2]
     if form == "nagios":
         from envdoctor.render import nagios
 
@@ -98,6 +98,14 @@ def _document(said: str, code: int, form: str, verb: str) -> str:
         from envdoctor.render import fixes
 
         return fixes.failure(said, code)
+    if verb == "bench" and op == "mirrors":
+        from envdoctor.render import mirrors_json
+
+        return mirrors_json.failure(said, code)
+    if verb == "bench" and op in ("allreduce", "links"):
+        from envdoctor.render import bench_json
+
+        return bench_json.failure(op, said, code)
     if verb == "diff":
         from envdoctor.render import difference_json
 

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from envdoctor.bench import expectation
 from envdoctor.facts.allreduce import AllreduceResult, Size
-from envdoctor.model import Report, Scalar, Text
+from envdoctor.model import Report, Scalar, Severity, Text
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, bench_counters, line
 from envdoctor.render.places import folded
-from envdoctor.render.text import Page, findings
+from envdoctor.render.text import Page, findings, not_run
 from envdoctor.render.words import tally
 
 WIDTH = 60  # columns of the plot
 HEIGHT = 8  # lines of it
+MARGIN = 11  # left of it
 BLOCKS = " ▁▂▃▄▅▆▇█"
+UNITS = ("B/s", "kB/s", "MB/s", "GB/s", "TB/s")
 COLUMNS = ("size", "iterations", "time", "p5", "p95", "algbw", "busbw", "wrong")
-WIDTHS = (10, 6, 12, 12, 12, 9, 9, 7)
+WIDTHS = (10, 6, 12, 12, 12, 11, 11, 7)
+SPEED_BYTES = 1 << 20  # below this the time is that of the messages and not of the data
+KEPT_BACK = Text("; -v shows {n} more {n:note|notes}", "；-v 另显示 {n} 个提示")
+COUNTED = ("packets-lost",)  # notes that repeat the counters below the table
 HEADINGS = {
     "size": Text("size", "大小"),
     "iterations": Text("iter", "次数"),
@@ -37,6 +43,21 @@ def size_of(count: int) -> str:
         if count >= unit and count % unit == 0:
             return f"{count // unit}{letter}"
     return str(count)
+
+
+def rate_of(gb_s: float) -> str:
+    """A rate in three digits and the unit that suits it, of 1000s: "1.25 GB/s", "118 MB/s", "640 kB/s", "50 B/s"."""
+    value, unit = gb_s * 1e9, 0
+    while value >= 999.5 and unit < len(UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    digits = 0 if value >= 99.95 or not unit else 1 if value >= 9.995 else 2
+    return f"{value:.{digits}f} {UNITS[unit]}"
+
+
+def duration_of(us: float) -> str:
+    """Microseconds in three digits and the unit that suits them: "48 us", "1.25 ms", "5.6 s"."""
+    value, unit = (us, "us") if us < 999.5 else (us / 1e3, "ms") if us < 999.5e3 else (us / 1e6, "s")
+    return f"{value:.{0 if value >= 99.95 or unit == 'us' else 1 if value >= 9.995 else 2}f} {unit}"
 
 
 def heading(result: AllreduceResult, style: Style, redactor: Redactor) -> str:
@@ -58,15 +79,12 @@ def heading(result: AllreduceResult, style: Style, redactor: Redactor) -> str:
 
 
 def table_head(style: Style) -> str:
-    """The line above the rows; bandwidths in GB/s, 1e9 bytes a second."""
-    from envdoctor.render.text import pad
-
+    """The line above the rows."""
     cells = [HEADINGS[name].say(style.language) for name in COLUMNS]
-    unit = Text("(GB/s)", "（GB/s）").say(style.language)
-    return "".join(_right(cell, width, pad) for cell, width in zip(cells, WIDTHS, strict=True)) + "  " + unit
+    return "".join(_right(cell, width) for cell, width in zip(cells, WIDTHS, strict=True))
 
 
-def _right(cell: str, width: int, pad: object) -> str:
+def _right(cell: str, width: int) -> str:
     from rich.cells import cell_len
 
     return " " * max(1, width - cell_len(cell)) + cell
@@ -80,8 +98,8 @@ def table_row(size: Size) -> str:
         f"{size.median_us:.1f}",
         f"{size.p5_us:.1f}",
         f"{size.p95_us:.1f}",
-        f"{size.algbw_gb_s:.3f}",
-        f"{size.busbw_gb_s:.3f}",
+        rate_of(size.algbw_gb_s),
+        rate_of(size.busbw_gb_s),
         str(size.wrong),
     )
     return "".join(cell.rjust(width) for cell, width in zip(cells, WIDTHS, strict=True))
@@ -97,10 +115,10 @@ def plot(result: AllreduceResult, style: Style) -> Iterator[str]:
     expected = result.expected_busbw_gb_s
     for row in range(HEIGHT, 0, -1):
         low, high = top * (row - 1) / HEIGHT, top * row / HEIGHT
-        label = f"{high:8.3f} " if row in (HEIGHT, HEIGHT // 2) else " " * 9
+        label = (rate_of(high) if row in (HEIGHT, HEIGHT // 2) else "").rjust(MARGIN - 1) + " "
         mark = expected is not None and low < expected <= high
         yield label + "".join(_column(size.busbw_gb_s, low, high, each, mark, style.unicode) for size in sizes).rstrip()
-    yield " " * 9 + "".join(size_of(size.bytes).rjust(each - 1) + " " for size in sizes).rstrip()
+    yield " " * MARGIN + "".join(size_of(size.bytes).rjust(each - 1) + " " for size in sizes).rstrip()
 
 
 def _column(value: float, low: float, high: float, width: int, mark: bool, unicode: bool) -> str:
@@ -133,22 +151,24 @@ def verdict(result: AllreduceResult, report: Report, style: Style, redactor: Red
         return line(redactor.text(said.say(style.language, {"stage": result.stage})))
     if best is None:
         return Text("the ladder holds; nothing was measured", "各级均通过；未做测量").say(style.language)
+    if max(size.bytes for size in result.sizes) < SPEED_BYTES:
+        return _of_small_sums(result.sizes, style)
     values: dict[str, Scalar] = {
-        "busbw": best.busbw_gb_s,
+        "busbw": rate_of(best.busbw_gb_s),
         "size": size_of(best.bytes),
-        "expected": result.expected_busbw_gb_s,
+        "expected": rate_of(result.expected_busbw_gb_s or 0.0),
         "share": best.busbw_gb_s / result.expected_busbw_gb_s * 100 if result.expected_busbw_gb_s else None,
         "why": expectation.said(result, style.language),
     }
     if result.expected_busbw_gb_s is None:
         said = Text(
-            "busbw {busbw:.3f} GB/s at {size}; nothing to compare it with" + (": {why}" if values["why"] else ""),
-            "busbw {busbw:.3f} GB/s（{size}）；没有可供比较的预期值" + ("：{why}" if values["why"] else ""),
+            "busbw {busbw} at {size}; nothing to compare it with" + (": {why}" if values["why"] else ""),
+            "busbw {busbw}（{size}）；没有可供比较的预期值" + ("：{why}" if values["why"] else ""),
         )
     else:
         said = Text(
-            "busbw {busbw:.3f} GB/s at {size}, {share:.0f}% of the {expected:.3f} expected: {why}",
-            "busbw {busbw:.3f} GB/s（{size}），为预期 {expected:.3f} 的 {share:.0f}%：{why}",
+            "busbw {busbw} at {size}, {share:.0f}% of the {expected} expected: {why}",
+            "busbw {busbw}（{size}），为预期 {expected} 的 {share:.0f}%：{why}",
         )
     told = said.say(style.language, values)
     if result.oversubscribed:
@@ -157,6 +177,27 @@ def verdict(result: AllreduceResult, report: Report, style: Style, redactor: Red
         )
         told += crowded.say(style.language)
     return line(redactor.text(told))
+
+
+def _of_small_sums(sizes: Sequence[Size], style: Style) -> str:
+    """The verdict where nothing was summed that is large enough to show a rate."""
+    least, most = (select(sizes, key=lambda size: size.bytes) for select in (min, max))
+    values: dict[str, Scalar] = {
+        "small": least.bytes, "least": duration_of(least.median_us), "large": size_of(most.bytes),
+        "most": duration_of(most.median_us),
+    }  # fmt: skip
+    if least is most:
+        said = Text(
+            "{small} bytes take {least}; a sum this small shows how long the way is and not how wide",
+            "{small} 字节耗时 {least}；这么小的数据反映的是延迟而不是带宽",
+        )
+    else:
+        said = Text(
+            "{small} bytes take {least}, {large} take {most}; sums this small show how long the way is and not how "
+            "wide",
+            "{small} 字节耗时 {least}，{large} 耗时 {most}；这么小的数据反映的是延迟而不是带宽",
+        )
+    return said.say(style.language, values)
 
 
 def ending(
@@ -182,9 +223,25 @@ def ending(
             page.line((row, "cyan"), indent=None)
         for row in bench_counters.moved(result, style, redactor):
             page.line((row, "dim"), indent=2)
-    findings(page, report, style, redactor)
+    conclusion(page, report, verdict(result, report, style, redactor), style, redactor)
+    return page.text()
+
+
+def conclusion(page: Page, report: Report, last: str, style: Style, redactor: Redactor) -> None:
+    """What was found, with -v what was not checked, the verdict `last`, and the tally.
+
+    A benchmark was asked about speed, so what is only worth knowing of that is said as well; notes on what stands among
+    the counters already wait for -v.
+    """
+    repeated = [
+        one for one in report.findings if style.verbosity < 1 and one.severity is Severity.NOTE and one.code in COUNTED
+    ]
+    shown = replace(report, findings=tuple(one for one in report.findings if one not in repeated))
+    findings(page, shown, replace(style, notes=style.verbosity >= 0), redactor)
+    if style.verbosity >= 1:
+        not_run(page, report, style, redactor)
     if style.verbosity >= 0:
         page.line(("", ""))
-        page.line((verdict(result, report, style, redactor), "bold"), indent=2)
-        page.line((tally(report, style), "bold"))
-    return page.text()
+        page.line((last, "bold"), indent=2)
+        more = KEPT_BACK.say(style.language, {"n": len(repeated)}) if repeated else ""
+        page.line((tally(report, style) + more, "bold"))

@@ -25,6 +25,7 @@ def moved(result: AllreduceResult, style: Style, redactor: Redactor) -> Iterator
             words.append(f"{one.device or one.kind} {one.name} +{one.by}{of}")
         if words:
             said = Text("counted meanwhile on {node}: {words}", "期间 {node} 的计数：{words}")
-            more = ["..."] if len(words) > MOST else []
-            values = {"node": result.named(index), "words": ", ".join([*words[:MOST], *more])}
+            most = MOST if style.verbosity < 1 else len(words)
+            more = [f"... (+{len(words) - most}, -v)"] if len(words) > most else []
+            values = {"node": result.named(index), "words": ", ".join([*words[:most], *more])}
             yield line(redactor.text(said.say(style.language, values)))

@@ -83,6 +83,15 @@ def document(
     }
 
 
+def failure(op: str, said: str, exit_code: int) -> str:
+    """The document of a run that brought no result: one that never started, and `error` says why."""
+    from envdoctor.examination import MADE_BY, now
+
+    nothing = Report(MADE_BY, now(), 0.0, (), (), (), (), {})
+    whole = document(AllreduceResult(op=op, stage="start"), nothing, (), Style(), Redactor.of_this_user())
+    return json.dumps({**whole, "error": {"message": said, "exit_code": exit_code}}, indent=1) + "\n"
+
+
 def _links(result: AllreduceResult) -> Iterable[Pair | Way]:
     """The streams between machines; of a pair that was measured in several kinds of rounds the first, with all."""
     first: dict[tuple[int, int, int], Pair] = {}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from envdoctor.facts import link_fit as fit
+from envdoctor.facts import link_kinds
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.model import Report, Scalar, Text
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, bench, bench_counters, heat, line
-from envdoctor.render.text import Page, findings
-from envdoctor.render.words import tally
+from envdoctor.render.text import Page
 
 
 def verdict(result: AllreduceResult, style: Style) -> str:
@@ -28,6 +28,13 @@ def verdict(result: AllreduceResult, style: Style) -> str:
         "{pairs} {pairs:stream|streams} over TCP: usually {usual:.3g} Gbit/s, the slowest {slow:.3g} from {a} to {b}",
         "共 {pairs} 条 TCP 数据流：通常 {usual:.3g} Gbit/s，最慢 {slow:.3g} Gbit/s（{a} 到 {b}）",
     )
+    if link_kinds.uneven(result.pairs):
+        values["fast"] = max(pair.gb_s for pair in result.pairs) * 8
+        said = Text(
+            "{pairs} {pairs:stream|streams} over TCP: no rate is the usual one, they carry {slow:.3g} Gbit/s ({a} to "
+            "{b}) to {fast:.3g}",
+            "共 {pairs} 条 TCP 数据流：没有通常的速率，介于 {slow:.3g} Gbit/s（{a} 到 {b}）与 {fast:.3g} 之间",
+        )
     told = said.say(style.language, values)
     ends = {pair.a for pair in result.pairs}
     met, every = len({frozenset((pair.a, pair.b)) for pair in result.pairs}), len(ends) * (len(ends) - 1) // 2
@@ -69,11 +76,7 @@ def ending(result: AllreduceResult, report: Report, style: Style, redactor: Reda
     if style.verbosity >= 0:
         for row in bench_counters.moved(result, style, redactor):
             page.line((row, "dim"), indent=2)
-    findings(page, report, style, redactor)
-    if style.verbosity >= 0:
-        page.line(("", ""))
-        alone = result.done and result.own == 0
-        last = line(redactor.text(verdict(result, style))) if alone else bench.verdict(result, report, style, redactor)
-        page.line((last, "bold"), indent=2)
-        page.line((tally(report, style), "bold"))
+    told = result.done and result.own == 0
+    last = line(redactor.text(verdict(result, style))) if told else bench.verdict(result, report, style, redactor)
+    bench.conclusion(page, report, last, style, redactor)
     return page.text()

@@ -60,6 +60,17 @@ def document(survey: Survey, of: Patient, redactor: Redactor, language: Language
     return json.dumps(redactor.value(told), indent=1, allow_nan=False) + "\n"
 
 
+def failure(said: str, exit_code: int) -> str:
+    """The document of a run that brought no result; `error` says why."""
+    from envdoctor.examination import MADE_BY, now
+
+    told = {
+        "schema": SCHEMA, "op": "mirrors", "made_by": MADE_BY, "taken_at": now(), "seconds": 0.0, "mirrors": [],
+        "fastest": None, "command": None, "findings": [], "error": {"message": said, "exit_code": exit_code},
+    }  # fmt: skip
+    return json.dumps(told, indent=1) + "\n"
+
+
 def _row(result: MirrorResult, survey: Survey, language: Language) -> dict[str, Any]:
     def rounded(value: float | None, digits: int) -> float | None:
         return round(value, digits) if value is not None and math.isfinite(value) else None

@@ -102,7 +102,7 @@ def render(report: Report, style: Style, redactor: Redactor) -> str:
         _open(page, report, style, redactor, len(report.topics))
     findings(page, report, style, redactor)
     if style.verbosity >= 1:
-        _not_run(page, report, style, redactor)
+        not_run(page, report, style, redactor)
     if style.verbosity >= 0:
         page.line(("", ""))
         page.line((tally(report, style), "bold"))
@@ -352,7 +352,8 @@ def _crashes(page: Page, report: Report, style: Style, redactor: Redactor) -> No
                 page.line(("  " + clean(redactor.text(line)), "dim"))
 
 
-def _not_run(page: Page, report: Report, style: Style, redactor: Redactor) -> None:
+def not_run(page: Page, report: Report, style: Style, redactor: Redactor) -> None:
+    """What was not checked, because of what; with -vv how long each check took."""
     if any(outcome.missing or outcome.skipped_on for outcome in report.outcomes):
         page.line(("", ""))
         page.line((Text("Not checked, because:", "未检查，原因：").say(style.language), "bold"))

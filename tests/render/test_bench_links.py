@@ -34,6 +34,14 @@ def test_up_to_32_machines_nothing_is_said_of_what_was_left_out() -> None:
     assert "pairs of nodes" not in bench_links.verdict(few, Style())
 
 
+def test_where_nothing_is_usual_the_verdict_names_no_usual_rate() -> None:
+    half = fabrics.links(fabrics.Fabric(8, slow={(place, None): 0.3 for place in range(4)}, seed=1)).result
+    told = bench_links.verdict(half, Style())
+    assert re.search(r"no rate is the usual one, they carry 2\.\d+ Gbit/s \(node000\d to node000\d\) to [78]", told), (
+        told
+    )
+
+
 def test_each_link_stands_once_in_json() -> None:
     result = replace(CAME.result, pairs=(*CAME.result.pairs, replace(CAME.result.pairs[0], gb_s=9.0, kind="few")))
     document = bench_json.document(result, Report("", "", 0.0, (), (), (), ()), (), Style(), Redactor(b"k" * 16))
