@@ -39,7 +39,15 @@ from envdoctor.facts.torch import TorchCuda, TorchImport, TorchInstall
 from envdoctor.facts.uv import UvConfig
 from envdoctor.knowledge import cuda_driver
 from envdoctor.knowledge.chosen_torch import CPU, chosen, index_of, is_build, runs, whole
-from envdoctor.knowledge.installing import BUILD_TAG, FAMILY, Argv, index_option, install_steps, tool
+from envdoctor.knowledge.installing import (
+    BUILD_TAG,
+    FAMILY,
+    Argv,
+    in_own_environment,
+    index_option,
+    install_steps,
+    tool,
+)
 from envdoctor.knowledge.prescription import COMPANIONS, Prescription, prescribe
 from envdoctor.knowledge.room import shortages
 from envdoctor.knowledge.verdict import Fit
@@ -114,19 +122,6 @@ def _not_here(place: Target, conda: CondaConfig | None, files: Files) -> Said | 
             site=place.site,
         )
     return None
-
-
-def _venv(place: Target, steps: Iterable[Argv]) -> str:
-    """The same installation into a new venv; conda's own commands where conda alone is not to be found."""
-    if place.installer == "conda":
-        return " && ".join(shlex.join(step) for step in steps)
-    own = "~/venvs/torch"
-    base = place.python.executable or "python3"
-    last = [word for word in list(steps)[-1] if word.startswith(("torch", "--index-url", "http"))]
-    return (
-        f"{shlex.quote(base)} -m venv {own} && {own}/bin/python -m pip install {shlex.join(last)} && "
-        f"envdoctor check --python {own}"
-    )
 
 
 def _conda_steps(fit: Fit, place: Target, conda: CondaConfig, beside: Iterable[str]) -> list[tuple[Argv, Argv]]:
@@ -336,7 +331,7 @@ def torch(
         return Plan(title=kept, wants=wants)
     fit = chosen(told, found, version, cpu, cuda)
     wants |= {"version": fit.version, "tag": fit.tag, "gpus": bool(told.seen.gpus) and fit.tag != CPU}
-    title = said("torch {build} is installed in {place}", "在 {place} 中安装 torch {build}",
+    title = said("Install torch {build} in {place}", "在 {place} 中安装 torch {build}",
                  build=str(fit), place=python.prefix or python.executable)  # fmt: skip
     if is_build(found, fit):
         return Plan(title=title, wants=wants)
@@ -344,7 +339,16 @@ def torch(
     also = [name for name in COMPANIONS if name in names or (packages and packages.get(name))]
     steps, back = _steps(fit, place, told, found, packages, conda, also, index_of(wheels_mirror))
     if reason := _not_here(place, conda, files):
-        return Plan(title=title, by_hand=(ByHand(_venv(place, [argv for argv, _ in steps]), reason),), wants=wants)
+        machine = told.machine
+        elsewhere = (
+            # Conda alone makes what conda installs, wherever it may be.
+            " && ".join(shlex.join(argv) for argv, _ in steps)
+            if place.installer == "conda"
+            else in_own_environment(
+                fit, python.executable, machine.system, machine.machine, also, index_of(wheels_mirror)
+            )
+        )
+        return Plan(title=title, by_hand=(ByHand(elsewhere, reason),), wants=wants)
     return Plan(
         title=title,
         commands=tuple(RunCommand(argv, _why(argv, fit), undo) for argv, undo in steps),

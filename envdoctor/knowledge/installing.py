@@ -26,7 +26,7 @@ FAMILY = re.compile(
 # Wheels of NVIDIA's whose files lie in the same place whatever CUDA they are for: of two of them the one removed
 # last takes the other's files along. From CUDA 13 on the rest lies in nvidia/cu13.
 SHARED_FOLDERS = ("nvidia-cudnn", "nvidia-cusparselt", "nvidia-nccl", "nvidia-nvshmem")
-
+OWN = "~/venvs/torch"
 
 Argv = tuple[str, ...]
 
@@ -81,6 +81,25 @@ def install_command(
     """The command to paste; see `install_steps`."""
     steps = install_steps(fit, python, installer, system, machine, installed, nvidia, beside)
     return " && ".join(" ".join(_quoted(word, system) for word in step) for step in steps)
+
+
+def in_own_environment(
+    fit: Fit,
+    python: str = "",
+    system: str = "linux",
+    machine: str = "x86_64",
+    beside: Iterable[str] = (),
+    index: str = "",
+) -> str:
+    """The command that installs a build into a new venv, where `python` belongs to somebody else, and looks at it.
+
+    Args: as those of `install_steps`.
+    """
+    (step,) = install_steps(fit, f"{OWN}/bin/python", "", system, machine, beside=beside, index=index)
+    return (
+        f"{shlex.quote(python or 'python3')} -m venv {OWN} && {step[0]} {shlex.join(step[1:])} && "
+        f"envdoctor check --python {OWN}"
+    )
 
 
 def tool(installer: str, python: str, verb: str, *words: str) -> Argv:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from envdoctor.facts.training_gpus import TrainingGpus, training_gpus
-from envdoctor.knowledge.installing import install_command
+from envdoctor.knowledge.installing import in_own_environment, install_command
 from envdoctor.knowledge.verdict import Machine, Verdict, machine_of, which_torch
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def prescribe(
     verdict = which_torch(machine, installed)
     if verdict.proposal is None:
         return Prescription(machine, verdict, seen, None)
+    beside = [name for name in COMPANIONS if packages and packages.get(name)]
     command = install_command(
         verdict.proposal,
         python=python.executable if python else "",
@@ -89,7 +90,9 @@ def prescribe(
         machine=machine.machine,
         installed=installed,
         nvidia=[pin.name for pin in torch.pins] if torch else [],
-        beside=[name for name in COMPANIONS if packages and packages.get(name)],
+        beside=beside,
     )
+    if python is not None and python.externally_managed and not (torch and torch.installer == "conda"):
+        command = in_own_environment(verdict.proposal, python.executable, machine.system, machine.machine, beside)
     automatic = python is not None and python.writable and not python.externally_managed
     return Prescription(machine, verdict, seen, command, automatic)

@@ -119,6 +119,13 @@ def command(about: str) -> str | None:
     return finding.command
 
 
+def test_what_pip_refuses_is_no_command() -> None:
+    debian = replace(PYTHON, executable="/usr/bin/python3", externally_managed="/usr/lib/python3.11/EXTERNALLY-MANAGED")
+    case = Case("", (*ABSENT[:2], debian, HOST), {"torch-missing": "note"})
+    (finding,) = case.assert_holds(FILE)
+    assert finding.command and finding.command.startswith("/usr/bin/python3 -m venv ~/venvs/torch && ")
+
+
 def test_commands() -> None:
     assert command("no torch, and the interpreter is all that is known") == "python -m pip install torch"
     assert (command("no torch under a launcher") or "").startswith("/e/bin/python -m pip install torch==")

@@ -167,6 +167,7 @@ def test_environments_that_are_not_the_user_s_to_change() -> None:
     marked = plan(python=replace(PYTHON, externally_managed="/usr/lib/python3.11/EXTERNALLY-MANAGED"))
     locked = plan(files=Files(locked=(f"{SITE}/.envdoctor-new",)))
     for made, why in ((marked, "PEP 668"), (locked, "may not write to")):
+        assert made.title.say("en").startswith("Install torch "), "which is not done yet"
         assert not made.changes and why in made.by_hand[0].why.say("en")
         assert "-m venv ~/venvs/torch && ~/venvs/torch/bin/python -m pip install torch==" in made.by_hand[0].command
 

@@ -8,7 +8,7 @@ import pytest
 
 from envdoctor.facts.python import Python
 from envdoctor.facts.torch import TorchInstall
-from envdoctor.knowledge.installing import for_python, install_command, reinstall
+from envdoctor.knowledge.installing import for_python, in_own_environment, install_command, reinstall
 from envdoctor.knowledge.verdict import Fit
 
 PYTHON = "/opt/envs/train/bin/python"
@@ -22,6 +22,14 @@ def fit(version: str, tag: str) -> Fit:
 def test_the_default_wheel_comes_from_where_pip_is_told_to_look() -> None:
     assert install_command(fit("2.10.0", "cu128"), PYTHON) == f"{PYTHON} -m pip install torch==2.10.0"
     assert install_command(fit("2.15.0", "cu132"), installed="2.4.1") == "python -m pip install torch==2.15.0"
+
+
+def test_into_a_venv_where_the_python_is_not_the_user_s() -> None:
+    assert in_own_environment(fit("2.11.0", "cu126"), "/usr/bin/python3") == (
+        "/usr/bin/python3 -m venv ~/venvs/torch && "
+        f"~/venvs/torch/bin/python -m pip install torch==2.11.0+cu126 {INDEX}/cu126 && "
+        "envdoctor check --python ~/venvs/torch"
+    )
 
 
 def test_another_build_is_named_with_its_cuda() -> None:
