@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from statistics import median
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
+from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts import hostlist, round_trips
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.knowledge import fabric
@@ -187,3 +187,12 @@ def _all(far: round_trips.Far, result: AllreduceResult) -> Finding:
         took = smallest.median_us / 1e3
         found = LATENCY_HIGH.found("all-measured", **values, bytes=smallest.bytes, took=took, half=half)
     return replace(found, nodes=tuple(result.named(end) for end in far.ends))
+
+
+@summary
+def line(result: AllreduceResult) -> tuple[Text, Mapping[str, Scalar]] | None:
+    seen = round_trips.trips(result).values()
+    if not seen:
+        return None
+    ends = dict.fromkeys(f"{us / 1e3:.2g}" for us in (min(seen), max(seen)))
+    return Text("shortest round trips {ms} ms", "最短往返 {ms} 毫秒"), {"ms": "-".join(ends)}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
+from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts import hostlist, links, round_trips
 from envdoctor.facts import link_fit as fit
 from envdoctor.facts.allreduce import AllreduceResult
@@ -171,3 +171,13 @@ def link_slow(result: AllreduceResult) -> Iterable[Finding]:
             nodes = (result.named(one.a), result.named(one.b))
         found = found.at(Severity.ERROR) if one.gb_s < FAILS * one.usual else found
         yield replace(found, nodes=nodes)
+
+
+@summary
+def line(result: AllreduceResult) -> tuple[Text, Mapping[str, Scalar]] | None:
+    measured = [pair.gb_s for pair in result.pairs] or [way.gb_s for way in result.ways if way.gb_s is not None]
+    if not measured:
+        return Text("not measured; `envdoctor bench links` does", "未测量；请用 `envdoctor bench links`"), {}
+    ends = dict.fromkeys(f"{8 * rate:.3g}" for rate in (min(measured), max(measured)))
+    told = Text("{count} {count:stream|streams} over TCP, {gbit} Gbit/s", "{count} 条 TCP 数据流，{gbit} Gbit/s")
+    return told, {"count": len(measured), "gbit": "-".join(ends)}

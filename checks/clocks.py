@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check
+from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts import hostlist
 from envdoctor.facts.clock import Clock
+from envdoctor.model import Scalar
 
 TOPIC = Topic("clocks", 305, Text("the clocks of the nodes", "各节点的时钟"), nodes=True)
 
@@ -65,6 +67,16 @@ def most_agreed(ahead: Mapping[str, tuple[float, float]]) -> tuple[tuple[float, 
         if depth > best:
             best, found = depth, (at, edges[number + 1][0])
     return found, best
+
+
+@summary
+def line(clocks: PerNode[Clock]) -> tuple[Text, Mapping[str, Scalar]] | None:
+    ahead = [one for clock in clocks.values() if isinstance(clock, Clock) and (one := clock.ahead_s) is not None]
+    if len(ahead) < 2:
+        return None
+    apart = max(high for _, high in ahead) - min(low for low, _ in ahead)
+    told = Text("{count} clocks, at most {apart:.1f} s apart", "{count} 个节点的时钟，最多相差 {apart:.1f} 秒")
+    return told, {"count": len(ahead), "apart": math.ceil(apart * 10) / 10}
 
 
 def _off(ahead: tuple[float, float], usual: tuple[float, float]) -> float:

@@ -176,18 +176,10 @@ def drivers_agree(
         yield from differs(NODE_DRIFT, "cuda-level", agreement(levels), driver=side.value)
 
 
-def _gpu_set(gpus: object, pci: object) -> str | None:
-    """ "8x NVIDIA H100 80GB HBM3"; "0" for a machine without, None if unknown."""
-    if isinstance(gpus, Gpus):
-        names = Counter(gpu.name or "?" for gpu in gpus.gpus)
-        return ", ".join(f"{count}x {name}" for name, count in sorted(names.items())) or str(gpus.count)
-    return "0" if alike.has_gpus(gpus, pci) is False else None
-
-
 @check(NODE_DRIFT)
 def gpus_agree(gpus: PerNode[Gpus], pci: PerNode[PciDevices]) -> Iterable[Finding]:
     """Kind and number. A node without GPUs among nodes with them is told here and compared in nothing else."""
-    yield from differs(NODE_DRIFT, "gpus", agreement(each(_gpu_set, gpus, pci)))
+    yield from differs(NODE_DRIFT, "gpus", agreement(each(alike.gpu_set, gpus, pci)))
 
 
 @check(NODE_DRIFT)

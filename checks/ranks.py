@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
+from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.allreduce import AllreduceResult, Failure
+from envdoctor.model import Scalar
 
 # What tells that a member ended, the most certain first: of a process it is known, of a connection that ended that its
 # machine or agent did, and of one that fell silent not even that.
@@ -155,3 +156,10 @@ def peer_died(result: AllreduceResult | None) -> Iterable[Finding]:
 
 def _in_the_import(failure: Failure) -> bool:
     return failure.how == "died" and failure.rung == "torch"
+
+
+@summary
+def line(result: AllreduceResult) -> tuple[Text, Mapping[str, Scalar]] | None:
+    if not result.done:
+        return None
+    return Text("{count} {count:rank|ranks}, none died", "{count} 个 rank，均未退出"), {"count": result.world_size}

@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
+from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts.reached import ANSWERED, FELL_SILENT, Reach, Reached
+from envdoctor.model import Scalar
 
 TOPIC = Topic("nodes", 890, Text("reaching the nodes", "连接各节点"), bench=True)
 
@@ -246,6 +247,18 @@ NODE_UNREACHABLE = Problem(
 
 # What keeps all nodes from being reached is told once.
 OF_ALL = ("job-over", "no-controller")
+
+
+@summary
+def line(reached: PerNode[Reached]) -> tuple[Text, Mapping[str, Scalar]] | None:
+    hosts = [host for fact in reached.values() if isinstance(fact, Reached) for host in fact.hosts]
+    if not hosts:
+        return None
+    told = Text("{count} {count:node|nodes} answered over {way}", "{count} 个节点经 {way} 应答")
+    some = Text("{some} of {count} {count:node|nodes} answered over {way}", "{count} 个节点中 {some} 个经 {way} 应答")
+    answered = sum(host.outcome == "ok" for host in hosts)
+    values: dict[str, Scalar] = {"some": answered, "count": len(hosts), "way": hosts[0].way}
+    return told if answered == len(hosts) else some, values
 
 
 @check(NODE_UNREACHABLE)

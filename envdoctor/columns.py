@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from envdoctor import watched
+from envdoctor import facts, watched
 from envdoctor.model import Missing, Why
 from envdoctor.watched import Reads
 
@@ -33,6 +33,13 @@ MANY_NODES = 64
 @functools.cache
 def _absent(kind: type) -> Missing:
     return Missing(kind.__name__.lower(), Why.NOT_HERE.value)
+
+
+@functools.cache
+def of_jobs() -> frozenset[str]:
+    """How facts that belong to a job are called where they are missing: one of its nodes has them for all."""
+    names = (*facts.OF_BENCHES, *facts.OF_TEXTS)
+    return frozenset((*names, *(_absent(facts.kind(name)).fact for name in names)))
 
 
 class Column(dict[str, Any]):
@@ -109,7 +116,7 @@ class Crowd(dict[str, Facts]):
         """One kind of fact of all nodes; of a node that says nothing of it, that it is not there."""
         if kind not in self._columns:
             absent = _absent(kind)
-            self._columns[kind] = Column({node: facts.get(kind) or absent for node, facts in self.items()})
+            self._columns[kind] = Column({node: own.get(kind) or absent for node, own in self.items()})
         return self._columns[kind]
 
 

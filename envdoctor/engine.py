@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from envdoctor.columns import Crowd, Facts, Rows, ask, uncollected
+from envdoctor.columns import Crowd, Facts, Rows, ask, of_jobs, uncollected
 from envdoctor.model import Check, Finding, Missing, Outcome, PerNode, Severity, Why
 
 
@@ -98,6 +98,8 @@ def _outcome(check: Check, crowd: Crowd) -> Outcome:
     skipped: dict[Missing, list[str]] = {}
     if lacking or any(told.values()):
         for node, row in zip(crowd, rows.of_node, strict=True):
+            if row in lacking and told and lacking[row].fact in of_jobs():
+                continue
             if row in lacking:
                 skipped.setdefault(lacking[row], []).append(node)
             else:

@@ -189,6 +189,6 @@ def judge(
         nodes=tuple(snapshot.node for snapshot in snapshots),
         findings=loaded.carrying(engine.fold(outcomes), [snapshot.node for snapshot in snapshots]),
         outcomes=tuple(outcomes),
-        topics=summaries.summarise(files, heard),
+        topics=summaries.summarise(files, heard, node_facts),
         unloaded=loaded.broken,
     )

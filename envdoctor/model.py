@@ -264,7 +264,8 @@ class Summary:
 
 
 def summary(line: Callable[..., tuple[Text, Mapping[str, Scalar]] | None]) -> Summary:
-    """Make a function over facts the one-line summary of its topic file. Its parameters work like a check's."""
+    """Make a function over facts the one-line summary of its topic file. Its parameters work like a check's; with
+    one of `PerNode` it speaks of all nodes together."""
     return Summary(line)
 
 

@@ -8,30 +8,36 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from envdoctor.columns import Crowd, Facts, ask, uncollected
+from envdoctor.columns import Crowd, Facts, ask, of_jobs, uncollected
 from envdoctor.engine import needs, rows_of
 from envdoctor.model import Scalar, Summary, Text, Topic, TopicFile, TopicLine
 
 Said = tuple[Text, Mapping[str, Scalar]]
 
 
-def summarise(files: Iterable[TopicFile], node_facts: Mapping[str, Facts]) -> tuple[TopicLine, ...]:
+def summarise(
+    files: Iterable[TopicFile], node_facts: Mapping[str, Facts], everybody: Mapping[str, Facts] | None = None
+) -> tuple[TopicLine, ...]:
     """What was seen of each topic, in the order of the files; files may share a topic, the first to speak is heard.
 
     Of several nodes it is what most of them show. A topic whose summary fails or lacks a fact everywhere has a line
     without words.
+
+    Args:
+        everybody: the facts of nodes that did not answer too, for what is said of all together.
     """
     crowd = Crowd.of(node_facts)
+    every = crowd if everybody is None else Crowd.of(everybody)
     lines: dict[str, TopicLine] = {}
     with uncollected(len(crowd)):
         for file in files:
             known = lines.get(file.topic.name)
             if known is None or known.text is None:
-                lines[file.topic.name] = _summary_line(file, known.topic if known else file.topic, crowd)
+                lines[file.topic.name] = _summary_line(file, known.topic if known else file.topic, crowd, every)
     return tuple(lines.values())
 
 
-def _summary_line(file: TopicFile, topic: Topic, crowd: Crowd) -> TopicLine:
+def _summary_line(file: TopicFile, topic: Topic, crowd: Crowd, every: Crowd) -> TopicLine:
     if not isinstance(file.summary, Summary):
         return TopicLine(topic)
     line = file.summary.line
@@ -47,9 +53,15 @@ def _summary_line(file: TopicFile, topic: Topic, crowd: Crowd) -> TopicLine:
         return []
 
     try:
-        rows, lacking = rows_of(needs(line), crowd)
+        wanted = needs(line)
+        if any(need.kind == "per-node" for need in wanted):
+            return TopicLine(topic, *next(iter(said(*[every.column(need.fact) for need in wanted])), ()))
+        rows, lacking = rows_of(wanted, crowd)
     except Exception:
         return TopicLine(topic)
+    elsewhere = sum(
+        times for row, times in Counter(rows.of_node).items() if row in lacking and lacking[row].fact in of_jobs()
+    )
     answers = ask(said, rows, lacking)
     told: dict[Any, tuple[Text, Mapping[str, Scalar], int]] = {}
     for row, times in Counter(rows.of_node).items():
@@ -58,7 +70,7 @@ def _summary_line(file: TopicFile, topic: Topic, crowd: Crowd) -> TopicLine:
             told[key] = text, values, told[key][2] + times if key in told else times
     if not told:
         return TopicLine(topic)
-    return _common_line(topic, list(told.values()), len(crowd))
+    return _common_line(topic, list(told.values()), len(crowd) - elsewhere)
 
 
 def _common_line(topic: Topic, told: list[tuple[Text, Mapping[str, Scalar], int]], nodes: int) -> TopicLine:

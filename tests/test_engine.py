@@ -10,6 +10,7 @@ import pytest
 
 from envdoctor import Finding, Missing, PerNode, Problem, Severity, Text, check
 from envdoctor.engine import Need, fold, needs, run
+from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.model import Check, Outcome
 
 
@@ -202,6 +203,16 @@ def test_what_was_skipped_on_some_nodes_is_told_though_it_ran_on_others() -> Non
     assert outcome.skipped_on == ((gone, ("b", "d")), (denied, ("c",)))
     nowhere = only(none_left, b={Apples: gone}, c={Apples: denied})
     assert (nowhere.status, nowhere.missing, len(nowhere.skipped_on)) == ("skipped", gone, 2)
+
+
+def test_what_one_node_has_for_all_is_not_lacking_on_the_others() -> None:
+    def died(result: AllreduceResult) -> Iterable[Finding]:
+        yield from ()
+
+    lost = Missing("allreduce", "failed")
+    outcome = only(check(NONE_LEFT)(died), a={AllreduceResult: AllreduceResult()}, b={}, c={AllreduceResult: lost})
+    assert (outcome.status, outcome.skipped_on) == ("ran", ())
+    assert only(check(NONE_LEFT)(died), b={}, c={}).status == "skipped"
 
 
 def test_a_check_over_nodes_says_where_its_first_fact_is_not_known() -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from envdoctor import Text, Topic, summary
+from envdoctor import PerNode, Text, Topic, summary
+from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.model import Scalar, TopicFile
 from envdoctor.summaries import spread, summarise
 
@@ -98,3 +99,27 @@ def test_a_summary_whose_signature_says_no_fact_has_no_words() -> None:
 
     (told,) = summarise([TopicFile(Topic("apples"), (), (), line, "")], {"a": {Apples: Apples(1)}})
     assert told.text is None
+
+
+def test_a_summary_of_all_nodes_together_sees_also_those_that_did_not_answer() -> None:
+    @summary
+    def line(apples: PerNode[Apples]) -> tuple[Text, Mapping[str, Scalar]] | None:
+        known = [fact.count for fact in apples.values() if isinstance(fact, Apples)]
+        return (Text("{sum} on {of}", "{sum}/{of}"), {"sum": sum(known), "of": len(apples)}) if known else None
+
+    files = [TopicFile(Topic("apples"), (), (), line, "")]
+    heard: dict[str, Mapping[type, object]] = {"a": {Apples: Apples(2)}, "b": {Apples: Apples(3)}}
+    (told,) = summarise(files, heard, {**heard, "c": {}})
+    assert told.text is not None and told.text.say("en", told.values) == "5 on 3"
+    assert (told.same, told.nodes) == (1, 1)
+    assert summarise(files, {"a": {}})[0].text is None
+
+
+def test_what_belongs_to_a_job_is_told_of_the_job() -> None:
+    @summary
+    def line(result: AllreduceResult) -> tuple[Text, Mapping[str, Scalar]]:
+        return Text("{n} ranks", "{n}"), {"n": result.world_size}
+
+    nodes: dict[str, Mapping[type, object]] = {"a": {AllreduceResult: AllreduceResult(world_size=2)}, "b": {}, "c": {}}
+    (told,) = summarise([TopicFile(Topic("apples"), (), (), line, "")], nodes)
+    assert (told.same, told.nodes) == (1, 1)

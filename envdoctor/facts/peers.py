@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -21,6 +22,14 @@ def has_gpus(gpus: object, pci: object) -> bool | None:
         return bool(own_devices(pci))
     absent = isinstance(gpus, Missing) and gpus.reason == "not-here"
     return False if absent or isinstance(gpus, Gpus) else None
+
+
+def gpu_set(gpus: object, pci: object) -> str | None:
+    """ "8x NVIDIA H100 80GB HBM3"; "0" for a machine without, None if unknown."""
+    if isinstance(gpus, Gpus):
+        names = Counter(gpu.name or "?" for gpu in gpus.gpus)
+        return ", ".join(f"{count}x {name}" for name, count in sorted(names.items())) or str(gpus.count)
+    return "0" if has_gpus(gpus, pci) is False else None
 
 
 def peers(gpus: PerNode[Gpus], pci: PerNode[PciDevices]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from envdoctor.model import Report, Severity
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean
+from envdoctor.render.alike import alike
 from envdoctor.render.places import places
 from envdoctor.render.words import points, tally, title
 
@@ -22,7 +23,7 @@ def _property(text: str) -> str:
 
 def render(report: Report, style: Style, redactor: Redactor) -> str:
     lines = []
-    for finding in report.findings:
+    for finding in alike(report):
         if finding.severity is Severity.NOTE and style.verbosity < 1:
             continue
         what = title(finding, style.language, redactor) + places(finding, report, redactor)

@@ -7,6 +7,7 @@ import re
 from envdoctor.model import Finding, Report, Severity, Text
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean, line
+from envdoctor.render.alike import alike
 from envdoctor.render.places import folded, places
 from envdoctor.render.words import SEVERITIES, seen, sentence, summed_up, tally, title, why_missing
 
@@ -70,7 +71,7 @@ def _block(finding: Finding, report: Report, style: Style, redactor: Redactor) -
 def render(report: Report, style: Style, redactor: Redactor) -> str:
     lines = [f"## {report.made_by}: {tally(report, style)}", ""]
     lines += [*_nodes(report, redactor), ""]
-    for finding in report.findings:
+    for finding in alike(report):
         if finding.severity is not Severity.NOTE or style.verbosity >= 1:
             lines += _block(finding, report, style, redactor)
     topics = [(one.topic.name, summed_up(one, style.language, redactor)) for one in report.topics if one.text]

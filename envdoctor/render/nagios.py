@@ -12,6 +12,7 @@ import enum
 from envdoctor.model import Finding, Report, Severity
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, line
+from envdoctor.render.alike import alike
 from envdoctor.render.places import places
 from envdoctor.render.words import points, tally, title
 
@@ -53,7 +54,7 @@ def unknown(said: str) -> str:
 
 
 def render(report: Report, style: Style, redactor: Redactor) -> str:
-    told = [finding for finding in report.findings if finding.severity is not Severity.NOTE or style.verbosity >= 1]
+    told = [finding for finding in alike(report) if finding.severity is not Severity.NOTE or style.verbosity >= 1]
     worst = next((finding for finding in told if finding.severity is not Severity.NOTE), None)
     counted = tally(report, style)
     first = f"{_headline(worst, report, style, redactor)}; {counted}" if worst else counted

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import replace
 
 from envdoctor.model import Finding, Outcome, Report, Scalar, Severity, Text, TopicLine
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean
 from envdoctor.render import line as one_line
+from envdoctor.render.alike import alike
 from envdoctor.render.places import folded, places
 from envdoctor.render.words import (
+    AND,
     SEVERITIES,
     lacking,
     not_checked,
@@ -37,8 +38,8 @@ LABELS = {
 
 
 ASIDE = Text("{said} ({more})", "{said}（{more}）")
+NOTHING_FOUND = Text("{n} {n:check|checks}, nothing found", "{n} 项检查，没有发现问题")
 COLON = Text("{said}: {why}", "{said}：{why}")
-MANY = 4  # findings that say the same with other values are told as one; so many of them are shown
 
 
 class Page:
@@ -124,7 +125,7 @@ def _chains(report: Report, style: Style) -> list[list[Finding]]:
     With -v nothing is folded and notes are shown. What a text showed is always said: somebody asked about it.
     """
     chains: list[list[Finding]] = []
-    for finding in _alike(report):
+    for finding in alike(report):
         if style.verbosity >= 1:
             chains.append([finding])
         elif finding.severity is Severity.NOTE and not style.notes and finding.order is None:
@@ -134,49 +135,6 @@ def _chains(report: Report, style: Style) -> list[list[Finding]]:
         else:
             chains.append([finding])
     return chains
-
-
-def _alike(report: Report) -> tuple[Finding, ...]:
-    """The findings; of several nodes, those that say the same with other values are one with the values of each."""
-    if len(report.nodes) < 2:
-        return report.findings
-    groups: dict[tuple[object, ...], list[Finding]] = {}
-    for finding in report.findings:
-        key = (finding.code, finding.situation, finding.severity, finding.because_of, finding.order)
-        groups.setdefault(key, []).append(finding)
-    return tuple(each for alike in groups.values() for each in ([_one(alike)] if len(alike) >= MANY else alike))
-
-
-def _one(alike: list[Finding]) -> Finding:
-    """One finding for many: what the first says, on all nodes, and the titles of the others among what was seen."""
-    first, names = alike[0], [*dict.fromkeys(node for finding in alike for node in finding.nodes)]
-    words = first.words
-    shown: dict[str, Text] = {}
-    values: dict[str, Scalar] = dict(first.evidence)
-    for number, finding in enumerate(alike[1:MANY]):
-        own = finding.words.title or Text("", "")
-        values[f"other_{number}"] = folded(finding.nodes)
-        shown[f"other_{number}"] = Text(own.say("en", finding.evidence), own.say("zh", finding.evidence))
-    left = len(alike) - MANY
-    lines = {
-        language: "".join(
-            f"\n{{{name}}}: {_literal(text.zh if language == 'zh' else text.en)}" for name, text in shown.items()
-        )
-        + (f"\n... (+{left})" if left > 0 else "")
-        for language in ("en", "zh")
-    }
-    own_seen = words.seen or words.title or Text("", "")
-    seen_all = Text((own_seen.en + lines["en"]).strip(), (own_seen.zh + lines["zh"]).strip())
-    situation = first.situation or "as-usual"
-    problem = replace(
-        first.problem, situations={**first.problem.situations, situation: replace(words, seen=seen_all)}
-    )  # fmt: skip
-    return replace(first, problem=problem, situation=situation, evidence=values, nodes=tuple(names))
-
-
-def _literal(text: str) -> str:
-    """A sentence as part of a template: its braces are no holes."""
-    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _heading(report: Report, style: Style, redactor: Redactor) -> Iterator[str]:
@@ -249,25 +207,29 @@ def _topic_state(
         why = why_missing(reason, style.language, redactor) if reason else ""
         told = COLON.say(style.language, {"said": not_checked, "why": why}) if why else not_checked
         return "none", said or told
-    if skipped and style.verbosity < 1:
-        left = Text("{n} not checked", "{n} 项未检查").say(style.language, {"n": len(skipped)})
-        reason = next((outcome.missing for outcome in skipped if outcome.missing), None)
-        why = why_missing(reason, style.language, redactor) if reason else ""
-        if said:
-            said = ASIDE.say(style.language, {"said": said, "more": left})
-        else:
-            said = COLON.say(style.language, {"said": left, "why": why}) if why else left
+    left = []
+    if skipped:
+        left.append(Text("{n} not checked", "{n} 项未检查").say(style.language, {"n": len(skipped)}))
     partly = [outcome for outcome in ran if outcome.skipped_on]
     unheard = {node.name for node in report.nodes if node.unheard}
     where = folded(one_line(redactor.text(node)) for node in lacking(partly) if node not in unheard)
-    if where and style.verbosity < 1:
+    if where:
         some = Text("{n} not checked on {where}", "{where} 上 {n} 项未检查")
         n = sum(1 for outcome in partly if set(lacking([outcome])) - unheard)
-        told = some.say(style.language, {"n": n, "where": where})
-        said = ASIDE.say(style.language, {"said": said, "more": told}) if said else told
+        left.append(some.say(style.language, {"n": n, "where": where}))
+    if left and style.verbosity < 1:
+        more = AND.say(style.language).join(left)
+        reason = next((outcome.missing for outcome in skipped if outcome.missing), None)
+        why = why_missing(reason, style.language, redactor) if reason else ""
+        if said:
+            said = ASIDE.say(style.language, {"said": said, "more": more})
+        else:
+            said = COLON.say(style.language, {"said": more, "why": why}) if why else more
     # What failed is not fine because another topic tells why.
     failed = [one.severity for outcome in outcomes for one in outcome.findings if one.problem.last_resort]
     worst = min([*failed, *([worst] if worst else [])], key=lambda severity: severity.rank, default=None)
+    if not said and not worst:
+        said = NOTHING_FOUND.say(style.language, {"n": len(ran)})
     return (worst.value if worst else "fine"), said
 
 
@@ -319,10 +281,10 @@ def _consequences(
     by_code: dict[tuple[str, str | None], list[Finding]] = {}
     for finding in chain[1:]:
         by_code.setdefault((finding.code, finding.situation), []).append(finding)
-    for (code, _), alike in by_code.items():
-        shown = alike[:1] if len(report.nodes) > 1 else alike
+    for (code, _), same in by_code.items():
+        shown = same[:1] if len(report.nodes) > 1 else same
         for finding in shown:
-            more = f" (+{len(alike) - 1})" if len(shown) < len(alike) else ""
+            more = f" (+{len(same) - 1})" if len(shown) < len(same) else ""
             yield title(finding, style.language, redactor) + more, code
 
 

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable
 
 from envdoctor.facts.hostlist import fold
-from envdoctor.model import Finding, Language, Missing, Outcome, Report, Severity, Text, TopicLine
+from envdoctor.model import Finding, Language, Missing, Outcome, Report, Scalar, Severity, Text, TopicLine
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, clean, line
+from envdoctor.render.alike import alike
 
 SEVERITIES = {
     Severity.ERROR: Text("error", "错误"),
@@ -28,6 +29,19 @@ REASONS = {
     "invalid": Text("the answer makes no sense", "返回内容无效"),
 }
 
+
+COUNTS = {
+    Severity.ERROR: Text("{n} {n:error|errors}", "{n} 个错误"),
+    Severity.WARNING: Text("{n} {n:warning|warnings}", "{n} 个警告"),
+    Severity.NOTE: Text("{n} {n:note|notes}", "{n} 个提示"),
+}
+ON = Text(" on {nodes} {nodes:node|nodes}", "（{nodes} 个节点）")
+ON_ALL = Text(" on all {nodes} nodes", "（全部 {nodes} 个节点）")
+AND = Text(", ", "、")
+NOTHING = Text("no problems found", "没有发现问题")
+TAIL = Text("; {checks} {checks:check|checks} in {seconds:.1f} s", "；{checks} 项检查，用时 {seconds:.1f} 秒")
+NOT_RUN = Text(", {n} not run (-v says why)", "，{n} 项未检查（-v 查看原因）")
+CRASHED = Text(", {n} crashed", "，{n} 项崩溃")
 
 MOST_REASONS = 60  # why something was not checked; of thousands of nodes each may have a reason of its own
 LIST = re.compile(r"\{(sides|shown)\}")  # a line of a text that is a list made by the check, an entry a line
@@ -128,22 +142,24 @@ def _value(value: object) -> str:
 
 
 def tally(report: Report, style: Style) -> str:
-    """How many problems, how many checks, how long: the last line."""
-    errors, warnings, notes = (report.count(severity) for severity in Severity)
+    """How many problems and where, how many checks, how long: the last line. Problems are counted as they are told."""
+    language = style.language
+    told = alike(report)
+    counts = [_count(severity, told, report, language) for severity in Severity if report.count(severity)]
     skipped = len(report.with_status("skipped"))
     crashed = len(report.with_status("crashed")) + len(report.unloaded)
-    if style.language == "zh":
-        counted = "、".join(f"{n} 个{word}" for n, word in ((errors, "错误"), (warnings, "警告"), (notes, "提示")) if n)
-        tail = f"；{len(report.outcomes)} 项检查，用时 {report.seconds:.1f} 秒"
-        tail += f"，{skipped} 项未检查（-v 查看原因）" if skipped else ""
-        tail += f"，{crashed} 项崩溃" if crashed else ""
-        return (counted or "没有发现问题") + tail
-    counted = ", ".join(
-        f"{n} {word}{'s' if n != 1 else ''}"
-        for n, word in ((errors, "error"), (warnings, "warning"), (notes, "note"))
-        if n
-    )
-    tail = f"; {len(report.outcomes)} checks in {report.seconds:.1f} s"
-    tail += f", {skipped} not run (-v says why)" if skipped else ""
-    tail += f", {crashed} crashed" if crashed else ""
-    return (counted or "no problems found") + tail
+    tail = TAIL.say(language, {"checks": len(report.outcomes), "seconds": report.seconds})
+    tail += NOT_RUN.say(language, {"n": skipped}) if skipped else ""
+    tail += CRASHED.say(language, {"n": crashed}) if crashed else ""
+    return (AND.say(language).join(counts) or NOTHING.say(language)) + tail
+
+
+def _count(severity: Severity, told: Iterable[Finding], report: Report, language: Language) -> str:
+    """ "2 errors", of several nodes "2 errors on 36 nodes"; where notes are is of no interest."""
+    found = [finding for finding in told if finding.severity is severity]
+    nodes = {node for finding in found for node in finding.nodes}
+    values: dict[str, Scalar] = {"n": len(found), "nodes": len(nodes)}
+    said = COUNTS[severity].say(language, values)
+    if len(report.nodes) < 2 or not nodes or severity is Severity.NOTE:
+        return said
+    return said + (ON_ALL if len(nodes) >= len(report.nodes) > 2 else ON).say(language, values)

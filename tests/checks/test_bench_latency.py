@@ -14,6 +14,7 @@ from envdoctor.model import Finding
 from envdoctor.testing import Case
 from tests import CHECKS
 from tests.checks.bench_results import FINE, FIRST, SIZES
+from tests.checks.lines import line_of
 
 FILE = CHECKS / "bench_latency.py"
 WARNING, NOTE = {"latency-high": "warning"}, {"latency-high": "note"}
@@ -112,3 +113,10 @@ def test_what_shows_the_way_leads_from_one_place_to_another_and_holds_names_as_w
     (found,) = Case("three places", (replace(result, members=named),), WARNING).assert_holds(FILE)
     assert found.situation == "places"
     assert found.look == "traceroute -n 'gpu0; reboot'   # on gpu2; reboot"
+
+
+def test_the_topic_s_line() -> None:
+    near, far = Way(0, 1, rtt_us=120), Way(0, 2, rtt_us=4100)
+    assert line_of(FILE, {"a": (replace(FINE, ways=(near, far)),)}) == "shortest round trips 0.12-4.1 ms"
+    assert line_of(FILE, {"a": (replace(FINE, ways=(near,)),)}, "zh") == "最短往返 0.12 毫秒"
+    assert line_of(FILE, {"a": (replace(FINE, ways=()),)}) == ""

@@ -8,13 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from envdoctor.facts.allreduce import AllreduceResult, Pair
+from envdoctor.facts.allreduce import AllreduceResult, Pair, Way
 from envdoctor.model import Finding
 from envdoctor.testing import Case
 from tests import CHECKS
 from tests.bench import fabrics
 from tests.bench.fabrics import Fabric
 from tests.checks.bench_results import FINE, FIRST
+from tests.checks.lines import line_of
 
 FILE = CHECKS / "bench_links.py"
 MEMBERS = tuple(replace(FIRST, index=index, node=f"gpu{index}", host=f"gpu{index}", ranks=()) for index in range(4))
@@ -127,3 +128,11 @@ def test_the_machines_behind_a_slow_uplink_are_named_together() -> None:
     assert (found.evidence["hosts"], found.evidence["count"]) == ("node[0016-0023]", 8)
     of_rail = finding("an uplink of one of two rails")
     assert (of_rail.evidence["hosts"], of_rail.evidence["interface"]) == ("node[0016-0023] eth1", "eth1")
+
+
+def test_the_topic_s_line() -> None:
+    stream = Pair(0, 1, gb_s=1.0)
+    assert line_of(FILE, {"a": (FINE,)}) == "not measured; `envdoctor bench links` does"
+    assert line_of(FILE, {"a": (replace(FINE, ways=(Way(gb_s=1.0),)),)}) == "1 stream over TCP, 8 Gbit/s"
+    pairs = replace(FINE, pairs=(stream, replace(stream, gb_s=1.25)))
+    assert line_of(FILE, {"a": (pairs,), "b": ()}) == "2 streams over TCP, 8-10 Gbit/s"

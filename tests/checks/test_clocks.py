@@ -10,6 +10,7 @@ from envdoctor.facts.clock import Clock
 from envdoctor.model import Missing
 from envdoctor.testing import Case, topic_file
 from tests import CHECKS
+from tests.checks.lines import line_of
 from tests.checks.texts import log
 
 FILE = CHECKS / "clocks.py"
@@ -70,3 +71,17 @@ def test_the_interval_agreed_on_lies_in_as_many_as_it_says(told: dict[str, tuple
     assert sum(a <= low and high <= b for a, b in ahead.values()) == depth
     points = [point for interval in ahead.values() for point in interval]
     assert depth == max(sum(a <= point <= b for a, b in ahead.values()) for point in points)
+
+
+@pytest.mark.parametrize(
+    ("clocks", "said"),
+    [
+        ((clock(), clock()), "2 clocks, at most 0.8 s apart"),
+        ((clock(waited_s=0.004), clock(0.01, 0.004)), "2 clocks, at most 0.1 s apart"),
+        ((clock(), clock(90.05)), "2 clocks, at most 90.9 s apart"),
+        ((clock(), clock(), Missing("clock", "failed")), "2 clocks, at most 0.8 s apart"),
+        ((clock(), Clock(1000.0)), ""),
+    ],
+)
+def test_the_topic_s_line(clocks: tuple[Clock | Missing, ...], said: str) -> None:
+    assert line_of(FILE, nodes(*clocks)) == said

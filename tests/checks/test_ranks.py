@@ -8,6 +8,7 @@ from envdoctor.facts.allreduce import Failure
 from envdoctor.testing import Case
 from tests import CHECKS
 from tests.checks.bench_results import FINE, stopped
+from tests.checks.lines import line_of
 from tests.checks.texts import log
 
 LOST = Failure("sweep", 1, "gpu02", "lost")
@@ -57,3 +58,8 @@ def test_the_process_that_ended_is_named_not_those_that_noticed() -> None:
     assert (found.evidence["who"], found.evidence["how"], found.nodes) == ("rank 1", "SIGKILL", ("gpu02",))
     (cut,) = Case("", (stopped("first", CUT),), {"peer-died": "error"}).assert_holds(CHECKS / "ranks.py")
     assert cut.nodes == ("gpu01",)
+
+
+def test_the_topic_s_line() -> None:
+    assert line_of(CHECKS / "ranks.py", {"a": (FINE,), "b": ()}) == "2 ranks, none died"
+    assert line_of(CHECKS / "ranks.py", {"a": (replace(FINE, stage="gloo"),)}) == ""

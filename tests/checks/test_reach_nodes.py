@@ -7,6 +7,7 @@ import pytest
 from envdoctor.facts.reached import Reach, Reached
 from envdoctor.testing import Case, topic_file
 from tests import CHECKS
+from tests.checks.lines import line_of
 
 FILE = CHECKS / "reach_nodes.py"
 DENIED = "ada@gpu02: Permission denied (publickey,password)."
@@ -102,3 +103,12 @@ def test_a_job_that_is_over_is_told_once_for_all_its_nodes() -> None:
 def test_what_shows_more_goes_the_same_way(way: str, outcome: str, host: str, look: str) -> None:
     (found,) = Case("", by(way, outcome, host), {"node-unreachable": "error"}).assert_holds(FILE)
     assert found.look == look
+
+
+def test_the_topic_s_line() -> None:
+    ok, gone = Reached((Reach("a", outcome="ok"),)), Reached((Reach("b", outcome="timeout"),))
+    assert line_of(FILE, {"a": (ok,)}) == "1 node answered over ssh"
+    assert line_of(FILE, {"a": (ok,), "c": (ok,)}) == "2 nodes answered over ssh"
+    assert line_of(FILE, {"a": (ok,), "b": (gone,), "c": ()}) == "1 of 2 nodes answered over ssh"
+    assert line_of(FILE, {"a": (Reached(ok.hosts + gone.hosts),)}, "zh") == "2 个节点中 1 个经 ssh 应答"
+    assert line_of(FILE, {"a": (Reached(),)}) == ""

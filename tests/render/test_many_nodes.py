@@ -156,3 +156,49 @@ def test_the_sides_of_a_difference_stand_in_one_column_and_other_values_do_not()
     told = on("gpu01", "gpu02", findings=(Finding(apart, values, nodes=("gpu02",)),))
     assert "\n  seen  gpu02: 1500\n        gpu01: 9000\n        by: x\n          so  fine\n" in said(told)
     assert "\n  观测  各节点的值：\n        gpu02: 1500\n        gpu01: 9000\n" in said(told, language="zh")
+
+
+def last_line(told: Report, **style: object) -> str:
+    return said(told, **style).splitlines()[-1]  # type: ignore[arg-type]
+
+
+def test_the_tally_counts_what_is_told_and_its_nodes() -> None:
+    many = on(*NAMES, findings=tuple(map(old, range(36))))
+    assert last_line(many).startswith("1 error on 36 nodes; 7 checks in 1.3 s")
+    assert last_line(many, language="zh").startswith("1 个错误（36 个节点）；7 项检查，用时 1.3 秒")
+    assert last_line(on(*NAMES, findings=(old(0), old(1)))).startswith("2 errors on 2 nodes; ")
+    assert last_line(on(*NAMES, findings=(old(7),))).startswith("1 error on 1 node; ")
+    assert last_line(on(*NAMES, findings=tuple(map(old, range(64))))).startswith("1 error on all 64 nodes; ")
+
+
+def test_a_note_is_counted_without_its_nodes() -> None:
+    whole = report()
+    notes = replace(whole.findings[3], nodes=NAMES[:9])
+    warning = replace(whole.findings[2], nodes=NAMES[:5])
+    assert last_line(on(*NAMES, findings=(old(0), warning, notes))).startswith(
+        "1 error on 1 node, 1 warning on 5 nodes, 1 note; "
+    )
+
+
+def test_json_counts_every_finding() -> None:
+    told = json.loads(said(on(*NAMES, findings=tuple(map(old, range(36)))), "json"))
+    assert told["tally"]["errors"] == len(told["findings"]) == 36
+
+
+@pytest.mark.parametrize(("form", "mark"), [("markdown", "### error `driver"), ("github", "::error title=driver")])
+def test_other_formats_tell_the_same_once_too(form: str, mark: str) -> None:
+    assert said(on(*NAMES, findings=tuple(map(old, range(36)))), form).count(mark) == 1
+
+
+def test_what_is_not_checked_is_one_remark() -> None:
+    whole = report()
+    partly = replace(whole.outcomes[0], skipped_on=((DENIED, NAMES[:1]),))
+    page = said(on(*NAMES, outcomes=(partly, replace(whole.outcomes[4], check=check_for("odd", "driver")))))
+    assert "535.104.05, CUDA 12.2 (1 not checked, 1 not checked on gpu01)\n" in page
+
+
+def test_a_topic_that_says_nothing_says_how_many_checks_found_nothing() -> None:
+    whole = report()
+    silent = replace(whole, topics=(TopicLine(whole.topics[5].topic),))
+    assert "✓ disk  1 check, nothing found\n" in said(silent)
+    assert "✓ disk  1 项检查，没有发现问题\n" in said(silent, language="zh")

@@ -53,7 +53,7 @@ def test_the_first_line_names_the_worst_finding_and_its_nodes() -> None:
     first, _, numbers = said(many).splitlines()[0].partition(" | ")
     assert first == (
         "ENVDOCTOR CRITICAL - driver-too-old: the driver 535 is too old for CUDA 13.0 [gpu-[01-03]]; "
-        "1 error; 1 checks in 1.2 s"
+        "1 error on 3 nodes; 1 check in 1.2 s"
     )
     assert numbers.startswith("errors=1;;0;0 warnings=0;0;;0 notes=0;;;0 nodes=4;;;0 ")
     assert "错误" in said(many, language="zh")
