@@ -113,6 +113,6 @@ class Daemon:
 
     def at_work(self, name: str) -> list[str]:
         """The command lines of what runs in a container, but for what it was started with."""
-        done = self.docker("top", name, "-eo", "pid,args")
+        done = self.docker("top", name, "-wweo", "pid,args")  # else as wide as COLUMNS, which the daemon inherits
         assert done.returncode == 0, done.stderr
         return [line.split(maxsplit=1)[1] for line in done.stdout.splitlines()[1:] if "sleep 3600" not in line]
