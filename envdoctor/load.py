@@ -46,6 +46,10 @@ class Loaded:
     def fixes(self) -> dict[str, Fix]:
         return {fix.name: fix for file in self.files for fix in file.fixes}
 
+    def mending(self, code: str) -> tuple[str, ...]:
+        """The names of the fixes that mend a problem, where a command can."""
+        return tuple(fix.name for file in self.files for fix in file.fixes if code in fix.mends)
+
     def carried(self, fix: str) -> tuple[str, ...]:
         """The options without which a fix of that name is not found: --checks of the folder it comes from."""
         homes = {Path(file.path).parent for file in self.files if any(own.name == fix for own in file.fixes)}

@@ -70,7 +70,8 @@ def explain(
         from envdoctor.render import explanation
 
         problem = _problem(what[0], loaded)
-        options.write(explanation.render(problem, loaded.topic_of(problem.code), form is Format.json, style), output)
+        topic, fixes = loaded.topic_of(problem.code), loaded.mending(problem.code)
+        options.write(explanation.render(problem, topic, fixes, form is Format.json, style), output)
         return 0
     from envdoctor import judgement, render, texts
     from envdoctor.cli.check import FailOn, exit_code
@@ -98,7 +99,10 @@ def _problem(code: str, loaded: Loaded) -> Problem:
     from envdoctor.errors import UsageError
     from envdoctor.judgement import nearest
 
-    problem = loaded.problems.get(code)
+    # As `check` takes them, and as people type them from memory.
+    problem = loaded.problems.get(code.replace("_", "-").lower())
+    if problem is None and any(file.topic.name == code.lower() for file in loaded.files):
+        raise UsageError(f"{code!r} is a topic; `envdoctor list {code.lower()}` shows its codes")
     if problem is None:
         raise UsageError(
             f"{code!r} is neither a file nor a finding code{nearest(code, loaded)}; `envdoctor list` shows all codes"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from envdoctor.filling import pieces
@@ -38,8 +38,8 @@ def _command(template: str | None) -> str:
     return named(Text(template, template), "en") if template else ""
 
 
-def document(problem: Problem, topic: str, language: Language) -> dict[str, Any]:
-    """The problem as JSON."""
+def document(problem: Problem, topic: str, fixes: Sequence[str], language: Language) -> dict[str, Any]:
+    """The problem as JSON. `fixes`: the names of those that mend it."""
 
     def say(text: Text | None) -> str | None:
         return named(text, language) if text else None
@@ -52,7 +52,8 @@ def document(problem: Problem, topic: str, language: Language) -> dict[str, Any]
         "why": say(problem.why),
         "help": say(problem.help),
         "command": _command(problem.command) or None,
-        "confirm": problem.confirm,
+        "fixes": list(fixes),
+        "confirm": _command(problem.confirm) or None,
         "caused_by": list(problem.caused_by),
         "hardware": problem.hardware,
         "refs": list(problem.refs),
@@ -68,11 +69,11 @@ def document(problem: Problem, topic: str, language: Language) -> dict[str, Any]
     }
 
 
-def render(problem: Problem, topic: str, as_json: bool, style: Style) -> str:
-    """The explanation of one problem."""
+def render(problem: Problem, topic: str, fixes: Sequence[str], as_json: bool, style: Style) -> str:
+    """The explanation of one problem. `fixes`: the names of those that mend it."""
     language = style.language
     if as_json:
-        return json.dumps(document(problem, topic, language), indent=1) + "\n"
+        return json.dumps(document(problem, topic, fixes, language), indent=1) + "\n"
     page = Page(style)
     colour = COLOURS[problem.severity.value] if problem.severity is not Severity.NOTE else "cyan"
     page.line(
@@ -82,16 +83,19 @@ def render(problem: Problem, topic: str, as_json: bool, style: Style) -> str:
         ("what", named(problem.title, language), ""),
         ("so", named(problem.why, language), ""),
     ]
-    rows += [("fix", line, "cyan") for line in _command(problem.command).splitlines()[:1]]
+    # By the code: the finding knows the options that the fix needs here.
+    commands = [f"envdoctor fix {problem.code}"] if fixes else []
+    commands += _command(problem.command).splitlines()[:1]
+    rows += [("fix" if not number else "when", line, "cyan") for number, line in enumerate(commands)]
     if problem.help:
-        rows.append(("" if problem.command else "fix", named(problem.help, language), ""))
+        rows.append(("" if commands else "fix", named(problem.help, language), ""))
     for own in problem.situations.values():
         told = [named(text, language) for text in (own.title, own.help) if text]
         rows += [("when" if not number else "", line, "") for number, line in enumerate(told)]
         label = "when" if not told else "fix" if own.command else "look"
         if own.command or own.look:
             rows.append((label, _command(own.command or own.look), "cyan"))
-    looks = dict.fromkeys(look for look in (_command(problem.look), problem.confirm) if look)
+    looks = dict.fromkeys(look for look in (_command(problem.look), _command(problem.confirm)) if look)
     rows += [("look", look, "cyan") for look in looks]
     if problem.caused_by:
         rows.append(("cause", ", ".join(problem.caused_by), ""))

@@ -182,6 +182,20 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
         run(["explain", "shm-too-smal"])
 
 
+def test_an_explanation_names_the_fix_and_holes_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "Torch_Missing"]) == 0
+    out = capsys.readouterr().out
+    assert "fix       envdoctor fix torch-missing\n" in out
+    assert "look      <python> -c 'import torch'\n" in out
+    assert run(["explain", "torch-missing", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["fixes"], document["confirm"]) == (["torch"], "<python> -c 'import torch'")
+    assert run(["explain", "link-slow"]) == 0
+    assert "envdoctor fix" not in capsys.readouterr().out
+    with pytest.raises(UsageError, match="'torch' is a topic; `envdoctor list torch` shows its codes"):
+        run(["explain", "torch"])
+
+
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["list"]) == 0
     assert "shm-too-small" in capsys.readouterr().out
