@@ -38,3 +38,21 @@ def test_what_broke_the_connection_comes_first(before: str, code: str) -> None:
 def test_a_name_that_pip_could_not_resolve_is_no_nodes() -> None:
     assert "hostname-unresolvable" not in codes(RETRY)
     assert "hostname-unresolvable" in codes("socket.gaierror: [Errno -2] Name or service not known\n")
+
+
+LINKS = "Looking in links: https://download.pytorch.org/whl/torch_stable.html\n"
+NO_VERSION = "ERROR: Could not find a version that satisfies the requirement torch==1.8.1+cu111 (from versions: {})\n"
+NO_MATCH = "ERROR: No matching distribution found for torch==1.8.1+cu111\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "offered", "found"),
+    [
+        ("", "2.2.0+cu121, 2.3.0+cu121", ["python-unsupported"]),
+        (LINKS, "0.1.2, 0.1.2.post1", ["python-unsupported"]),
+        ("", "1.7.1, 1.8.0, 1.8.1, 1.9.0", ["pip-config-broken"]),
+        (LINKS, "1.7.1+cu110, 1.8.1+cu102, 1.9.0+cu111", ["pip-config-broken"]),
+    ],
+)
+def test_a_tagged_build_is_missing_for_one_reason(before: str, offered: str, found: list[str]) -> None:
+    assert list(codes(before + NO_VERSION.format(offered) + NO_MATCH)) == found

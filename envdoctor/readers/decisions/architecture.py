@@ -26,6 +26,8 @@ COMPILED = re.compile(
     r"fused_dense|rotary_emb|dropout_layer_norm|transformer_engine|MultiScaleDeformableAttention|cumm|"
     r"(?:error|Error) in \w{3,60}_cuda|im2col_cuda"
 )
+# Brings kernels for fewer architectures than the torch that its wheels are pinned to.
+BEYOND_TORCH = ("vllm", "sglang", "sgl_kernel", "lmdeploy")
 # AMD's generations up to Vega and CDNA have three digits (gfx803, gfx906, gfx90a): ROCm drops the oldest of them.
 OLD_GFX = re.compile(r"gfx[789][0-9a-f]{2}\b")
 
@@ -86,7 +88,7 @@ def no_kernel(seen: Sighting, context: Context) -> Sighting | None:
         return replace(seen, code="gpu-arch-unsupported-old" if old else "gpu-arch-unsupported-new")
     if COMPILED.search(seen.quote):
         return replace(seen, code="extension-arch-mismatch")
-    if COMPILED.search(asker(seen, context)):
+    if COMPILED.search(asker(seen, context)) or asker(seen, context) in BEYOND_TORCH:
         # Errors of kernels come late: torch's own may surface in the extension that is called next.
         return replace(seen, code="extension-arch-mismatch", severity="warning")
     if not found:

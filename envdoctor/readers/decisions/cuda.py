@@ -35,7 +35,8 @@ def no_libcuda(seen: Sighting, context: Context) -> Sighting | None:
         return replace(seen, code="wsl-driver")
     if "dlerror" in seen.quote or "Could not find cuda drivers" in seen.quote:
         return replace(seen, severity="note")
-    if "libcuda.so:" in seen.quote and "libcudnn" in seen.quote:
+    plain = "libcuda.so:" in seen.quote or "dlopen libcuda.so" in seen.quote
+    if plain and ("libcudnn" in seen.quote or "gpu" in context.sections or context.saw("libcuda-there")):
         # cuDNN opens the name without a version, which only the link of a -dev package or of WSL has.
         return replace(seen, code="cuda-library-missing")
     if container(context) and isinstance(context.sections.get("gpu"), Gpus):

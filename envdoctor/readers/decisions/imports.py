@@ -204,10 +204,13 @@ def extension_module(seen: Sighting, context: Context) -> Sighting | None:
 
 
 def bitsandbytes(seen: Sighting, context: Context) -> Sighting:
-    """Without a GPU bitsandbytes only says so; a binary that is not there was not built for this CUDA."""
-    del context
+    """Without a GPU bitsandbytes only says so; a binary that is not there was not built for this CUDA; one that is
+    there wants a runtime, which the machine may lack, or have twice."""
     if "without GPU support" in seen.quote:
         return replace(seen, code="gpu-not-visible", severity="note")
-    if "undefined symbol" in seen.quote or "binary at" in seen.quote or "binary not found" in seen.quote:
+    gone = (
+        "undefined symbol|binary at|binary not found|Required library version not found|not detected|libcudart.so found"
+    )
+    if re.search(gone, seen.quote) or context.saw("cudart-nowhere"):
         return replace(seen, code="cuda-library-missing")
     return seen

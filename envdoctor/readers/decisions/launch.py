@@ -31,6 +31,12 @@ def counted(seen: Sighting, context: Context) -> Sighting | None:
     return replace(seen, kind="root", severity="error" if missed else "warning", values=told)
 
 
+def refused(seen: Sighting, context: Context) -> Sighting | None:
+    """Slurm ends every refusal with the same general words; where it said before what it refuses, those tell nothing of
+    GPUs."""
+    return None if context.saw("slurm-request") else seen
+
+
 # How a process ends that raised an exception, or whose arguments were refused: its own output says which.
 OWN_END = ("1", "2")
 

@@ -93,6 +93,8 @@ def interface(seen: Sighting, context: Context) -> Sighting | None:
     failed = context.saw(*CONNECTING) or (first if first and FIRST.search(first.quote) else None)
     if told.several_nodes is False or (value(seen, "if") == "lo" and not told.several_nodes and not failed):
         return None
+    if value(seen, "if").startswith("wl") and not told.several_nodes:
+        return replace(seen, severity="note")  # hosts do reach each other by radio, if slowly
     if failed:
         return replace(seen, severity="error")
     works = told.connected or (told.complete and (told.several_nodes is None or _connects_at_once(told)))

@@ -30,6 +30,9 @@ TORCH_INDEX = re.compile(r"/whl/(?:nightly/|test/)?(?:cu\d{2,3}|cpu|rocm[\d.]+|x
 LINUX_ONLY = re.compile(r"(?:triton|nvidia-(?!pyindex)[a-z0-9-]+|vllm|deepspeed-kernels|cupy-cuda\w+)(?![\w-])")
 DOUBLED = re.compile(r"/(?P<name>[a-z][\w-]{2,40})/(?P=name)(?=[/>\s]|$)")
 PYTHONS = tuple((3, minor) for minor in range(6, 16))
+# What an index's answer means by its number; any other is a server that is not well.
+ANSWERED = {"404": "pip-config-broken", "401": "pip-mirror-blocked", "403": "pip-mirror-blocked", "407": "pip-proxy"}
+ANSWERED["429"] = "pip-mirror-blocked"
 NO_CONNECTION = (
     "pip-new-connection",
     "pip-ssl",
@@ -169,19 +172,18 @@ def glibc(context: Context) -> tuple[int, ...]:
 
 
 def http(seen: Sighting, context: Context) -> Sighting:
-    """404 is an address that is no index; the others are refusals of one that is."""
+    """404 is an address that is no index; 5xx is a server in trouble; the others are refusals of one that is well."""
     del context
     code = value(seen, "code") or value(seen, "code2") or value(seen, "code3")
-    if code == "404":
-        return replace(seen, code="pip-config-broken")
-    return seen if "huggingface" not in seen.quote else replace(seen, severity="warning")
+    seen = replace(seen, code=ANSWERED.get(code, "pip-index-unreachable"))
+    return seen if code == "404" or "huggingface" not in seen.quote else replace(seen, severity="warning")
 
 
 def uv_fetch(seen: Sighting, context: Context) -> Sighting | None:
-    """An answer, if only a refusal, shows that the index can be reached."""
+    """An answer, if only a refusal, shows that the index can be reached; one of 5xx that it is down all the same."""
     status = value(seen, "status")
     if status:
-        return replace(seen, code="pip-config-broken" if status == "404" else "pip-mirror-blocked")
+        return replace(seen, code=ANSWERED.get(status, "pip-index-unreachable"))
     answered = any(one.signature == seen.signature and value(one, "status") for one in context.sightings)
     return None if answered else seen
 
@@ -232,9 +234,16 @@ def build_failed(seen: Sighting, context: Context) -> Sighting:
 
 
 def local_version(seen: Sighting, context: Context) -> Sighting | None:
-    """A build tag that the index lacks is the fault only where pip saw other versions of the package."""
-    none = context.saw("pip-none")
-    return None if none is not None and none is not seen else seen
+    """A build tag that the index lacks is the fault only where pip saw other versions of the package; among builds with
+    tags a release beyond the first and the last of them is missing for this Python."""
+    none, other = context.saw("pip-none"), context.saw("pip-versions")
+    if none is not None and none is not seen:
+        return None
+    if other is None or not ("+" in value(other, "have") or context.saw("pip-torch-links")):
+        return seen
+    offered = [numbers(one.partition("+")[0]) for one in re.split(r",\s*", value(other, "have")) if one[:1].isdigit()]
+    wanted = numbers(value(other, "req").partition("==")[2].partition("+")[0])
+    return seen if offered and min(offered) <= wanted <= max(offered) else None
 
 
 def conflict(seen: Sighting, context: Context) -> Sighting | None:
