@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from envdoctor.model import Finding, Outcome, Report, Scalar, Severity, Text, TopicLine
 from envdoctor.redact import Redactor
@@ -23,6 +24,9 @@ from envdoctor.render.words import (
     title,
     why_missing,
 )
+
+if TYPE_CHECKING:
+    from rich.text import Text as RichText
 
 MARKS = {"fine": ("✓", "ok"), "warning": ("!", "!"), "error": ("✗", "X"), "none": ("-", "-"), "note": ("✓", "ok")}
 COLOURS = {"fine": "green", "note": "green", "warning": "yellow", "error": "red", "none": "dim"}
@@ -63,20 +67,28 @@ class Page:
 
         whole = Rich()
         for text, look in pieces:
+            whole.append(text, look)
+        for number, line in enumerate(whole.split("\n", allow_blank=True)):
             # What follows a line break inside a value must not stand where our own lines begin.
-            whole.append(text.replace("\n", "\n" + " " * (indent or 2)), look)
-        if self._width and whole.cell_len > self._width and indent is not None:
-            self._broken(whole, indent)
-        else:
-            self._console.print(whole, soft_wrap=True)
+            before = Rich(" " * (indent or 2) if number else "")
+            if self._width and indent is not None:
+                self._broken(before + line, indent)
+            else:
+                self._console.print(before + line, soft_wrap=True)
 
-    def _broken(self, whole: object, indent: int) -> None:
+    def _broken(self, whole: RichText, indent: int) -> None:
+        """The first line has the whole width, what does not fit on it the width from `indent` on."""
         from rich.text import Text as Rich
 
-        assert isinstance(whole, Rich)
-        for number, line in enumerate(whole.wrap(self._console, max(20, self._width - indent))):
+        whole.expand_tabs()
+        first = whole.wrap(self._console, max(20, self._width))[0]
+        first.rstrip()
+        self._console.print(first, soft_wrap=True)
+        rest = whole[len(first) :]
+        rest = rest[len(rest) - len(rest.plain.lstrip()) :]
+        for line in rest.wrap(self._console, max(20, self._width - indent)) if rest else ():
             line.rstrip()
-            self._console.print(Rich(" " * (indent if number else 0)) + line)
+            self._console.print(Rich(" " * indent) + line, soft_wrap=True)
 
     def text(self) -> str:
         lines = self._buffer.getvalue().splitlines()
@@ -171,7 +183,8 @@ def _heading(report: Report, style: Style, redactor: Redactor) -> Iterator[str]:
 def _open(page: Page, report: Report, style: Style, redactor: Redactor, topics: int) -> None:
     for heading in _heading(report, style, redactor):
         page.line((heading, ""))
-    page.line(("", ""))
+    if report.topics:
+        page.line(("", ""))
     width = max((_cells(line.topic.name) for line in report.topics), default=0) + 2
     for line in report.topics[:topics]:
         outcomes = [outcome for outcome in report.outcomes if outcome.check.topic == line.topic.name]

@@ -31,7 +31,7 @@ def test_a_log_is_explained(log: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert run(["explain", str(log)]) == 1
     out = capsys.readouterr().out
     assert f"on the text of {log}" in out
-    assert "error[shm-too-small]" in out
+    assert "\n\nerror[shm-too-small]" in out and "\n\n\n" not in out
     assert f"{log}:2 (rank 3): {SHM[:60]}" in out
 
 

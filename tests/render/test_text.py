@@ -99,6 +99,19 @@ def test_sixty_columns_are_kept_but_for_commands(language: str) -> None:
         assert cell_len(line) <= 60 or "pip install" in line or "envdoctor explain" in line or "://" in line, line
 
 
+def test_broken_lines_fill_the_terminal_and_continue_under_their_text() -> None:
+    page = text.Page(Style(width=40))
+    page.line(("  seen  ", "dim"), ("a rank or DataLoader worker ends with signal 9\nand another", ""), indent=8)
+    assert page.text().splitlines() == [
+        "  seen  a rank or DataLoader worker ends",
+        "        with signal 9",
+        "        and another",
+    ]
+    page = text.Page(Style(width=40))
+    page.line(("", ""), ("x" * 90, ""), indent=8)
+    assert [len(line) for line in page.text().splitlines()] == [40, 40, 26], "8 + 32, 8 + 18"
+
+
 def test_a_long_command_is_not_broken() -> None:
     assert "pip install torch==2.10.0" in said(width=24)
 
