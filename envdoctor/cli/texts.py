@@ -32,11 +32,31 @@ def read(names: Sequence[str], language: Language, quiet: bool) -> Reading:
 
     with _Progress(names, language, quiet) as progress:
         reading = scan.read(names, progress.told)
+    if not reading.log.size_bytes and not reading.unread and not quiet:
+        _say_that_nothing_came(names, language)
     for sentence in reading.unread[:MOST_NAMED]:
         print(f"envdoctor: {line(sentence)}", file=sys.stderr)
     if len(reading.unread) > MOST_NAMED:
         print(f"envdoctor: {counted(len(reading.unread) - MOST_NAMED, 'more file')} cannot be read", file=sys.stderr)
     return reading
+
+
+def _named(name: str, chinese: bool) -> str:
+    from envdoctor.render import line
+
+    return line(name) if name != "-" else "标准输入" if chinese else "standard input"
+
+
+def _say_that_nothing_came(names: Sequence[str], language: Language) -> None:
+    """An empty log shows no problem, and whoever asked about it expects one: the run may write to another place."""
+    from envdoctor.model import Text
+
+    said = Text(
+        "{names} {count:is|are} empty: a run that writes nothing there may write to another file or to its terminal",
+        "{names}：内容为空；训练的输出可能写到了别的文件或终端",
+    )
+    shown = ", ".join(_named(name, language == "zh") for name in names)
+    print(f"envdoctor: {said.say(language, {'names': shown, 'count': len(names)})}", file=sys.stderr)
 
 
 class _Progress:
@@ -82,11 +102,9 @@ class _Progress:
             _written("\r\x1b[K")
 
     def _said(self) -> str:
-        from envdoctor.render import line
-
         name, done, now = self._at, self._done, time.monotonic()
         number = f" ({self._names.index(name) + 1}/{len(self._names)})" if len(self._names) > 1 and name else ""
-        shown = line(name) if name != "-" else "标准输入" if self._chinese else "standard input"
+        shown = _named(name, self._chinese)
         if now - self._last > STILL_S:
             return f"{'等待' if self._chinese else 'waiting for'} {shown}{number}"
         size = os.path.getsize(name) if os.path.isfile(name) else 0

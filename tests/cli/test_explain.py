@@ -51,6 +51,19 @@ def test_chinese(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "所读文本" in out
 
 
+def test_an_empty_text_is_said_to_be_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.log").touch()
+    assert run(["explain", str(tmp_path / "empty.log")]) == 0
+    told = capsys.readouterr().err
+    assert told.startswith(f"envdoctor: {tmp_path}/empty.log is empty: ") and told.count("\n") == 1
+    assert run(["explain", str(tmp_path / "empty.log"), "--quiet"]) == 0
+    assert not capsys.readouterr().err
+    done = subprocess.run(
+        [sys.executable, "-m", "envdoctor", "explain", "-", "--lang", "zh"], input=b"", capture_output=True
+    )
+    assert done.stderr.decode().startswith("envdoctor: 标准输入：内容为空")
+
+
 def test_standard_input(log: Path) -> None:
     command = [sys.executable, "-m", "envdoctor", "explain", "-", "--json"]
     done = subprocess.run(command, input=log.read_bytes(), capture_output=True)
