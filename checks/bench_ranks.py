@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
-from envdoctor.facts.allreduce import AllreduceResult, Failure
+from envdoctor.facts.allreduce import LARGE, AllreduceResult, Failure
 from envdoctor.model import Scalar
 
 TOPIC = Topic("allreduce", 900, Text("the all-reduce benchmark", "all-reduce 基准测试"), bench=True)
@@ -208,16 +208,13 @@ def _one_line(failure: Failure) -> str:
     return re.sub(r"\[[^\]\s]*\.(cc|cpp|h):\d+\] ?", "", said)[:300]
 
 
-SPEED_BYTES = 1 << 20  # below this latency decides, and no speed is told
-
-
 @summary
 def line(result: AllreduceResult) -> tuple[Text, Mapping[str, Scalar]] | None:
     best = result.best
     values: dict[str, Scalar] = {"ranks": result.world_size, "backend": result.backend, "stage": result.stage}
     if not result.done or best is None:
         return Text("stopped at {stage}", "停在 {stage}"), values
-    if best.bytes < SPEED_BYTES:
+    if best.bytes < LARGE:
         # A check of the way, not of its speed.
         took = Text(
             "{ranks} {ranks:rank exchanges|ranks exchange} data over {backend}; 8 bytes take {time_us:.0f} us",

@@ -167,10 +167,15 @@ def collectives(all_: "Coordinator") -> str:
 
 
 def measured(
-    all_: "Coordinator", rung: str, size: int, iterations: int, verified: int = 1
+    all_: "Coordinator", rung: str, size: int, iterations: int, verified: int = 1, gather: bool = True
 ) -> "Tuple[List[float], Record]":
-    """One size on all ranks: the longest time over the ranks of each iteration, and what was wrong, by rank."""
-    told = all_.together(rung, everyone(bytes=size, iterations=iterations * all_.devices, verified=verified))
+    """One size on all ranks: the longest time over the ranks of each iteration, and what was wrong, by rank.
+
+    Args:
+        verified: sums beside those that are timed. gather: have the ranks begin together by a sum of its own.
+    """
+    count = iterations * all_.devices
+    told = all_.together(rung, everyone(bytes=size, iterations=count, verified=verified, gather=gather))
     every = [[float(one) for one in values.get("times") or []] for values in told.values()]
     times = in_turn([max(each) for each in zip(*every)], all_.devices) or [0.0]
     wrong: "Record" = {}
@@ -212,14 +217,19 @@ def sweep(all_: "Coordinator") -> "Iterator[str]":
         if least * FEWEST > LONGEST_S and size != sizes[0]:
             all_.tell({"left_out": size, "node": 0})
             continue
-        # The slowest of the first ones is left to whatever a first time costs; the rest decide how many there will be.
-        # Where there will be the fewest in any case, one is warm-up enough. Large sizes are verified once, at the end.
-        enough = FEWEST if least * FEWEST < SIZE_S else 1
-        warm, bad = measured(all_, "sweep", size, enough, 1 if size <= SMALL else 0)
-        once = max(1e-6, sorted(warm)[len(warm) // 2])
-        iterations = int(max(FEWEST, min(MOST, SIZE_S / (once * all_.devices))))
-        verified = int(max(1, min(VERIFIED, SIZE_S / once))) if size <= SMALL else 1
-        times, wrong = measured(all_, "sweep", size, iterations, verified)
+        bad: "Record" = {}
+        if least * FEWEST >= SIZE_S:
+            # There will be the fewest in any case: one that is slow at first is not their median. What is verified
+            # before a small size brings the ranks together as well: on a long way no sum is made for that alone.
+            times, wrong = measured(all_, "sweep", size, FEWEST, gather=size > SMALL)
+        else:
+            # The slowest of the first ones is left to whatever a first time costs; the rest decide how many there will
+            # be. Large sizes are verified once, at the end.
+            warm, bad = measured(all_, "sweep", size, FEWEST, 1 if size <= SMALL else 0)
+            once = max(1e-6, sorted(warm)[len(warm) // 2])
+            iterations = int(max(FEWEST, min(MOST, SIZE_S / (once * all_.devices))))
+            verified = int(max(1, min(VERIFIED, SIZE_S / once))) if size <= SMALL else 1
+            times, wrong = measured(all_, "sweep", size, iterations, verified)
         told = row(size, times, all_.world_size, dict(bad, **wrong))
         usual = float(told["time_us"]["median"]) / 1e6
         all_.tell({"size": told, "node": 0})

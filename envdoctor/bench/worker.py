@@ -189,25 +189,37 @@ class Worker(object):
         size = int(command["bytes"])
         iterations = int(command["iterations"])
         verified = int(command.get("verified", 1))
+        wrong: "Optional[Record]" = None
         if self.group is None:
             # Before anything else is there: what is timed meets the memory that a training loop meets.
             buffer = self.zeros(size)
-            self.fence()
+            if command.get("gather", True):
+                self.fence()
+            else:
+                whole, part = self.buffers(size)
+                wrong, verified = self.verify(self.zeros(size), whole, part, verified), 0
             times = self.times(buffer, iterations)
-            wrong = self.changed(buffer)
+            wrong = self.changed(buffer) or wrong
             whole, part = self.buffers(size) if verified else (None, None)
         else:
             whole, part = self.buffers(size)
             buffer = self.torch.empty_like(part)
             self.finish()  # no rank is still at work on its patterns when the first one starts
             self.fence()
-            times, wrong = self.times_on_gpu(buffer, part, iterations), None
-        for _ in range(verified):
+            times = self.times_on_gpu(buffer, part, iterations)
+        if verified:
+            wrong = self.verify(buffer, whole, part, verified) or wrong
+        return {"times": times, "wrong": {str(self.rank): wrong} if wrong else {}}
+
+    def verify(self, buffer: "Any", whole: "Any", part: "Any", sums: int) -> "Optional[Record]":
+        """Sum so many times, and compare each with what it must be; what differed last, None where nothing did."""
+        wrong: "Optional[Record]" = None
+        for _ in range(sums):
             buffer.copy_(part)
             self.dist.all_reduce(buffer, group=self.group)
             self.finish()
             wrong = patterns.differences(self.torch, buffer, whole, self.world_size) or wrong
-        return {"times": times, "wrong": {str(self.rank): wrong} if wrong else {}}
+        return wrong
 
     def changed(self, buffer: "Any") -> "Optional[Record]":
         """On the CPU what was timed is a sum of zeros, which stays what it is."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from envdoctor.bench import expectation
-from envdoctor.facts.allreduce import AllreduceResult, Size
+from envdoctor.facts.allreduce import LARGE, AllreduceResult, Size
 from envdoctor.model import Report, Scalar, Severity, Text
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, bench_counters, line
@@ -22,7 +22,6 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 UNITS = ("B/s", "kB/s", "MB/s", "GB/s", "TB/s")
 COLUMNS = ("size", "iterations", "time", "p5", "p95", "algbw", "busbw", "wrong")
 WIDTHS = (10, 6, 12, 12, 12, 11, 11, 7)
-SPEED_BYTES = 1 << 20  # below this the time is that of the messages and not of the data
 KEPT_BACK = Text("; -v shows {n} more {n:note|notes}", "；-v 另显示 {n} 个提示")
 COUNTED = ("packets-lost",)  # notes that repeat the counters below the table
 HEADINGS = {
@@ -151,7 +150,7 @@ def verdict(result: AllreduceResult, report: Report, style: Style, redactor: Red
         return line(redactor.text(said.say(style.language, {"stage": result.stage})))
     if best is None:
         return Text("the ladder holds; nothing was measured", "各级均通过；未做测量").say(style.language)
-    if max(size.bytes for size in result.sizes) < SPEED_BYTES:
+    if best.bytes < LARGE:
         return _of_small_sums(result.sizes, style)
     values: dict[str, Scalar] = {
         "busbw": rate_of(best.busbw_gb_s),
