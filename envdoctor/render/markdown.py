@@ -36,10 +36,12 @@ def _nodes(report: Report, redactor: Redactor) -> list[str]:
     alike: dict[tuple[str, str], list[str]] = {}
     for node in report.nodes:
         alike.setdefault((node.python, node.python_version), []).append(line(redactor.text(node.name)))
-    return [
-        f"- {_literal(folded(names))}, Python {_literal(redactor.text(python))} " + _escaped(line(version))
-        for (python, version), names in alike.items()
-    ]
+    lines = []
+    for (python, version), names in alike.items():
+        # A text has no Python, and neither has a node that was not reached.
+        shown = f", Python {_literal(redactor.text(python))} {_escaped(line(version))}" if python else ""
+        lines.append(f"- {_literal(folded(names))}{shown}".rstrip())
+    return lines
 
 
 def _block(finding: Finding, report: Report, style: Style, redactor: Redactor) -> list[str]:

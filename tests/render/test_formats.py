@@ -99,6 +99,12 @@ def test_markdown_escapes_what_would_be_markup() -> None:
     assert "- /sys/class/infiniband is absent" in said("markdown", verbosity=1)
 
 
+def test_markdown_names_no_python_where_there_is_none() -> None:
+    texts = replace(report(), nodes=(Node("train.log"),))
+    page = renderer("markdown").render(texts, Style(), Redactor(b"k" * 16))
+    assert "\n- `train.log`\n" in page
+
+
 def on_many_nodes(form: str, **style: object) -> str:
     """The report, its first finding on 63 of 64 nodes, the warning on one."""
     whole = report()
