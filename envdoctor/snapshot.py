@@ -6,7 +6,9 @@ import errno
 import json
 import math
 import os
+import re
 import select
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,6 +183,11 @@ def _document(data: bytes, name: str) -> Any:
     try:
         return json.loads(data, parse_int=_integer, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
+        if isinstance(error, ValueError) and re.match(rb"\s*[\[A-Za-z0-9=#*-]", data):
+            raise UsageError(
+                f"{name} is no snapshot but another text; `envdoctor explain {shlex.quote(name)}` reads logs "
+                "and pasted reports, and `envdoctor snapshot -o FILE` writes a snapshot"
+            ) from error
         what = "nested too deeply" if isinstance(error, RecursionError) else "truncated or no JSON"
         raise UsageError(f"{name} is no snapshot: {what}; write one with `envdoctor snapshot -o FILE`") from error
 

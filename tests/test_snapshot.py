@@ -63,6 +63,8 @@ def test_a_value_that_does_not_fit_is_missing_and_says_so() -> None:
         (as_bytes()[:200], "truncated or no JSON"),
         (b"\xff\xfe\x00", "truncated or no JSON"),
         (b"[" * 100_000, "no snapshot"),
+        (b"Traceback (most recent call last):", "`envdoctor explain bad.json` reads logs"),
+        (b"[rank0]: RuntimeError: NCCL error", "`envdoctor explain bad.json` reads logs"),
         (b"[]", "its schema is not"),
         (b'{"schema": 3}', "its schema is not"),
         (b'{"schema": "envdoctor/report/1"}', "its schema is not"),

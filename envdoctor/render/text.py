@@ -243,6 +243,8 @@ def _topic_state(
     worst = min([*failed, *([worst] if worst else [])], key=lambda severity: severity.rank, default=None)
     if not said and not worst:
         said = NOTHING_FOUND.say(style.language, {"n": len(ran)})
+    if worst is Severity.NOTE and not line.text:
+        return "none", said  # "there is no torch in ..." is no good news, and a tick beside it says so
     return (worst.value if worst else "fine"), said
 
 

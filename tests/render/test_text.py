@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from envdoctor.model import Finding, Missing, Outcome, Text, Topic, TopicLine
+from envdoctor.model import Finding, Missing, Outcome, Problem, Severity, Text, Topic, TopicLine
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, cut, text
 from envdoctor.render.words import why_missing
@@ -51,6 +51,16 @@ def test_notes_and_reasons_for_skips_come_with_v() -> None:
     page = said(verbosity=1)
     assert "note[gpu-persistence-off]" in page
     assert "/sys/class/infiniband is absent: port_down" in page
+
+
+def test_a_note_that_is_all_there_is_to_say_has_no_tick() -> None:
+    absent = Problem("torch-missing", Severity.NOTE, Text("there is no torch", "没有 torch"), Text("it ends", "会中止"))
+    looked = Outcome(check_for("torch_missing", "torch", absent), "ran", (absent.found(),))
+    told = replace(report(), outcomes=(looked,), findings=looked.findings, topics=(TopicLine(Topic("torch", 65)),))
+    page = text.render(told, Style(), Redactor(b"k" * 16))
+    assert "\n- torch  there is no torch\n" in page
+    summed_up = replace(told, topics=(TopicLine(Topic("torch", 65), Text("2.8.0", "2.8.0")),))
+    assert "\n✓ torch  2.8.0\n" in text.render(summed_up, Style(), Redactor(b"k" * 16))
 
 
 def test_a_topic_that_could_not_be_checked_says_why() -> None:
