@@ -122,6 +122,13 @@ class Host:
         out, err = process.communicate(timeout=LIMIT_S)
         return Ended(process.returncode, out, err, time.monotonic() - began)
 
+    def serve(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a command on this host for somebody who holds its input and output."""
+        return subprocess.Popen(
+            self._enter(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+            env=self._environ({}), cwd=self.home, start_new_session=True,
+        )  # fmt: skip
+
     def ip(self, words: str) -> None:
         _quietly("ip", "-n", self.namespace, *words.split())
 
