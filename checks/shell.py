@@ -172,7 +172,9 @@ def module_not_loaded(shell: ShellFiles, host: Host) -> Iterable[Finding]:
 def line(shell: ShellFiles) -> tuple[Text, Mapping[str, Scalar]] | None:
     if not shell.files:
         return Text("no start-up files", "没有启动文件"), {}
+    if not shell.shell:  # in a container, and in what a service starts
+        return Text("{count} start-up {count:file|files}", "{count} 个启动文件"), {"count": len(shell.files)}
     return Text("{shell}, {count} start-up {count:file|files}", "{shell}，{count} 个启动文件"), {
-        "shell": shell.shell or None,
+        "shell": shell.shell,
         "count": len(shell.files),
     }

@@ -121,8 +121,11 @@ def test_the_command_fits_the_situation(about: str, command: str) -> None:
 
 @pytest.mark.parametrize(
     ("shell", "said"),
-    [(ShellFiles(), "no start-up files"), (ShellFiles("bash", HOME, bashrc()), "bash, 1 start-up file")],
-)
+    [
+        (ShellFiles(), "no start-up files"), (ShellFiles("bash", HOME, bashrc()), "bash, 1 start-up file"),
+        (ShellFiles("", HOME, bashrc()), "1 start-up file"),
+    ],
+)  # fmt: skip
 def test_the_topic_s_line(shell: ShellFiles, said: str) -> None:
     found = topic_file(FILE).summary
     assert found is not None
