@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SILENT_S = 0.3
 OFTEN_S = 0.1
+EVERY_S = 1.0  # while no node tells anything: those that do not answer are waited for in sight
 COUNTED = Text("{done} of {all} {all:node|nodes} {done:has|have} answered", "{all} 个节点中 {done} 个已应答")
 WAITING = Text("; waiting for {names}{where}", "；正在等待 {names}{where}")
 TRYING = Text(
@@ -41,15 +43,30 @@ class NodesBar:
         self._began = time.monotonic()
         self._shown_at = 0.0
         self._wanted = not quiet and sys.stderr.isatty() and os.environ.get("TERM") not in (None, "dumb")
+        self._ended = threading.Event()
+        self._pen = threading.Lock()
+        self._thread = threading.Thread(target=self._run, daemon=True) if self._wanted and self._names else None
 
     def __enter__(self) -> NodesBar:
+        try:
+            if self._thread:
+                self._thread.start()
+        except RuntimeError:
+            self._thread = None  # no thread may start; what is said here is dispensable
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended.set()
+        if self._thread:
+            self._thread.join(0.5)
         if self._shown_at:
             self._write("")
+
+    def _run(self) -> None:
+        while not self._ended.wait(EVERY_S):
+            self._show(self._counted)
 
     def record(self, number: int, record: dict[str, Any]) -> None:
         """Take note of what a node tells."""
@@ -69,7 +86,7 @@ class NodesBar:
     def _counted(self) -> str:
         left = [number for number in range(len(self._names)) if number not in self._done]
         said = COUNTED.say(self._language, {"done": len(self._done), "all": len(self._names)})
-        if left and len(left) <= len(self._names) / 2:
+        if left and len(left) <= max(1, len(self._names) / 2):
             names = folded([self._names[number] for number in left])
             at = self._at.get(left[0], "") if len(left) == 1 else ""
             said += WAITING.say(self._language, {"names": names, "where": f" ({at})" if at else ""})
@@ -78,8 +95,9 @@ class NodesBar:
     def _show(self, said: Any) -> None:
         now = time.monotonic()
         if self._wanted and now - self._began > SILENT_S and now - self._shown_at > OFTEN_S:
-            self._shown_at = now
-            self._write(said())
+            with self._pen:
+                self._shown_at = now
+                self._write(said())
 
     def _write(self, line: str) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -54,6 +55,18 @@ def test_what_a_node_tells_steers_no_terminal(
     told = lines(capsys)
     assert len(told) == 4 and "waiting for a (" in told[1]
     assert all(one.isprintable() for one in told)
+
+
+def test_nodes_that_say_nothing_are_waited_for_in_sight(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_on_a_terminal(monkeypatch, 80)
+    monkeypatch.setattr(nodes_bar, "EVERY_S", 0.01)
+    shown = threading.Event()
+    monkeypatch.setattr(NodesBar, "_write", lambda bar, line: shown.set() if "0 of 2 nodes" in line else None)
+    with NodesBar("en", ["gpu01", "gpu02"], quiet=False):
+        assert shown.wait(30), "before any node has told anything"
+    assert not any("_run" in one.name for one in threading.enumerate()), "nothing writes on afterwards"
 
 
 def test_off_a_terminal_it_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
