@@ -15,6 +15,7 @@ PAIRS = {"torchvision": "torchvision-mismatch", "torchaudio": "torchaudio-mismat
 # Bring or look for CUDA libraries of their own: built against no torch.
 OWN_CUDA = {"torch", "triton", "nvidia", "tensorflow", "jaxlib", "jax", "onnxruntime", "ctranslate2", "cupy", "paddle"}
 OWN_CUDA |= {"bitsandbytes", "tensorrt", "cupy_backends", "jax_plugins", "jax_cuda12_plugin", "faster_whisper", "numba"}
+OWN_CUDA |= {"transformer_engine"}
 OWN_LIBRARY = re.compile(
     r"/torch/(?:lib/lib(?:torch|c10|shm|caffe2)\w*|_C(?:\.[\w-]{1,60})?)\.so(?:\.\d+)?: undefined symbol"
 )

@@ -31,6 +31,8 @@ DOCKER = ipaddress.ip_network("172.17.0.0/16")
 # firewalld and cloud firewalls answer with "administratively prohibited", which Linux reports as EHOSTUNREACH; others
 # drop the packet (EHOSTUNREACH is that of a dead address as well, which the rendezvous before has ruled out).
 FILTERED = re.compile(r"No route to host|timed out|timeout", re.IGNORECASE)
+# Up to 2.20 the words of another error than the one that happened: only the address tells anything.
+UNTOLD = "Software caused connection abort"
 # ENETUNREACH: the interface that was taken has no route there at all.
 NO_ROUTE = "Network is unreachable"
 
@@ -67,7 +69,7 @@ def connect(seen: Sighting, context: Context) -> Sighting:
     at_home = any(one.between_hosts and not one.link_local and _near(address, one.address) for one in own)
     if (_only_here(address) and not at_home) or context.saw(*BAD_INTERFACES) or NO_ROUTE in seen.quote:
         return seen
-    if _of_another_interface(address, told):
+    if _of_another_interface(address, told) or (UNTOLD in seen.quote and own and not at_home):
         return replace(seen, severity="warning")
     if FILTERED.search(seen.quote):
         return replace(seen, code="firewall-blocks-ports")
