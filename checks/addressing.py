@@ -48,7 +48,7 @@ INTERFACE_MISSING = Problem(
             ),
             seen=Text(
                 "{variable}={value} ({source})\n{name}: {state}",
-                "{variable}={value}，来源：{source}\n{name}:{state}",
+                "{variable}={value}，来源：{source}\n{name}：{state}",
             ),
         ),
         "family": Situation(

@@ -26,7 +26,7 @@ CONDA_CHANNEL_UNREACHABLE = Problem(
         "one dead channel ends every `conda install`: CondaHTTPError",
         "只要有一个频道失效，所有 `conda install` 都会以 CondaHTTPError 结束",
     ),
-    seen=Text("{url}/noarch/repodata.json: {outcome}\n{place}", "访问 {url}/noarch/repodata.json:{outcome}\n{place}"),
+    seen=Text("{url}/noarch/repodata.json: {outcome}\n{place}", "访问 {url}/noarch/repodata.json：{outcome}\n{place}"),
     confirm="curl -sSI --max-time 5 {url}/noarch/repodata.json",
     caused_by=("pip-proxy", "pip-ssl", "pip-index-unreachable"),
     refs=(SETTINGS,),
@@ -100,7 +100,7 @@ CONDA_CHANNEL_DOUBLED = Problem(
         "conda 会自行追加频道名，因而请求并不存在的 .../{channel}/{channel}",
     ),
     seen=Text(
-        "custom_channels at {file}:{line}: {channel}: {value}", "{file}:{line} 处的 custom_channels:{channel}: {value}"
+        "custom_channels at {file}:{line}: {channel}: {value}", "{file}:{line} 处的 custom_channels：{channel}：{value}"
     ),
     command="sed -i '{line}s|/{channel}/*$||' {path}",
     refs=(SETTINGS,),

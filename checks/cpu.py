@@ -28,7 +28,7 @@ CPU_GOVERNOR = Problem(
     ),
     seen=Text(
         "/sys/devices/system/cpu/cpufreq/*/scaling_governor: {governor}; driver {driver}",
-        "/sys/devices/system/cpu/cpufreq/*/scaling_governor:{governor}；驱动 {driver}",
+        "/sys/devices/system/cpu/cpufreq/*/scaling_governor：{governor}；驱动 {driver}",
     ),
     command="sudo cpupower frequency-set -g performance",
     confirm="cat /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor | sort | uniq -c",
@@ -48,7 +48,7 @@ CLOCKSOURCE_SLOW = Problem(
     ),
     seen=Text(
         "/sys/devices/system/clocksource/clocksource0/current_clocksource: {source}; available: {available}",
-        "/sys/devices/system/clocksource/clocksource0/current_clocksource:{source}；可用：{available}",
+        "/sys/devices/system/clocksource/clocksource0/current_clocksource：{source}；可用：{available}",
     ),
     help=Text(
         "the kernel gave up on the TSC and its log says why; newer firmware often helps",

@@ -81,7 +81,7 @@ CUDA_INIT_FAILED_UNKNOWN = Problem(
         ),
         "torch": Situation(
             title=Text("the driver initialises CUDA, torch does not", "驱动可以初始化 CUDA，但 torch 初始化失败"),
-            seen=Text("cuInit succeeds and finds GPUs; {call}: {name}", "cuInit 成功且能找到 GPU；{call}:{name}"),
+            seen=Text("cuInit succeeds and finds GPUs; {call}: {name}", "cuInit 成功且能找到 GPU；{call}：{name}"),
             look="env -u LD_LIBRARY_PATH python -c 'import torch; torch.cuda.init()'",
             help=Text(
                 "if that works, a library on LD_LIBRARY_PATH is in the way; if not, torch's own message decides",

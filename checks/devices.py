@@ -39,7 +39,7 @@ CUDA_VISIBLE_DEVICES_EMPTY = Problem(
 )
 
 SEEN = "CUDA_VISIBLE_DEVICES={value}, set by: {set_by}; GPUs: {count}\nCUDA reads it as: {result}; "
-SEEN_ZH = "CUDA_VISIBLE_DEVICES={value}，来源：{set_by}；GPU 数：{count}\nCUDA 的解析结果：{result};"
+SEEN_ZH = "CUDA_VISIBLE_DEVICES={value}，来源：{set_by}；GPU 数：{count}\nCUDA 的解析结果：{result}；"
 
 CUDA_VISIBLE_DEVICES_INVALID = Problem(
     code="cuda-visible-devices-invalid",
@@ -79,7 +79,7 @@ CUDA_VISIBLE_DEVICES_INVALID = Problem(
         "unknown-uuid": Situation(
             seen=Text(
                 SEEN + "the list ends at `{culprit}`, no GPU of this machine (nvidia-smi -L)",
-                SEEN_ZH + "列表在 `{culprit}` 处终止：本机没有该 GPU(nvidia-smi -L)",
+                SEEN_ZH + "列表在 `{culprit}` 处终止：本机没有该 GPU（nvidia-smi -L）",
             )
         ),
         "ambiguous-uuid": Situation(
@@ -159,7 +159,7 @@ DEVICE_ORDER_DIFFERS = Problem(
     ),
     seen=Text(
         "CUDA_DEVICE_ORDER: {order}\nCUDA: {cuda}\nnvidia-smi: {smi}",
-        "CUDA_DEVICE_ORDER:{order}\nCUDA 顺序：{cuda}\nnvidia-smi 顺序：{smi}",
+        "CUDA_DEVICE_ORDER：{order}\nCUDA 顺序：{cuda}\nnvidia-smi 顺序：{smi}",
     ),
     command="export CUDA_DEVICE_ORDER=PCI_BUS_ID",
     confirm="nvidia-smi -L; python -c 'import torch; print([torch.cuda.get_device_name(i) "
@@ -173,7 +173,7 @@ DEVICE_ORDER_DIFFERS = Problem(
             ),
             seen=Text(
                 "CUDA_DEVICE_ORDER: {order}, so the fastest GPU comes first\nnvidia-smi: {smi}",
-                "CUDA_DEVICE_ORDER:{order}，即最快的 GPU 排在最前\nnvidia-smi:{smi}",
+                "CUDA_DEVICE_ORDER：{order}，即最快的 GPU 排在最前\nnvidia-smi：{smi}",
             ),
         ),
     },

@@ -33,7 +33,7 @@ DISK_FULL = Problem(
     ),
     seen=Text(
         "{path} ({use}): {free_gb:.2f} of {size_gb:.1f} GB free (statvfs), {file_system} on {mount}",
-        "{path}({use}):{size_gb:.1f} GB 中剩余 {free_gb:.2f} GB(statvfs)，{mount} 上的 {file_system}",
+        "{path}（{use}）：{size_gb:.1f} GB 中剩余 {free_gb:.2f} GB（statvfs），{mount} 上的 {file_system}",
     ),
     help=Text("what is largest there is listed by the command", "下列命令会列出其中占用最多的目录"),
     look="du -xh --max-depth=2 {quoted} 2>/dev/null | sort -h | tail -20",
@@ -49,7 +49,7 @@ DISK_FULL = Problem(
             ),
             seen=Text(
                 "{path} ({use}): {free_files} of {files} inodes free (statvfs)",
-                "{path}({use}):{files} 个 inode 中剩余 {free_files} 个（statvfs）",
+                "{path}（{use}）：{files} 个 inode 中剩余 {free_files} 个（statvfs）",
             ),
             look="df -i {quoted}",
             help=Text(
@@ -111,7 +111,7 @@ FILESYSTEM_HANGS = Problem(
     ),
     seen=Text(
         "statvfs({path}) ({use}): no answer within 2.5 s; {file_system} from {source} on {mount}",
-        "statvfs({path})({use}):2.5 秒内无应答；{mount} 上的 {file_system}，来自 {source}",
+        "statvfs({path})（{use}）：2.5 秒内无应答；{mount} 上的 {file_system}，来自 {source}",
     ),
     help=Text(
         "is its server reachable from this node? A look may hang as well",

@@ -34,13 +34,13 @@ DRIVER_MISSING = Problem(
     why=NO_GPU,
     seen=Text(
         "PCI: {pci}\n/sys/module/nvidia: absent; no nvidia module in /lib/modules, no libcuda.so.1",
-        "PCI:{pci}\n/sys/module/nvidia 不存在；/lib/modules 中没有 nvidia 模块，也没有 libcuda.so.1",
+        "PCI：{pci}\n/sys/module/nvidia 不存在；/lib/modules 中没有 nvidia 模块，也没有 libcuda.so.1",
     ),
     help=Text(
         "install the driver from the distribution's or NVIDIA's packages (Ubuntu: sudo ubuntu-drivers install; RHEL "
         "and Fedora with NVIDIA's repository: sudo dnf install nvidia-open), then reboot",
-        "用发行版或 NVIDIA 官方仓库安装驱动(Ubuntu:sudo ubuntu-drivers install；RHEL/Fedora 配好 NVIDIA "
-        "仓库后：sudo dnf install nvidia-open)，然后重启",
+        "用发行版或 NVIDIA 官方仓库安装驱动（Ubuntu：sudo ubuntu-drivers install；RHEL/Fedora 配好 NVIDIA "
+        "仓库后：sudo dnf install nvidia-open），然后重启",
     ),
     confirm="nvidia-smi; lspci -k -d 10de:",
     hardware="unconfirmed",
@@ -51,7 +51,7 @@ DRIVER_MISSING = Problem(
                 "the nouveau driver owns what NVIDIA GPUs are here, CUDA needs NVIDIA's",
                 "NVIDIA GPU 被 nouveau 驱动占用，CUDA 需要 NVIDIA 官方驱动",
             ),
-            seen=Text("PCI: {pci}, bound to {bound}", "PCI:{pci}，绑定的驱动：{bound}"),
+            seen=Text("PCI: {pci}, bound to {bound}", "PCI：{pci}，绑定的驱动：{bound}"),
             command="printf 'blacklist nouveau\\noptions nouveau modeset=0\\n' "
             "| sudo tee /etc/modprobe.d/blacklist-nouveau.conf",
             help=Text(
@@ -83,7 +83,7 @@ DRIVER_MISSING = Problem(
             ),
             seen=Text(
                 "uname -r: {kernel}; nvidia.ko is there for: {modules}",
-                "uname -r:{kernel}；有 nvidia.ko 的内核：{modules}",
+                "uname -r：{kernel}；有 nvidia.ko 的内核：{modules}",
             ),
             command="sudo dkms autoinstall -k $(uname -r) && sudo modprobe nvidia",
             help=Text(
@@ -100,15 +100,15 @@ DRIVER_MISSING = Problem(
             seen=Text(
                 "/sys/module/nvidia: absent; nvidia.ko is there for {modules}; UEFI SecureBoot: {secure_boot}\n"
                 "kernel log: {said}",
-                "/sys/module/nvidia 不存在；有 nvidia.ko 的内核：{modules}；UEFI SecureBoot:{secure_boot}\n"
+                "/sys/module/nvidia 不存在；有 nvidia.ko 的内核：{modules}；UEFI SecureBoot：{secure_boot}\n"
                 "内核日志：{said}",
             ),
             command="sudo modprobe nvidia",
             help=Text(
                 'if it says "Key was rejected by service": enrol the signing key (sudo mokutil --import '
                 "/var/lib/shim-signed/mok/MOK.der, then reboot) or turn secure boot off in the firmware",
-                "若提示 “Key was rejected by service”：注册签名密钥(sudo mokutil --import "
-                "/var/lib/shim-signed/mok/MOK.der，然后重启)，或在固件中关闭 Secure Boot",
+                "若提示 “Key was rejected by service”：注册签名密钥（sudo mokutil --import "
+                "/var/lib/shim-signed/mok/MOK.der，然后重启），或在固件中关闭 Secure Boot",
             ),
         ),
         "host": Situation(
@@ -130,7 +130,7 @@ DRIVER_MISSING = Problem(
             ),
             seen=Text(
                 "/sys/module/nvidia/version: {kernel}; the loader finds no libcuda.so.1",
-                "/sys/module/nvidia/version:{kernel}；加载器找不到 libcuda.so.1",
+                "/sys/module/nvidia/version：{kernel}；加载器找不到 libcuda.so.1",
             ),
             command="sudo ldconfig && ldconfig -p | grep libcuda",
             help=Text(
@@ -160,7 +160,7 @@ DRIVER_LIBRARY_MISMATCH = Problem(
     ),
     seen=Text(
         "/sys/module/nvidia/version: {kernel}; libraries: {library}\n{shown}",
-        "/sys/module/nvidia/version:{kernel}；用户态库：{library}\n{shown}",
+        "/sys/module/nvidia/version：{kernel}；用户态库：{library}\n{shown}",
     ),
     command="sudo reboot",
     help=Text(
@@ -198,7 +198,7 @@ CUDA_COMPAT_MISMATCH = Problem(
     why=NO_GPU,
     seen=Text(
         "{call}: error {error}; libcuda: {libcuda} ({libcuda_release}); kernel module: {kernel}; GPU: {gpu}",
-        "{call}：错误 {error}；libcuda:{libcuda}({libcuda_release})；内核模块：{kernel}；GPU:{gpu}",
+        "{call}：错误 {error}；libcuda：{libcuda}（{libcuda_release}）；内核模块：{kernel}；GPU：{gpu}",
     ),
     look="ls /etc/ld.so.conf.d/*compat*; ldconfig -p | grep libcuda.so",
     help=Text(
@@ -217,7 +217,7 @@ CUDA_COMPAT_MISMATCH = Problem(
             seen=Text(
                 "{call}: error {error}; libcuda: {libcuda} ({libcuda_release}); kernel module: {kernel}; GPU: {gpu}\n"
                 "LD_LIBRARY_PATH={path}",
-                "{call}：错误 {error}；libcuda:{libcuda}({libcuda_release})；内核模块：{kernel}；GPU:{gpu}\n"
+                "{call}：错误 {error}；libcuda：{libcuda}（{libcuda_release}）；内核模块：{kernel}；GPU：{gpu}\n"
                 "LD_LIBRARY_PATH={path}",
             ),
         ),
@@ -250,7 +250,7 @@ WSL_DRIVER = Problem(
         "Windows refuses this WSL system its GPU (error {error})", "Windows 拒绝该 WSL 系统使用 GPU（错误 {error}）"
     ),
     why=NO_GPU,
-    seen=Text("libcuda: {libcuda}; error: {text}", "libcuda:{libcuda}；报错：{text}"),
+    seen=Text("libcuda: {libcuda}; error: {text}", "libcuda：{libcuda}；报错：{text}"),
     command="wsl.exe --update && wsl.exe --shutdown",
     help=Text(
         "update the NVIDIA driver on the Windows side as well; never install a Linux display driver inside WSL",
@@ -263,13 +263,13 @@ WSL_DRIVER = Problem(
         "absent": Situation(
             severity=Severity.WARNING,
             title=Text("WSL shows no libcuda from Windows", "WSL 中没有来自 Windows 的 libcuda"),
-            seen=Text("the loader finds no usable libcuda.so.1: {text}", "加载器找不到可用的 libcuda.so.1:{text}"),
+            seen=Text("the loader finds no usable libcuda.so.1: {text}", "加载器找不到可用的 libcuda.so.1：{text}"),
             command="ls -l /usr/lib/wsl/lib/libcuda.so.1 && echo /usr/lib/wsl/lib | sudo tee "
             "/etc/ld.so.conf.d/ld.wsl.conf && sudo ldconfig",
             help=Text(
                 "if the file is absent: install NVIDIA's driver in Windows, then `wsl.exe --update` and `wsl.exe "
                 "--shutdown`; without an NVIDIA GPU in this computer nothing is wrong",
-                "若文件不存在：在 Windows 中安装 NVIDIA 驱动，再执行 `wsl.exe --update` 与 `wsl.exe --shutdown`;"
+                "若文件不存在：在 Windows 中安装 NVIDIA 驱动，再执行 `wsl.exe --update` 与 `wsl.exe --shutdown`；"
                 "若电脑没有 NVIDIA GPU 则无需处理",
             ),
         ),
@@ -341,7 +341,7 @@ def line(driver: Driver | Missing, pci: PciDevices | Missing) -> tuple[Text, Map
         values: dict[str, Scalar] = {"release": driver.release, "level": driver.cuda_level}
         if not driver.cuda_level:
             return Text("{release}", "{release}"), values
-        return Text("{release}, CUDA {level}", "{release},CUDA {level}"), values
+        return Text("{release}, CUDA {level}", "{release}，CUDA {level}"), values
     if isinstance(pci, PciDevices) and not gpu_state.own_devices(pci):
         return Text("no NVIDIA GPU on this machine", "本机没有 NVIDIA GPU"), {}
     return None

@@ -17,7 +17,7 @@ ETCD_UNREACHABLE = Problem(
     why=Text("torchrun cannot meet the other nodes", "torchrun 无法与其他节点会合"),
     seen=Text(
         "PET_RDZV_ENDPOINT={host}:{port}: {outcome}; GET /version: {status}",
-        "PET_RDZV_ENDPOINT={host}:{port} 的连接结果：{outcome}；GET /version:{status}",
+        "PET_RDZV_ENDPOINT={host}:{port} 的连接结果：{outcome}；GET /version：{status}",
     ),
     help=Text(
         "torchrun needs no etcd: --rdzv-backend=c10d serves the same purpose",

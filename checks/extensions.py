@@ -37,7 +37,7 @@ EXTENSION_ABI_MISMATCH = Problem(
         "importing it fails with an undefined symbol, or its kernels are left out",
         "导入时会出现未定义符号，或其内核不可用",
     ),
-    seen=Text("{package} {version} in {folder}: {source}", "{folder} 中的 {package} {version}:{source}"),
+    seen=Text("{package} {version} in {folder}: {source}", "{folder} 中的 {package} {version}：{source}"),
     command="pip install --force-reinstall --no-deps --no-cache-dir --no-build-isolation {package}",
     help=Text(
         "take a wheel made for torch {torch}, or let pip compile it against the installed torch",

@@ -31,7 +31,7 @@ P2P_UNSUPPORTED = Problem(
     ),
     seen=Text(
         "NVML: {count} x {name}; driver {driver}, mended in 550.40.07; NCCL_P2P_DISABLE is not set",
-        "NVML:{count} 块 {name}；驱动 {driver}，550.40.07 起修复；未设置 NCCL_P2P_DISABLE",
+        "NVML：{count} 块 {name}；驱动 {driver}，550.40.07 起修复；未设置 NCCL_P2P_DISABLE",
     ),
     command="export NCCL_P2P_DISABLE=1 NCCL_IB_DISABLE=1",
     help=Text("or upgrade the driver to 550.40.07 or newer", "或将驱动升级到 550.40.07 及以上"),

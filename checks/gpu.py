@@ -33,7 +33,7 @@ GPU_NOT_IN_CONTAINER = Problem(
         "{container} container ({shown_by}); the machine has {gpus} NVIDIA {gpus:GPU|GPUs}, kernel module {driver}\n"
         "/dev/nvidia*: no GPU; NVIDIA_VISIBLE_DEVICES: {visible}",
         "{container} 容器（{shown_by}）；所在机器有 {gpus} 块 NVIDIA GPU，内核模块 {driver}\n"
-        "/dev/nvidia*：没有 GPU；NVIDIA_VISIBLE_DEVICES:{visible}",
+        "/dev/nvidia*：没有 GPU；NVIDIA_VISIBLE_DEVICES：{visible}",
     ),
     help=Text(
         "GPUs are given when a container is created: create it again with access to them",
@@ -50,7 +50,7 @@ GPU_NOT_IN_CONTAINER = Problem(
                 "nvidia-container-toolkit on the host, run `sudo nvidia-ctk runtime configure --runtime=docker` and "
                 "`sudo systemctl restart docker`",
                 "重新创建容器；若 docker 提示 “could not select device driver”，"
-                "先在宿主机安装 nvidia-container-toolkit,"
+                "先在宿主机安装 nvidia-container-toolkit，"
                 "再执行 `sudo nvidia-ctk runtime configure --runtime=docker` 与 `sudo systemctl restart docker`",
             ),
         ),
@@ -89,7 +89,7 @@ GPU_NOT_IN_CONTAINER = Problem(
             ),
             seen=Text(
                 "/dev/nvidia0 is there, libcuda.so.1 is not; NVIDIA_DRIVER_CAPABILITIES: {capabilities}",
-                "有 /dev/nvidia0，没有 libcuda.so.1；NVIDIA_DRIVER_CAPABILITIES:{capabilities}",
+                "有 /dev/nvidia0，没有 libcuda.so.1；NVIDIA_DRIVER_CAPABILITIES：{capabilities}",
             ),
             command="docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility ...",
         ),
@@ -97,7 +97,7 @@ GPU_NOT_IN_CONTAINER = Problem(
             title=Text("this container has lost its GPUs", "该容器中途失去了 GPU"),
             seen=Text(
                 "the device files are there and may not be opened; NVML: {nvml}",
-                "设备文件存在但无法打开；NVML:{nvml}",
+                "设备文件存在但无法打开；NVML：{nvml}",
             ),
             command="docker restart CONTAINER    # on the host",
             help=Text(
@@ -118,7 +118,7 @@ GPU_NOT_ALLOCATED = Problem(
     seen=Text(
         "CUDA_VISIBLE_DEVICES: {mask}; none of SLURM_JOB_GPUS, SLURM_STEP_GPUS, SLURM_GPUS* is set; "
         "partition {partition}",
-        "CUDA_VISIBLE_DEVICES:{mask}；SLURM_JOB_GPUS、SLURM_STEP_GPUS、SLURM_GPUS* 均未设置；分区 {partition}",
+        "CUDA_VISIBLE_DEVICES：{mask}；SLURM_JOB_GPUS、SLURM_STEP_GPUS、SLURM_GPUS* 均未设置；分区 {partition}",
     ),
     command="sbatch --gres=gpu:1 ...",
     help=Text(
@@ -162,7 +162,7 @@ GPU_NOT_VISIBLE = Problem(
     help=Text(
         "the driver makes these files for everyone (mode 666) unless NVreg_DeviceFileMode or NVreg_DeviceFileGID in "
         "/etc/modprobe.d say otherwise: join the group that owns them, sudo usermod -aG GROUP $USER, and log in again",
-        "驱动默认以 666 权限创建这些文件，除非 /etc/modprobe.d 中设置了 NVreg_DeviceFileMode 或 NVreg_DeviceFileGID:"
+        "驱动默认以 666 权限创建这些文件，除非 /etc/modprobe.d 中设置了 NVreg_DeviceFileMode 或 NVreg_DeviceFileGID："
         "把用户加入所属组（sudo usermod -aG GROUP $USER）后重新登录",
     ),
     confirm="ls -l /dev/nvidia*; nvidia-smi -L",
@@ -189,7 +189,7 @@ GPU_NOT_VISIBLE = Problem(
             ),
             seen=Text(
                 "PCI: {pci}, bound to: {bound}; kernel module {driver} lists no GPU\nkernel log: {said}",
-                "PCI:{pci}，绑定的驱动：{bound}；内核模块 {driver} 没有列出任何 GPU\n内核日志：{said}",
+                "PCI：{pci}，绑定的驱动：{bound}；内核模块 {driver} 没有列出任何 GPU\n内核日志：{said}",
             ),
             look="sudo dmesg | grep -i nvrm | tail -20",
             help=Text(

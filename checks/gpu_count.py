@@ -54,7 +54,7 @@ GPU_COUNT_MISMATCH = Problem(
     ),
     seen=Text(
         "PCI: {pci} {pci:GPU|GPUs}; NVML: {nvml}; missing: {missing} (bound to: {bound})",
-        "PCI:{pci} 块；NVML:{nvml} 块；缺少：{missing}（绑定的驱动：{bound}）",
+        "PCI：{pci} 块；NVML：{nvml} 块；缺少：{missing}（绑定的驱动：{bound}）",
     ),
     look="sudo dmesg | grep -i nvrm | tail -20",
     help=Text(
@@ -80,7 +80,7 @@ GPU_COUNT_MISMATCH = Problem(
             ),
             seen=Text(
                 "{call}: {cuda}; NVML: {nvml}; CUDA_VISIBLE_DEVICES: {mask}, which leaves {expected}",
-                "{call}:{cuda} 块；NVML:{nvml} 块；CUDA_VISIBLE_DEVICES:{mask}，应剩 {expected} 块",
+                "{call}：{cuda} 块；NVML：{nvml} 块；CUDA_VISIBLE_DEVICES：{mask}，应剩 {expected} 块",
             ),
             help=Text(
                 "a GPU that NVML lists and CUDA leaves out could not be started: the kernel's log says why",

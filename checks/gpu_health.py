@@ -35,7 +35,7 @@ GPU_ECC = Problem(
     seen=Text(
         "NVML, GPU {gpus}: volatile uncorrected ECC errors {errors}; row remapping pending: {pending}, "
         "failed: {failed}; rows remapped for uncorrectable errors: {rows}",
-        "NVML，GPU {gpus}：易失性不可纠正 ECC 错误 {errors}；行重映射待生效：{pending}，失败：{failed};"
+        "NVML，GPU {gpus}：易失性不可纠正 ECC 错误 {errors}；行重映射待生效：{pending}，失败：{failed}；"
         "因不可纠正错误重映射的行：{rows}",
     ),
     command="sudo nvidia-smi --gpu-reset -i {ids}",
@@ -68,7 +68,7 @@ GPU_ECC = Problem(
         "sram": Situation(
             title=Text(
                 "GPU {gpus}: uncorrectable SRAM errors are above NVIDIA's threshold",
-                "GPU {gpus}:SRAM 不可纠正错误超过 NVIDIA 阈值",
+                "GPU {gpus}：SRAM 不可纠正错误超过 NVIDIA 阈值",
             ),
             look="nvidia-smi -q -d ECC -i {ids}",
             help=Text("take the GPU out of service and have it replaced", "停用该 GPU 并联系更换"),
@@ -117,7 +117,7 @@ GPU_NEEDS_RECOVERY = Problem(
     severity=Severity.ERROR,
     title=Text("GPU {gpus} asks to be recovered: {action}", "GPU {gpus} 请求恢复操作：{action}"),
     why=Text("it takes no new work, or gives wrong results, until then", "在此之前它无法接受新任务，或结果不可信"),
-    seen=Text("NVML, GPU {gpus}: {shown}", "NVML 报告，GPU {gpus}:{shown}"),
+    seen=Text("NVML, GPU {gpus}: {shown}", "NVML 报告，GPU {gpus}：{shown}"),
     command="sudo nvidia-smi --gpu-reset -i {ids}",
     help=Text(
         "end the processes on the GPU first; where NVSwitches join the GPUs, all of them are reset together (no -i)",
@@ -164,7 +164,7 @@ GPU_THROTTLED = Problem(
     ),
     seen=Text(
         "NVML, GPU {gpus}: {reasons}; {temperature} °C, slows down at {slowdown} °C; load {load} %",
-        "NVML，GPU {gpus}:{reasons}；{temperature} °C，降频温度 {slowdown} °C；负载 {load} %",
+        "NVML，GPU {gpus}：{reasons}；{temperature} °C，降频温度 {slowdown} °C；负载 {load} %",
     ),
     look="nvidia-smi -q -d PERFORMANCE,TEMPERATURE,POWER -i {ids}",
     help=Text(
@@ -180,7 +180,7 @@ GPU_PCIE_DEGRADED = Problem(
     severity=Severity.WARNING,
     title=Text(
         "GPU {gpus}: the PCIe link runs at x{width}, both ends can do x{width_max}",
-        "GPU {gpus}:PCIe 链路只有 x{width}，两端均支持 x{width_max}",
+        "GPU {gpus}：PCIe 链路只有 x{width}，两端均支持 x{width_max}",
     ),
     why=Text(
         "copies between host and GPU, and traffic to network cards, run at a fraction of their speed",
@@ -188,7 +188,7 @@ GPU_PCIE_DEGRADED = Problem(
     ),
     seen=Text(
         "{source}, GPU {gpus}: x{width} of x{width_max}, generation {generation} of {generation_max}, load {load} %",
-        "{source}，GPU {gpus}:x{width}（最大 x{width_max}），"
+        "{source}，GPU {gpus}：x{width}（最大 x{width_max}），"
         "第 {generation} 代（最大 {generation_max}），负载 {load} %",
     ),
     look="sudo lspci -vv -d 10de: | grep -e NVIDIA -e LnkCap: -e LnkSta:",

@@ -79,7 +79,7 @@ WORLD_SIZE_MISMATCH = Problem(
             ),
             why=Text(
                 "two processes claim one rank: `init_process_group` hangs, or NCCL reports a duplicate rank",
-                "两个进程占用同一个 rank:`init_process_group` 挂起，或 NCCL 报告 rank 重复",
+                "两个进程占用同一个 rank：`init_process_group` 挂起，或 NCCL 报告 rank 重复",
             ),
             help=Text(
                 "RANK was set before {launcher} started the tasks, and all of them inherit it: set it inside each task",

@@ -105,7 +105,7 @@ TOO_MANY_OPEN_FILES = Problem(
                 "at the limit nothing on this machine can open a file or a socket",
                 "达到上限后，本机任何进程都无法再打开文件或套接字",
             ),
-            seen=Text("/proc/sys/fs/file-nr: {used} of {most}", "/proc/sys/fs/file-nr:{used}，上限 {most}"),
+            seen=Text("/proc/sys/fs/file-nr: {used} of {most}", "/proc/sys/fs/file-nr：{used}，上限 {most}"),
             command="sudo sysctl -w fs.file-max={twice}",
             severity=Severity.WARNING,
         ),

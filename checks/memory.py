@@ -17,7 +17,7 @@ OUT_OF_MEMORY = Problem(
     help=Text(
         "a smaller batch per GPU, activation checkpointing or sharding (FSDP, ZeRO); memory that is reserved but not "
         "allocated is fragmented: PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True",
-        "减小每张卡的 batch，使用激活重计算或分片(FSDP、ZeRO)；已预留却未分配的显存属于碎片："
+        "减小每张卡的 batch，使用激活重计算或分片（FSDP、ZeRO）；已预留却未分配的显存属于碎片："
         "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True",
     ),
     look="nvidia-smi --query-compute-apps=pid,used_memory --format=csv",

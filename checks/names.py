@@ -29,7 +29,7 @@ HOSTNAME_LOOPBACK = Problem(
         "gloo tells the other nodes this address unless GLOO_SOCKET_IFNAME is set: `Connection refused`",
         "除非设置 GLOO_SOCKET_IFNAME，gloo 会把该地址告知其他节点，导致 `Connection refused`",
     ),
-    seen=Text("{source}: {name} is {address}", "{source}:{name} 对应 {address}"),
+    seen=Text("{source}: {name} is {address}", "{source}：{name} 对应 {address}"),
     help=Text(
         "put the address that the other nodes reach first in /etc/hosts; Debian writes 127.0.1.1 there by itself",
         "请在 /etc/hosts 首行写入其他节点可达的地址；127.0.1.1 是 Debian 自动写入的",
@@ -49,7 +49,7 @@ HOSTNAME_LOOPBACK = Problem(
             ),
             seen=Text(
                 "{source}: {name} is {address}; socket.getfqdn() is {fully_qualified}",
-                "{source}:{name} 对应 {address}；socket.getfqdn() 为 {fully_qualified}",
+                "{source}：{name} 对应 {address}；socket.getfqdn() 为 {fully_qualified}",
             ),
             severity=Severity.ERROR,
         ),
@@ -62,7 +62,7 @@ HOSTNAME_LOOPBACK = Problem(
                 "this node looks for the store on itself instead of on {name}, and waits in vain",
                 "本节点会在自身而不是 {name} 上寻找 store，只会空等",
             ),
-            seen=Text("{source}: {name} is {address}", "{source}:{name} 对应 {address}"),
+            seen=Text("{source}: {name} is {address}", "{source}：{name} 对应 {address}"),
             help=Text(
                 "give {name} the address that this node reaches, in /etc/hosts or in the name server",
                 "请在 /etc/hosts 或域名服务器中为 {name} 写入本节点可达的地址",
@@ -113,7 +113,7 @@ HOSTNAME_UNRESOLVABLE = Problem(
             ),
             seen=Text(
                 "getaddrinfo({name}): no answer within 3 s",
-                "getaddrinfo({name}):3 秒内无应答",
+                "getaddrinfo({name})：3 秒内无应答",
             ),
             look="cat /etc/resolv.conf",
         ),
@@ -131,7 +131,7 @@ HOSTNAME_MISRESOLVED = Problem(
         "the resolver takes a name of digits for an IPv4 address: ranks connect to {address} and wait in vain",
         "解析器把纯数字名称当作 IPv4 地址：各 rank 会连接 {address} 而空等",
     ),
-    seen=Text("inet_aton({name}) is {address} ({variable})", "inet_aton({name}) 为 {address}({variable})"),
+    seen=Text("inet_aton({name}) is {address} ({variable})", "inet_aton({name}) 为 {address}（{variable}）"),
     help=Text(
         "give the machine or container a name with a letter in it, or pass --master-addr and --local-addr",
         "请为机器或容器起一个含字母的名称，或指定 --master-addr 与 --local-addr",
@@ -150,7 +150,7 @@ HOSTNAME_MISRESOLVED = Problem(
             ),
             seen=Text(
                 "getaddrinfo({name}): {address}, none of them this machine's",
-                "getaddrinfo({name}):{address}，均不属于本机",
+                "getaddrinfo({name})：{address}，均不属于本机",
             ),
             help=Text(
                 "/etc/hosts or the name server has an old entry",

@@ -309,8 +309,8 @@ def line(
     seen = view(settings, environment, torch)
     names = [name for name in seen.settings if "NCCL_" in name]
     values: dict[str, Scalar] = {"count": len(names), "version": seen.version, "names": ", ".join(sorted(names)[:4])}
-    known = Text("{version}, ", "{version},").say("en", values) if seen.version else ""
+    en, zh = ("{version}, ", "{version}，") if seen.version else ("", "")
     if not names:
-        return Text(known + "no variable set", known + "未设置变量"), values
+        return Text(en + "no variable set", zh + "未设置变量"), values
     more = ", ..." if len(names) > 4 else ""
-    return Text(known + "{count} set: {names}" + more, known + "设置了 {count} 个变量：{names}" + more), values
+    return Text(en + "{count} set: {names}" + more, zh + "设置了 {count} 个变量：{names}" + more), values

@@ -29,7 +29,7 @@ NCCL_NET_PLUGIN_BROKEN = Problem(
         "nodes have it",
         "NCCL 会改用内置传输：在依赖该插件的网络上会很慢；若其他节点装有插件，则会挂起",
     ),
-    seen=Text("NCCL_NET_PLUGIN: {asked}\n{error}", "NCCL_NET_PLUGIN:{asked}\n加载错误：{error}"),
+    seen=Text("NCCL_NET_PLUGIN: {asked}\n{error}", "NCCL_NET_PLUGIN：{asked}\n加载错误：{error}"),
     look="ldconfig -p | grep libnccl-net",
     help=Text(
         "install the plugin on every node and let the loader find it, or set NCCL_NET_PLUGIN=none on every node",
@@ -71,7 +71,7 @@ NCCL_CONF_UNREADABLE = Problem(
     severity=Severity.WARNING,
     title=Text("NCCL cannot read its configuration file {path}", "NCCL 无法读取配置文件 {path}"),
     why=Text("NCCL says nothing and goes on without these settings", "NCCL 不作提示，直接忽略其中的设置"),
-    seen=Text("{path}: {error}", "读取 {path}:{error}"),
+    seen=Text("{path}: {error}", "读取 {path}：{error}"),
     look="ls -l {path}",
     refs=(ENV_PAGE,),
     situations={
@@ -107,7 +107,7 @@ NCCL_CONF_SHADOWED = Problem(
     ),
     seen=Text(
         "{source}: {variable}={value}\n{winner_source}: {variable}={winner}",
-        "{source}:{variable}={value}\n生效的 {winner_source}:{variable}={winner}",
+        "{source}：{variable}={value}\n生效的 {winner_source}：{variable}={winner}",
     ),
     help=Text("keep one of the two", "只保留其中一处"),
     refs=(ENV_PAGE,),

@@ -52,7 +52,7 @@ NCCL_LIBRARY_CONFLICT = Problem(
                 "another package or a copied file has overwritten it: functions that torch calls may be missing",
                 "它已被其他软件包或手工复制的文件覆盖：torch 调用的函数可能缺失",
             ),
-            seen=Text("{path}: ncclGetVersion {version}", "{path}:ncclGetVersion 返回 {version}"),
+            seen=Text("{path}: ncclGetVersion {version}", "{path}：ncclGetVersion 返回 {version}"),
             command="pip install --force-reinstall --no-deps {wheel}=={own_version}",
         ),
     },
@@ -188,7 +188,7 @@ def line(
 ) -> tuple[Text, Mapping[str, Scalar]] | None:
     loaded = mapped.of("libnccl") if mapped else ()
     if loaded:
-        return Text("{version}, {path}", "{version},{path}"), {"version": loaded[0].version, "path": loaded[0].path}
+        return Text("{version}, {path}", "{version}，{path}"), {"version": loaded[0].version, "path": loaded[0].path}
     wheel = _wheel(packages, torch)
     if wheel:
         return Text("{name} {version}", "{name} {version}"), {"name": wheel.name, "version": wheel.version}

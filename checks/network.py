@@ -47,7 +47,7 @@ WRONG_INTERFACE = Problem(
     ),
     seen=Text(
         "{decided}\n{interface} {address}: {kind}\n{better} {better_address}: {why_better}\n{scale}",
-        "{decided}\n所选接口 {interface} {address}:{kind}\n可用接口 {better} {better_address}:{why_better}\n{scale}",
+        "{decided}\n所选接口 {interface} {address}：{kind}\n可用接口 {better} {better_address}：{why_better}\n{scale}",
     ),
     command="export NCCL_SOCKET_IFNAME='={better}'",
     confirm="NCCL_DEBUG=INFO torchrun ... 2>&1 | grep -E 'Bootstrap ?: Using|NET/Socket : Using'",

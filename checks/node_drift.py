@@ -148,13 +148,13 @@ NODE_DRIFT = Problem(
         ),
         **situations(
             "memlock",
-            Text("locked memory (ulimit -l)", "可锁定内存 (ulimit -l)"),
+            Text("locked memory (ulimit -l)", "可锁定内存（ulimit -l）"),
             Text("registering memory for RDMA fails there", "在该节点为 RDMA 注册内存会失败"),
             look="ulimit -l",
         ),
         **situations(
             "open-files",
-            Text("open files (ulimit -n)", "可打开文件数 (ulimit -n)"),
+            Text("open files (ulimit -n)", "可打开文件数（ulimit -n）"),
             Text("many workers or peers exhaust it there first", "进程或对端较多时，该节点会最先耗尽"),
             Severity.NOTE,
             look="ulimit -n",

@@ -71,7 +71,7 @@ MTU_MISMATCH = Problem(
         ),
         **situations(
             "roce",
-            Text("packets of RoCE (path MTU)", "RoCE 数据包大小 (path MTU)"),
+            Text("packets of RoCE (path MTU)", "RoCE 数据包大小（path MTU）"),
             Text(
                 "both ends of a queue pair must use the same: NCCL since 2.20 takes what the port has, and transfers "
                 "end with IBV_WC_LOC_LEN_ERR or hang",

@@ -25,7 +25,7 @@ NPROC_EXCEEDS_GPUS = Problem(
     ),
     seen=Text(
         "{variable}={processes}; {gpus} {gpus:GPU|GPUs} ({gpus_source})",
-        "{variable}={processes}；{gpus} 张 GPU({gpus_source})",
+        "{variable}={processes}；{gpus} 张 GPU（{gpus_source}）",
     ),
     command="torchrun --nproc-per-node={gpus} train.py",
     confirm="nvidia-smi -L",

@@ -31,7 +31,7 @@ NVLINK_DOWN = Problem(
     severity=Severity.ERROR,
     title=Text(
         "GPU {gpus}: {active} of {expected} {expected:NVLink|NVLinks} {active:is|are} active",
-        "GPU {gpus}:{expected} 条 NVLink 中只有 {active} 条可用",
+        "GPU {gpus}：{expected} 条 NVLink 中只有 {active} 条可用",
     ),
     why=Text(
         "NCCL falls back to slower paths or fails, and a collective runs at the pace of the worst link",
@@ -39,7 +39,7 @@ NVLINK_DOWN = Problem(
     ),
     seen=Text(
         "NVML: {which}\n{siblings} {siblings:GPU of the same model has|GPUs of the same model have} {expected} active",
-        "NVML:{which}\n同型号的 {siblings} 块 GPU 有 {expected} 条可用",
+        "NVML：{which}\n同型号的 {siblings} 块 GPU 有 {expected} 条可用",
     ),
     command="sudo nvidia-smi --gpu-reset",
     help=Text(
@@ -64,7 +64,7 @@ NVLINK_DOWN = Problem(
             title=Text("GPU {gpus}: not one NVLink is active", "GPU {gpus}：没有任何 NVLink 可用"),
             seen=Text(
                 "NVML: {which}\nthese GPUs are built to be joined by NVLink",
-                "NVML:{which}\n该型号 GPU 本应通过 NVLink 互连",
+                "NVML：{which}\n该型号 GPU 本应通过 NVLink 互连",
             ),
             command="sudo systemctl restart nvidia-fabricmanager",
             help=Text(
@@ -74,7 +74,7 @@ NVLINK_DOWN = Problem(
         ),
         "health": Situation(
             severity=Severity.WARNING,
-            title=Text("GPU {gpus}: the NVLink fabric reports {health}", "GPU {gpus}:NVLink 互连报告 {health}"),
+            title=Text("GPU {gpus}: the NVLink fabric reports {health}", "GPU {gpus}：NVLink 互连报告 {health}"),
             seen=Text("NVML, fabric health: {health}", "NVML，fabric 健康状态：{health}"),
             look="nvidia-smi -q | grep -A12 Fabric",
             help=Text(
@@ -99,8 +99,8 @@ FABRIC_MANAGER_DOWN = Problem(
     seen=Text(
         "{call}: error {error}; fabric manager: {manager} {manager_release}; driver: {driver}\n"
         "NVSwitches on the bus: {switches}; GPU fabric state: {state} {status}",
-        "{call}：错误 {error}；fabric manager:{manager} {manager_release}；驱动：{driver}\n"
-        "总线上的 NVSwitch:{switches}；GPU fabric 状态：{state} {status}",
+        "{call}：错误 {error}；fabric manager：{manager} {manager_release}；驱动：{driver}\n"
+        "总线上的 NVSwitch：{switches}；GPU fabric 状态：{state} {status}",
     ),
     command="sudo systemctl enable --now nvidia-fabricmanager && sudo systemctl restart nvidia-fabricmanager",
     help=Text(

@@ -143,7 +143,7 @@ NUMPY_ABI = Problem(
                 "为 numpy 1 编译的模块在 numpy 2 下无法导入",
             ),
             seen=Text(
-                "{package} {version} in {folder}: `numpy{wants}`", "{folder} 中的 {package} {version}:`numpy{wants}`"
+                "{package} {version} in {folder}: `numpy{wants}`", "{folder} 中的 {package} {version}：`numpy{wants}`"
             ),
             command="pip install 'numpy<2'",
         ),

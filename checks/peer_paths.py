@@ -23,7 +23,7 @@ P2P_ACS_IOMMU = Problem(
         "peer-to-peer traffic takes the way through the root complex: slow, and on some machines it hangs or corrupts",
         "点对点流量要绕经根复合体：速度慢，在部分机器上还会挂起或损坏数据",
     ),
-    seen=Text("ACSCtl of {bridge}: {control}", "{bridge} 的 ACSCtl:{control}"),
+    seen=Text("ACSCtl of {bridge}: {control}", "{bridge} 的 ACSCtl：{control}"),
     command="sudo setpci -s {bridge} ECAP_ACS+6.w=0000",
     help=Text(
         "at each boot for every bridge above a GPU, or once in the BIOS; passing GPUs to virtual machines needs ACS",
@@ -47,7 +47,7 @@ P2P_ACS_IOMMU = Problem(
             ),
             seen=Text(
                 "/sys/bus/pci/devices/{gpu}/iommu_group/type: {type}\n/proc/cmdline: {options}",
-                "/sys/bus/pci/devices/{gpu}/iommu_group/type:{type}\n/proc/cmdline 中的选项：{options}",
+                "/sys/bus/pci/devices/{gpu}/iommu_group/type：{type}\n/proc/cmdline 中的选项：{options}",
             ),
             look="grep -o 'iommu=[a-z]*' /proc/cmdline",
             help=Text(

@@ -49,7 +49,7 @@ PIP_CONFIG_BROKEN = Problem(
                 "{file} sets `{text}` twice in one section: every pip command fails",
                 "{file} 在同一段中重复设置 `{text}`：所有 pip 命令都会失败",
             ),
-            seen=Text("{file}:{line}: `{text}` for the second time", "{file}:{line}:`{text}` 第二次出现"),
+            seen=Text("{file}:{line}: `{text}` for the second time", "{file}:{line}：`{text}` 第二次出现"),
             command="sed -i '{line}s/^/# /' {path}",
         ),
         "duplicate-section": Situation(
@@ -57,7 +57,7 @@ PIP_CONFIG_BROKEN = Problem(
                 "{file} has the section [{text}] twice: every pip command fails",
                 "{file} 中 [{text}] 段出现两次：所有 pip 命令都会失败",
             ),
-            seen=Text("{file}:{line}: [{text}] for the second time", "{file}:{line}:[{text}] 第二次出现"),
+            seen=Text("{file}:{line}: [{text}] for the second time", "{file}:{line}：[{text}] 第二次出现"),
             command="${{EDITOR:-vi}} +{line} {path}",
             help=Text("move the values below it into the first [{text}]", "把其下的设置移到第一个 [{text}] 段中"),
         ),
@@ -76,7 +76,7 @@ PIP_CONFIG_BROKEN = Problem(
                 "pip 无权读取 {file}，且不作任何提示地忽略它",
             ),
             why=Text("its settings have no effect for this user", "其中的设置对当前用户无效"),
-            seen=Text("{file}: {text}", "文件 {file}:{text}"),
+            seen=Text("{file}: {text}", "文件 {file}：{text}"),
             command="sudo chmod a+r {path}",
         ),
         "refused": Situation(
@@ -224,8 +224,8 @@ def line(config: PipConfig, effective: PipEffective | None) -> tuple[Text, Mappi
     first = config.winner("index-url")
     if first:
         values.update(url=first.value, place=first.place, more=len(indexes) - 1)
-        more = ("", "") if len(indexes) < 2 else (", {more} more", ",另有 {more} 个")
-        return Text("{url} ({place})" + more[0], "{url}({place})" + more[1]), values
+        more = ("", "") if len(indexes) < 2 else (", {more} more", "，另有 {more} 个")
+        return Text("{url} ({place})" + more[0], "{url}（{place}）" + more[1]), values
     if effective and effective.default_index:
         values["url"] = effective.default_index
         return Text("pip {version}, {url} (the default)", "pip {version}，{url}（默认）"), values

@@ -41,13 +41,13 @@ PIP_INDEX_UNREACHABLE = Problem(
     why=Text(
         "pip installs nothing from there, and waits long before it says so", "pip 无法从该处安装，且要等待很久才会报错"
     ),
-    seen=Text("{url}: {outcome}, {detail}", "访问 {url}:{outcome}，{detail}"),
+    seen=Text("{url}: {outcome}, {detail}", "访问 {url}：{outcome}，{detail}"),
     # Without the credentials that the address may hold: the report does not show them, and no answer needs them.
     look="curl -sSI --max-time 5 {asked}",
     situations={
         "no-name": Situation(
             title=Text("the name of the package index {host} does not resolve", "软件包索引的主机名 {host} 无法解析"),
-            seen=Text("{url}: {detail} (getaddrinfo)", "解析 {url} 的主机名：{detail}(getaddrinfo)"),
+            seen=Text("{url}: {detail} (getaddrinfo)", "解析 {url} 的主机名：{detail}（getaddrinfo）"),
             look="getent hosts {name}",
         ),
         "no-names": Situation(
@@ -55,7 +55,7 @@ PIP_INDEX_UNREACHABLE = Problem(
                 "no name of a package index that was asked resolves: {host}",
                 "所访问的软件包索引主机名均无法解析：{host}",
             ),
-            seen=Text("{url}: {detail} (getaddrinfo)", "解析 {url} 的主机名：{detail}(getaddrinfo)"),
+            seen=Text("{url}: {detail} (getaddrinfo)", "解析 {url} 的主机名：{detail}（getaddrinfo）"),
             help=Text(
                 "another mirror would hardly resolve either: correct the name server, or set https_proxy where a proxy "
                 "is the only way out",
@@ -73,11 +73,11 @@ PIP_INDEX_UNREACHABLE = Problem(
         ),
         "intranet": Situation(
             title=Text("{host} exists inside {cloud} only", "{host} 只在 {cloud} 内网中存在"),
-            seen=Text("{url}: {outcome}, {detail}", "访问 {url}:{outcome}，{detail}"),
+            seen=Text("{url}: {outcome}, {detail}", "访问 {url}：{outcome}，{detail}"),
         ),
         "timeout": Situation(
             title=Text("the package index {host} does not answer within 3 s", "软件包索引 {host} 在 3 秒内没有应答"),
-            seen=Text("{url}: no answer from {address}", "{url}:{address} 没有应答"),
+            seen=Text("{url}: no answer from {address}", "{url}：{address} 没有应答"),
         ),
         "status": Situation(
             title=Text("the package index {host} answers with HTTP {status}", "软件包索引 {host} 返回 HTTP {status}"),
@@ -89,7 +89,7 @@ PIP_INDEX_UNREACHABLE = Problem(
                 "a login page or a portal stands in between: pip finds no package",
                 "中间隔着登录页或认证门户：pip 找不到任何包",
             ),
-            seen=Text("{url}: {content_type}, without a single file", "{url}:{content_type}，不含任何文件"),
+            seen=Text("{url}: {content_type}, without a single file", "{url}：{content_type}，不含任何文件"),
         ),
     },
 )
@@ -206,7 +206,7 @@ PIP_INDEX_STALE = Problem(
     ),
     seen=Text(
         "{url}: torch up to {newest}; {expected} came out on {date}",
-        "{url}:torch 最新为 {newest}；{expected} 已于 {date} 发布",
+        "{url}：torch 最新为 {newest}；{expected} 已于 {date} 发布",
     ),
 )
 
@@ -268,4 +268,4 @@ def line(probes: IndexProbes) -> tuple[Text, Mapping[str, Scalar]] | None:
             ), values
         return Text("{host} answers in {seconds:.2f} s", "{host} 应答 {seconds:.2f} 秒"), values
     values["outcome"] = f"HTTP {first.status}" if first.status else first.outcome
-    return Text("{host}: {outcome}", "{host}:{outcome}"), values
+    return Text("{host}: {outcome}", "{host}：{outcome}"), values

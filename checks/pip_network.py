@@ -53,7 +53,7 @@ PIP_SSL = Problem(
             title=Text(
                 "the certificate bundle pip is told to use cannot be loaded", "pip 被指定使用的证书文件无法加载"
             ),
-            seen=Text("{bundle} at {place}: {detail}", "{place} 处的 {bundle}:{detail}"),
+            seen=Text("{bundle} at {place}: {detail}", "{place} 处的 {bundle}：{detail}"),
         ),
     },
 )
@@ -114,7 +114,7 @@ PIP_PROXY = Problem(
     severity=Severity.ERROR,
     title=Text("the proxy pip goes through does not work", "pip 所用的代理不可用"),
     why=Text("no index can be reached through it", "无法通过它访问任何索引"),
-    seen=Text("{proxy} for {url}: {detail}", "{proxy} 用于 {url}:{detail}"),
+    seen=Text("{proxy} for {url}: {detail}", "{proxy} 用于 {url}：{detail}"),
     look="env -u http_proxy -u https_proxy -u HTTPS_PROXY -u ALL_PROXY python -m pip index versions torch",
     help=Text(
         "this tries without the proxy; where it is needed, correct its address",

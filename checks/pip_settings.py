@@ -31,7 +31,7 @@ PIP_CONFIG_SHADOWED = Problem(
     title=Text("`{option}` at {place} has no effect", "{place} 处的 `{option}` 不起作用"),
     why=Text("pip uses another value than the one written there", "pip 使用的并不是写在那里的值"),
     seen=Text(
-        "{place}: {value}\n{winner_place}: {winner}, which wins", "{place}:{value}\n{winner_place}:{winner}（生效）"
+        "{place}: {value}\n{winner_place}: {winner}, which wins", "{place}：{value}\n{winner_place}：{winner}（生效）"
     ),
     refs=(RULES,),
     situations={
@@ -61,14 +61,14 @@ PIP_CONFIG_SHADOWED = Problem(
                 "pip 不读取 [{section}] 段：`{option}` 不起作用",
             ),
             why=Text("section names are lower-case names of commands, or `global`", "段名须为小写的命令名或 `global`"),
-            seen=Text("{place}: {value}, under [{section}]", "{place}:{value}，位于 [{section}] 之下"),
+            seen=Text("{place}: {value}, under [{section}]", "{place}：{value}，位于 [{section}] 之下"),
         ),
         "empty": Situation(
             severity=Severity.NOTE,
             title=Text("{place} is empty and overrides nothing", "{place} 为空，不会覆盖任何设置"),
             why=Text("pip drops empty values: {winner_place} still holds", "pip 会丢弃空值：{winner_place} 仍然生效"),
             seen=Text(
-                "{place} is set to nothing\n{winner_place}: {winner}", "{place} 被设为空\n{winner_place}:{winner}"
+                "{place} is set to nothing\n{winner_place}: {winner}", "{place} 被设为空\n{winner_place}：{winner}"
             ),
         ),
         "switched-off": Situation(
@@ -163,7 +163,7 @@ PIP_CONFIG_SECRET = Problem(
         "anyone with an account here can fetch from, or publish to, your index",
         "本机任何用户都能以你的身份访问或发布到该索引",
     ),
-    seen=Text("{file}:{line}: `{key}` holds credentials; mode {mode}", "{file}:{line}:`{key}` 含有凭据；权限 {mode}"),
+    seen=Text("{file}:{line}: `{key}` holds credentials; mode {mode}", "{file}:{line}：`{key}` 含有凭据；权限 {mode}"),
     command="chmod 600 {path}",
     refs=("https://pip.pypa.io/en/stable/topics/authentication/",),
     situations={

@@ -87,7 +87,7 @@ PIP_UNTRUSTED_HOST = Problem(
     title=Text("pip ignores {url}: plain HTTP, and not a trusted host", "pip 忽略 {url}：明文 HTTP，且不是受信任主机"),
     why=Text("packages that are only there are not found", "只在该处提供的包将无法找到"),
     seen=Text(
-        "{option} at {place}: {url}\ntrusted-host: {trusted}", "{place} 处的 {option}:{url}\ntrusted-host:{trusted}"
+        "{option} at {place}: {url}\ntrusted-host: {trusted}", "{place} 处的 {option}：{url}\ntrusted-host：{trusted}"
     ),
     help=Text(
         "trusted-host takes a bare host name: the one written as a URL matches nothing",
@@ -130,7 +130,7 @@ PIP_INDEX_PLAIN_HTTP = Problem(
     severity=Severity.WARNING,
     title=Text("pip downloads over plain HTTP from {host}", "pip 以明文 HTTP 从 {host} 下载"),
     why=Text("anyone on the path can replace a package", "链路上的任何人都可以替换软件包"),
-    seen=Text("{option} at {place}: {url}", "{place} 处的 {option}:{url}"),
+    seen=Text("{option} at {place}: {url}", "{place} 处的 {option}：{url}"),
 )
 
 
@@ -159,7 +159,7 @@ PIP_INSECURE_TRUSTED_HOST = Problem(
         "anyone on the path can replace a package, and pip does not cache what comes from there",
         "链路上的任何人都可以替换软件包，且 pip 不缓存来自该处的内容",
     ),
-    seen=Text("trusted-host at {place}: {host}\n{url} is https", "{place} 处的 trusted-host:{host}\n{url} 是 https"),
+    seen=Text("trusted-host at {place}: {host}\n{url} is https", "{place} 处的 trusted-host：{host}\n{url} 是 https"),
     help=Text(
         "only plain HTTP needs trusted-host; for a private certificate authority set global.cert",
         "只有明文 HTTP 才需要 trusted-host；若使用私有 CA，请设置 global.cert",
@@ -204,7 +204,7 @@ PIP_CPU_INDEX = Problem(
         "`pip install torch` brings a build without CUDA: its version ends in +cpu and ranks above the plain one",
         "`pip install torch` 会装上不含 CUDA 的构建：其版本以 +cpu 结尾，排序高于普通版本",
     ),
-    seen=Text("{option} at {place}: {url}", "{place} 处的 {option}:{url}"),
+    seen=Text("{option} at {place}: {url}", "{place} 处的 {option}：{url}"),
     refs=("https://pytorch.org/get-started/locally/",),
 )
 
@@ -231,7 +231,7 @@ PIP_MIRROR_DEAD = Problem(
     why=Text(
         "pip finds no package, or waits for a host that never answers", "pip 找不到任何包，或一直等待不会应答的主机"
     ),
-    seen=Text("{option} at {place}: {url}", "{place} 处的 {option}:{url}"),
+    seen=Text("{option} at {place}: {url}", "{place} 处的 {option}：{url}"),
 )
 
 

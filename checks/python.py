@@ -26,7 +26,7 @@ VENV_BROKEN = Problem(
     ),
     seen=Text(
         "{executable}: {failure}\nhome = {home}, version {made_with} ({venv}/pyvenv.cfg)",
-        "{executable}:{failure}\nhome = {home}，版本 {made_with}({venv}/pyvenv.cfg)",
+        "{executable}：{failure}\nhome = {home}，版本 {made_with}（{venv}/pyvenv.cfg）",
     ),
     command="rm {folder}/bin/python* && python{minor} -m venv --upgrade {folder}",
     help=Text(
@@ -49,7 +49,7 @@ VENV_BROKEN = Problem(
             ),
             seen=Text(
                 "{executable} says {version}\nversion {made_with}, home = {home} ({venv}/pyvenv.cfg)",
-                "{executable} 的版本为 {version}\n版本 {made_with}，home = {home}({venv}/pyvenv.cfg)",
+                "{executable} 的版本为 {version}\n版本 {made_with}，home = {home}（{venv}/pyvenv.cfg）",
             ),
         ),
     },
@@ -170,7 +170,7 @@ STARTUP_NOISE = Problem(
     seen=Text("printed before anything is imported: {said}", "在导入任何模块之前输出：{said}"),
     help=Text(
         "sitecustomize, usercustomize or a .pth file of site-packages: `{quoted} -v -c pass` shows which are run",
-        "来源是 sitecustomize、usercustomize 或 site-packages 中的 .pth:`{quoted} -v -c pass` 可看到运行了哪些",
+        "来源是 sitecustomize、usercustomize 或 site-packages 中的 .pth：`{quoted} -v -c pass` 可看到运行了哪些",
     ),
     confirm="{quoted} -c pass",
     situations={
@@ -222,7 +222,7 @@ SSL_MISSING = Problem(
         "this Python was built without OpenSSL, or its libssl is gone: install the OpenSSL headers and build it again, "
         "or take a Python that has it (`uv python install {minor}`)",
         "此 Python 编译时没有 OpenSSL，或其 libssl 已被删除：请安装 OpenSSL 开发文件后重新编译，"
-        "或改用带 ssl 的 Python(`uv python install {minor}`)",
+        "或改用带 ssl 的 Python（`uv python install {minor}`）",
     ),
     confirm="{executable} -c 'import ssl; print(ssl.OPENSSL_VERSION)'",
     caused_by=("venv-broken",),
@@ -252,7 +252,7 @@ OTHER_ON_PATH = Problem(
         "a script started with `python` or `torchrun` runs in another environment than {variable} names",
         "用 `python` 或 `torchrun` 启动的脚本，运行环境与 {variable} 所指的不同",
     ),
-    seen=Text("{variable}={folder}\npython on PATH: {on_path}", "{variable}={folder}\nPATH 中的 python:{on_path}"),
+    seen=Text("{variable}={folder}\npython on PATH: {on_path}", "{variable}={folder}\nPATH 中的 python：{on_path}"),
     help=Text("activate the environment again, last of all", "最后再激活一次该环境"),
     confirm="type -a python",
 )
@@ -366,9 +366,9 @@ def line(python: Python) -> tuple[Text, Mapping[str, Scalar]] | None:
         return Text("{executable} does not start", "{executable} 无法启动"), {"executable": python.executable}
     values = {"version": python.version, "tag": python.tag, "place": python.venv or python.conda}
     if python.venv:
-        return Text("{version} ({tag}) in the venv {place}", "{version}({tag}),venv {place}"), values
+        return Text("{version} ({tag}) in the venv {place}", "{version}（{tag}），venv {place}"), values
     if python.conda:
         return Text(
-            "{version} ({tag}) in the conda environment {place}", "{version}({tag})，conda 环境 {place}"
+            "{version} ({tag}) in the conda environment {place}", "{version}（{tag}），conda 环境 {place}"
         ), values
-    return Text("{version} ({tag})", "{version}({tag})"), values
+    return Text("{version} ({tag})", "{version}（{tag}）"), values

@@ -35,7 +35,7 @@ SHADOWED = Problem(
                 "{file} 遮住了模块 `{module}`，导致 `import torch` 失败",
             ),
             seen=Text(
-                "{files} ({place})\n`import torch` says: {error}", "{files}({place})\n`import torch` 报错：{error}"
+                "{files} ({place})\n`import torch` says: {error}", "{files}（{place}）\n`import torch` 报错：{error}"
             ),
             severity=Severity.ERROR,
         ),

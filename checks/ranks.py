@@ -105,7 +105,7 @@ COLLECTIVE_TIMEOUT_DESYNC = Problem(
         "compare the last collective (SeqNum) of all ranks: one that lags is in another branch, in a long step "
         "(saving, evaluation, compiling) or has died; the flight recorder shows where: "
         "TORCH_NCCL_TRACE_BUFFER_SIZE=2000 TORCH_NCCL_DUMP_ON_TIMEOUT=1",
-        "请比较各 rank 最后的集合通信(SeqNum)：落后的 rank 走了别的分支、处于耗时步骤（保存、评估、编译）或已退出；"
+        "请比较各 rank 最后的集合通信（SeqNum）：落后的 rank 走了别的分支、处于耗时步骤（保存、评估、编译）或已退出；"
         "可用 flight recorder 定位：TORCH_NCCL_TRACE_BUFFER_SIZE=2000 TORCH_NCCL_DUMP_ON_TIMEOUT=1",
     ),
     look="py-spy dump --pid PID",

@@ -35,7 +35,7 @@ IB_PORT_DOWN = Problem(
     seen=Text(
         "{port}: state {state}, physical state {physical}, {link_layer}; {active} other {active:port is|ports are} "
         "active",
-        "{port}:state {state}，phys_state {physical}，{link_layer}；其他活动端口 {active} 个",
+        "{port}：state {state}，phys_state {physical}，{link_layer}；其他活动端口 {active} 个",
     ),
     look="ibstat {device} {number}",
     help=Text("look at the cable, the transceiver and the switch port", "检查线缆、光模块与交换机端口"),
@@ -71,7 +71,7 @@ IB_RATE_DEGRADED = Problem(
         "RDMA 端口 {port} 速率为 {rate:g} Gb/s，同型号端口为 {expected:g} Gb/s",
     ),
     why=Text("the slowest rail sets the pace of every collective", "每次集合通信都受制于最慢的 rail"),
-    seen=Text("{port}: {text}, board {board}", "{port}:{text}，板卡 {board}"),
+    seen=Text("{port}: {text}, board {board}", "{port}：{text}，板卡 {board}"),
     look="mlxlink -d {device} -p {number}",
     help=Text(
         "a bad lane, cable or transceiver, or a speed set by hand on one end",

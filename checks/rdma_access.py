@@ -30,7 +30,7 @@ IB_DEVICE_INACCESSIBLE = Problem(
         "NCCL 报 `Unable to open device` 并改走 TCP；若其他节点使用 RDMA 则会挂起",
     ),
     seen=Text(
-        "{device} is in /sys/class/infiniband; {node}: {error}", "/sys/class/infiniband 中有 {device}；{node}:{error}"
+        "{device} is in /sys/class/infiniband; {node}: {error}", "/sys/class/infiniband 中有 {device}；{node}：{error}"
     ),
     look="ls -l /dev/infiniband",
     help=Text("load ib_uverbs, or correct the permissions of {node}", "加载 ib_uverbs 模块，或修正 {node} 的权限"),
@@ -83,7 +83,7 @@ LIBIBVERBS_MISSING = Problem(
             why=Text("NCCL does not see the device and goes over TCP", "NCCL 看不到该设备，改走 TCP"),
             seen=Text(
                 "/sys/class/infiniband: {device} ({driver}); ibv_get_device_list: {offered}",
-                "/sys/class/infiniband 中有 {device}({driver})；ibv_get_device_list:{offered}",
+                "/sys/class/infiniband 中有 {device}（{driver}）；ibv_get_device_list：{offered}",
             ),
             command="apt-get install -y ibverbs-providers",
         ),
@@ -102,7 +102,7 @@ GDR_MISSING = Problem(
         "nvidia-peermem: not loaded (/sys/module/nvidia_peermem/version, /sys/kernel/mm/memory_peers/nv_mem)\n"
         "DMA-BUF: {dma_buf}; kernel {kernel}",
         "nvidia-peermem：未加载（/sys/module/nvidia_peermem/version、/sys/kernel/mm/memory_peers/nv_mem）\n"
-        "DMA-BUF:{dma_buf}；内核 {kernel}",
+        "DMA-BUF：{dma_buf}；内核 {kernel}",
     ),
     command="sudo modprobe nvidia-peermem && echo nvidia-peermem | sudo tee /etc/modules-load.d/nvidia-peermem.conf",
     help=Text(

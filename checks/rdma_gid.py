@@ -34,7 +34,7 @@ IB_GID_WRONG = Problem(
     ),
     seen=Text(
         "{chosen_by}\n{port} GID {index}: {gid}\nusable: {usable}",
-        "{chosen_by}\n{port} GID {index}:{gid}\n可用：{usable}",
+        "{chosen_by}\n{port} GID {index}：{gid}\n可用：{usable}",
     ),
     help=Text(
         "NCCL since 2.21.5 finds the index by itself when NCCL_IB_GID_INDEX is unset; it may differ between nodes",

@@ -50,7 +50,7 @@ NODE_UNREACHABLE = Problem(
             title=Text("{host} is up, and no SSH server listens there", "{host} 可达，但没有 SSH 服务在监听"),
             help=Text(
                 "start sshd on it, or name the port it listens on: {host}:PORT",
-                "请在其上启动 sshd，或指定其监听端口：{host}:端口",
+                "请在其上启动 sshd，或指定其监听端口：{host}:PORT",
             ),
         ),
         "timeout": Situation(

@@ -22,7 +22,7 @@ PORT_IN_USE = Problem(
     title=Text("port {port} is held by `{command}`", "端口 {port} 已被 `{command}` 占用"),
     why=Text(
         "rank 0 cannot open its store there: `EADDRINUSE`, `address already in use`",
-        "rank 0 无法在该端口建立 store:`EADDRINUSE`，即 `address already in use`",
+        "rank 0 无法在该端口建立 store：`EADDRINUSE`，即 `address already in use`",
     ),
     seen=Text(
         "binding [::]:{port} and 0.0.0.0:{port} gives EADDRINUSE; pid {pid} of {user} listens on {address}",
@@ -124,7 +124,7 @@ MASTER_PORT_INVALID = Problem(
             title=Text("port {given} is for root only", "端口 {given} 仅限 root 使用"),
             why=Text(
                 "rank 0 cannot open its store there: `Permission denied`",
-                "rank 0 无法在该端口建立 store:`Permission denied`",
+                "rank 0 无法在该端口建立 store：`Permission denied`",
             ),
             seen=Text(
                 "binding port {given} ({source}) gives EACCES",

@@ -37,7 +37,7 @@ SHM_TOO_SMALL = Problem(
     ),
     seen=Text(
         "/dev/shm: {size_mb:.0f} MB, {free_mb:.0f} MB free (statvfs)",
-        "/dev/shm:{size_mb:.0f} MB，空闲 {free_mb:.0f} MB(statvfs)",
+        "/dev/shm：{size_mb:.0f} MB，空闲 {free_mb:.0f} MB（statvfs）",
     ),
     command="sudo mount -o remount,size=50% /dev/shm",
     help=Text(
@@ -66,7 +66,7 @@ SHM_TOO_SMALL = Problem(
             help=Text(
                 "in the pod's `spec`, and in its container `volumeMounts: [{{name: shm, mountPath: /dev/shm}}]`; "
                 "a running pod cannot be changed, and what is written there counts against the memory limit",
-                "写入 Pod 的 `spec`，并在容器中加入 `volumeMounts: [{{name: shm, mountPath: /dev/shm}}]`;"
+                "写入 Pod 的 `spec`，并在容器中加入 `volumeMounts: [{{name: shm, mountPath: /dev/shm}}]`；"
                 "运行中的 Pod 无法更改，写入其中的内容计入内存上限",
             ),
         ),

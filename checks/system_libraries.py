@@ -139,7 +139,7 @@ def line(host: Host, libraries: Libraries) -> tuple[Text, Mapping[str, Scalar]] 
     offers = next((library for library in libraries.standard if library.glibcxx), None)
     if not host.glibc:
         return None
-    return Text("glibc {glibc}, libstdc++ GLIBCXX_{glibcxx}", "glibc {glibc},libstdc++ GLIBCXX_{glibcxx}"), {
+    return Text("glibc {glibc}, libstdc++ GLIBCXX_{glibcxx}", "glibc {glibc}，libstdc++ GLIBCXX_{glibcxx}"), {
         "glibc": host.glibc,
         "glibcxx": offers.glibcxx if offers else None,
     }

@@ -63,7 +63,7 @@ CUDA_HOME_MISMATCH = Problem(
         "builds stop: `The detected CUDA version ({nvcc_version}) mismatches the version that was used to compile "
         "PyTorch`; torch itself is not affected",
         "构建会中止：`The detected CUDA version ({nvcc_version}) mismatches the version that was used to compile "
-        "PyTorch`;torch 本身不受影响",
+        "PyTorch`；torch 本身不受影响",
     ),
     seen=Text("{nvcc}, found through {source}", "{nvcc}，经由 {source} 找到"),
     help=Text(
@@ -86,7 +86,7 @@ COMPILER_TOO_NEW = Problem(
         "builds stop with `unsupported GNU version` or `greater than the maximum required version`",
         "构建会因 `unsupported GNU version` 或 `greater than the maximum required version` 而中止",
     ),
-    seen=Text("{path}; {nvcc} accepts up to {newest} ({source})", "{path}；{nvcc} 最高支持 {newest}({source})"),
+    seen=Text("{path}; {nvcc} accepts up to {newest} ({source})", "{path}；{nvcc} 最高支持 {newest}（{source}）"),
     help=Text(
         "install the older compiler beside the newer one and name it when building",
         "请并存安装较旧的编译器，并在构建时指定它",

@@ -117,7 +117,7 @@ TORCH_SHADOWED = Problem(
     ),
     seen=Text(
         "first on sys.path: {folder} {version} ({place})\ninstalled: {other}",
-        "sys.path 中最先找到：{folder} {version}({place})\n已安装：{other}",
+        "sys.path 中最先找到：{folder} {version}（{place}）\n已安装：{other}",
     ),
     confirm="python -c 'import torch; print(torch.__file__)'",
     situations={
@@ -162,7 +162,7 @@ BACKEND_UNAVAILABLE = Problem(
     ),
     seen=Text(
         "distributed backends of the build: {backends}; CUDA {cuda} ({file})",
-        "该构建的分布式后端：{backends}；CUDA {cuda}({file})",
+        "该构建的分布式后端：{backends}；CUDA {cuda}（{file}）",
     ),
     help=Text(
         "builds for Jetson and builds of one's own often leave it out; the wheels for servers have it",

@@ -34,7 +34,7 @@ TORCH_CPU_BUILD = Problem(
     seen=Text(
         "torch {torch}, no CUDA ({torch_source}), installed by {installer}\n"
         "{count} {count:GPU|GPUs}, the first {gpu}; driver {driver}",
-        "torch {torch}，无 CUDA({torch_source})，由 {installer} 安装\n共 {count} 块 GPU，首块为 {gpu}；驱动 {driver}",
+        "torch {torch}，无 CUDA（{torch_source}），由 {installer} 安装\n共 {count} 块 GPU，首块为 {gpu}；驱动 {driver}",
     ),
     help=Text(
         "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not ({why_not})",
@@ -72,7 +72,7 @@ TORCH_ROCM_BUILD = Problem(
     severity=Severity.ERROR,
     title=Text(
         "torch {torch} is built for AMD GPUs (ROCm {rocm}), the machine has {gpu}",
-        "torch {torch} 面向 AMD GPU(ROCm {rocm})，而本机是 {gpu}",
+        "torch {torch} 面向 AMD GPU（ROCm {rocm}），而本机是 {gpu}",
     ),
     why=Text(
         "torch finds no GPU: training runs on the CPU or stops",
@@ -81,7 +81,7 @@ TORCH_ROCM_BUILD = Problem(
     seen=Text(
         "torch {torch}, ROCm {rocm} ({torch_source}), installed by {installer}\n"
         "{count} {count:GPU|GPUs}, the first {gpu}; driver {driver}",
-        "torch {torch}，ROCm {rocm}({torch_source})，由 {installer} 安装\n"
+        "torch {torch}，ROCm {rocm}（{torch_source}），由 {installer} 安装\n"
         "共 {count} 块 GPU，首块为 {gpu}；驱动 {driver}",
     ),
     help=TORCH_CPU_BUILD.help,

@@ -43,8 +43,8 @@ DRIVER_TOO_OLD = Problem(
     seen=Text(
         "driver {driver} ({driver_source}), CUDA {supports} ({supports_source})\n"
         "torch {torch}, CUDA {cuda} ({torch_source}), which starts with driver {needs}",
-        "驱动 {driver}({driver_source})，CUDA {supports}({supports_source})\n"
-        "torch {torch}，CUDA {cuda}({torch_source})，要求驱动不低于 {needs}",
+        "驱动 {driver}（{driver_source}），CUDA {supports}（{supports_source}）\n"
+        "torch {torch}，CUDA {cuda}（{torch_source}），要求驱动不低于 {needs}",
     ),
     help=Text(
         "the command installs torch {build}; the newest that fits here is {newest}, newer ones do not ({why_not}). Or "
@@ -86,7 +86,7 @@ DRIVER_TOO_OLD = Problem(
             help=Text(
                 "no torch on PyTorch's index fits {gpu}, this driver and this Python ({why_not}), and driver branch "
                 "{last} is the last for it: train on another GPU",
-                "PyTorch 索引中没有适合 {gpu}、本驱动与此 Python 的 torch({why_not})，而 {last} "
+                "PyTorch 索引中没有适合 {gpu}、本驱动与此 Python 的 torch（{why_not}），而 {last} "
                 "已是支持它的最后一个驱动分支：请换用其他 GPU 训练",
             ),
         ),
@@ -95,7 +95,7 @@ DRIVER_TOO_OLD = Problem(
                 "install driver {needs} or newer (root and a restart; from inside a container: on the host): no torch "
                 "on PyTorch's index fits this driver, these GPUs and this Python ({why_not})",
                 "请把驱动升级到 {needs} 或更新（需要 root 并重启；在容器内则须在宿主机上升级）：PyTorch "
-                "索引中没有同时适合本驱动、这些 GPU 与此 Python 的 torch({why_not})",
+                "索引中没有同时适合本驱动、这些 GPU 与此 Python 的 torch（{why_not}）",
             ),
         ),
         "level-unknown": Situation(
@@ -106,7 +106,7 @@ DRIVER_TOO_OLD = Problem(
             seen=Text(
                 "torch.cuda.init: {error}\n"
                 "torch {torch}, CUDA {cuda} ({torch_source}), which starts with driver {needs}",
-                "torch.cuda.init:{error}\ntorch {torch}，CUDA {cuda}({torch_source})，要求驱动不低于 {needs}",
+                "torch.cuda.init：{error}\ntorch {torch}，CUDA {cuda}（{torch_source}），要求驱动不低于 {needs}",
             ),
             help=Text(
                 "`nvidia-smi` shows the CUDA that the driver supports: take a torch for that CUDA, or driver {needs}",
@@ -121,8 +121,8 @@ DRIVER_TOO_OLD = Problem(
             seen=Text(
                 "{libcuda}: CUDA {supports} ({supports_source})\n"
                 "driver {driver} ({driver_source}); torch {torch}, CUDA {cuda} ({torch_source})",
-                "{libcuda}:CUDA {supports}({supports_source})\n"
-                "驱动 {driver}({driver_source})；torch {torch}，CUDA {cuda}({torch_source})",
+                "{libcuda}：CUDA {supports}（{supports_source}）\n"
+                "驱动 {driver}（{driver_source}）；torch {torch}，CUDA {cuda}（{torch_source}）",
             ),
             help=Text(
                 "take the folder of {libcuda} out of LD_LIBRARY_PATH or /etc/ld.so.conf.d: the driver's own is newer",
@@ -148,8 +148,8 @@ DRIVER_NO_PTX_JIT = Problem(
     seen=Text(
         "driver {driver} ({driver_source}), CUDA {supports} ({supports_source})\n"
         "torch {torch}, CUDA {cuda} ({torch_source})",
-        "驱动 {driver}({driver_source})，CUDA {supports}({supports_source})\n"
-        "torch {torch}，CUDA {cuda}({torch_source})",
+        "驱动 {driver}（{driver_source}），CUDA {supports}（{supports_source}）\n"
+        "torch {torch}，CUDA {cuda}（{torch_source}）",
     ),
     help=Text(
         "a driver of branch {branch} or newer compiles it; {full} is the newest torch that this driver serves in full",

@@ -24,7 +24,7 @@ TOPIC = Topic("torch", 72, Text("torch against the GPUs", "torch 与 GPU 是否�
 
 _SEEN = Text(
     "GPU {index}: {gpu}, compute capability {capability} ({gpu_source})\ntorch {torch} holds {codes} ({codes_source})",
-    "GPU {index}:{gpu}，计算能力 {capability}({gpu_source})\ntorch {torch} 含有 {codes}({codes_source})",
+    "GPU {index}：{gpu}，计算能力 {capability}（{gpu_source}）\ntorch {torch} 含有 {codes}（{codes_source}）",
 )
 _WHY = Text(
     "the first kernel on it fails: `no kernel image is available for execution on the device`",
@@ -50,14 +50,15 @@ _SITUATIONS = {
     "nothing-fits": Situation(
         help=Text(
             "no torch on PyTorch's index fits {gpu}, this driver and this Python ({why_not})",
-            "PyTorch 索引中没有同时适合 {gpu}、本驱动与此 Python 的 torch({why_not})",
+            "PyTorch 索引中没有同时适合 {gpu}、本驱动与此 Python 的 torch（{why_not}）",
         ),
     ),
     "mixed": Situation(
         help=Text(
             "no torch on PyTorch's index fits all these GPUs at once ({why_not}): let training see one kind of them, "
             "by CUDA_VISIBLE_DEVICES",
-            "PyTorch 索引中没有能同时支持这些 GPU 的 torch({why_not})：请用 CUDA_VISIBLE_DEVICES 让训练只看到其中一类",
+            "PyTorch 索引中没有能同时支持这些 GPU 的 torch（{why_not}）：请用 CUDA_VISIBLE_DEVICES "
+            "让训练只看到其中一类",
         ),
     ),
     "jetson": Situation(
@@ -117,7 +118,7 @@ NCCL_TOO_OLD_FOR_GPU = Problem(
     ),
     seen=Text(
         "NCCL {nccl} ({nccl_source}); GPU {index}: {gpu}, compute capability {capability}",
-        "NCCL {nccl}({nccl_source})；GPU {index}:{gpu}，计算能力 {capability}",
+        "NCCL {nccl}（{nccl_source}）；GPU {index}：{gpu}，计算能力 {capability}",
     ),
     help=Text(
         "take a torch that brings a newer NCCL: the newest that fits here is {newest}",

@@ -41,7 +41,7 @@ _WHY = Text("a training script stops at its first line", "训练脚本在第一�
 
 _PROOF = Text(
     "{error}\nit works with one thing changed: `{proof}` ({change}: {was})",
-    "{error}\n只改变一处就能导入：`{proof}`({change}:{was})",
+    "{error}\n只改变一处就能导入：`{proof}`（{change}：{was}）",
 )
 # By what the trial changed, see `envdoctor.facts.autopsy.Trial`; every other one is a variable.
 _CURED = {
@@ -166,7 +166,7 @@ IMPORT_HANGS = Problem(
             title=Text("`import torch` hangs in the kernel ({wchan})", "`import torch` 卡在内核中（{wchan}）"),
             seen=Text(
                 "it outlived SIGKILL, waiting in {wchan} (/proc/PID/wchan)\nat {place}",
-                "SIGKILL 也无法结束它，正等待于 {wchan}(/proc/PID/wchan)\n位置：{place}",
+                "SIGKILL 也无法结束它，正等待于 {wchan}（/proc/PID/wchan）\n位置：{place}",
             ),
             help=Text(
                 "a driver or a network file system does not answer: `dmesg | tail`, `df` on the folders of sys.path",

@@ -38,7 +38,7 @@ PYTHON_UNSUPPORTED = Problem(
     ),
     seen=Text(
         "{python} ({executable}); torch {newest} has wheels for Python {pythons}",
-        "{python}({executable})；torch {newest} 提供 Python {pythons} 的软件包",
+        "{python}（{executable}）；torch {newest} 提供 Python {pythons} 的软件包",
     ),
     help=Text(
         "make an environment with Python {suited}: `conda create -n torch python={suited}`, "
@@ -85,7 +85,7 @@ PLATFORM_UNSUPPORTED = Problem(
     severity=Severity.ERROR,
     title=Text("PyTorch publishes no wheels for {platform}", "PyTorch 不提供 {platform} 的软件包"),
     why=Text("`pip install torch` finds no matching distribution", "`pip install torch` 找不到匹配的版本"),
-    seen=Text("{system} on {machine} ({source})", "系统 {system}，处理器 {machine}({source})"),
+    seen=Text("{system} on {machine} ({source})", "系统 {system}，处理器 {machine}（{source}）"),
     help=Text(
         "take it from where this platform gets it: the distribution, conda-forge, the machine's maker; or build it",
         "请从该平台自己的渠道获取（发行版、conda-forge 或机器厂商），或自行编译",

@@ -58,7 +58,7 @@ SLOW_TCP_FALLBACK = Problem(
         "plugin": Situation(
             title=Text(
                 "NCCL will use TCP: {device} needs a network plugin, and none is found",
-                "NCCL 将使用 TCP:{device} 需要网络插件，但未找到",
+                "NCCL 将使用 TCP：{device} 需要网络插件，但未找到",
             ),
             look="ldconfig -p | grep libnccl-net",
             help=Text(
@@ -84,7 +84,7 @@ NCCL_SINGLE_SOCKET = Problem(
     ),
     seen=Text(
         "{interface}: {speed:g} Gb/s, {driver}\nNCCL_SOCKET_NTHREADS, NCCL_NSOCKS_PERTHREAD: unset; no RDMA port",
-        "{interface}:{speed:g} Gb/s，{driver}\n未设置 NCCL_SOCKET_NTHREADS 与 NCCL_NSOCKS_PERTHREAD；没有 RDMA 端口",
+        "{interface}：{speed:g} Gb/s，{driver}\n未设置 NCCL_SOCKET_NTHREADS 与 NCCL_NSOCKS_PERTHREAD；没有 RDMA 端口",
     ),
     command="export NCCL_SOCKET_NTHREADS=4 NCCL_NSOCKS_PERTHREAD=4",
     help=Text(
@@ -175,4 +175,4 @@ def line(
         return Text("TCP", "TCP"), {}
     shown = ", ".join(map(str, ports[:8]))
     values: dict[str, Scalar] = {"ports": shown, "rate": max(each.port.rate_gbps or 0.0 for each in ports)}
-    return Text("RDMA over {ports}, {rate:g} Gb/s", "RDMA:{ports},{rate:g} Gb/s"), values
+    return Text("RDMA over {ports}, {rate:g} Gb/s", "RDMA：{ports}，{rate:g} Gb/s"), values

@@ -25,7 +25,7 @@ UV_IGNORES_PIP_CONFIG = Problem(
         "uv 会从默认索引下载：pip 很快的地方，uv 可能很慢甚至无法下载",
     ),
     seen=Text(
-        "pip: {url} at {place}\nuv: no default index in {files}", "pip:{url}({place})\nuv:{files} 中没有默认索引"
+        "pip: {url} at {place}\nuv: no default index in {files}", "pip：{url}（{place}）\nuv：{files} 中没有默认索引"
     ),
     command="export UV_DEFAULT_INDEX={quoted}",
     refs=("https://docs.astral.sh/uv/concepts/indexes/",),
@@ -107,7 +107,7 @@ def uv_lock_mirror(uv: UvConfig, pip: PipEffective | None) -> Iterable[Finding]:
 def line(uv: UvConfig) -> tuple[Text, Mapping[str, Scalar]] | None:
     index = uv.default_index
     if index:
-        return Text("{url} ({place})", "{url}({place})"), {"url": index.url, "place": index.place}
+        return Text("{url} ({place})", "{url}（{place}）"), {"url": index.url, "place": index.place}
     return (
         (Text("{program}, its default index", "{program}，默认索引"), {"program": uv.program}) if uv.program else None
     )

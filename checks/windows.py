@@ -14,7 +14,7 @@ WINDOWS_DLL_MISSING = Problem(
     help=Text(
         "install the current Visual C++ Redistributable (x64); if the named file is fbgemm.dll of torch 2.3 or 2.4.0, "
         "upgrade torch; else make a new environment, without conda's DLLs first on PATH",
-        "请安装最新的 Visual C++ Redistributable(x64)；若指名的是 torch 2.3 或 2.4.0 的 fbgemm.dll，请升级 torch；"
+        "请安装最新的 Visual C++ Redistributable（x64）；若指名的是 torch 2.3 或 2.4.0 的 fbgemm.dll，请升级 torch；"
         "否则请新建环境，并避免 conda 的 DLL 目录排在 PATH 最前",
     ),
     confirm='python -c "import torch"',

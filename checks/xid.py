@@ -59,7 +59,7 @@ class _ByNumber(Mapping[str, Situation]):
         if row is None:
             raise KeyError(number)
         return Situation(
-            title=Text(f"GPU {{gpus}} reports Xid {number}: {row.en}", f"GPU {{gpus}} 报告 Xid {number}:{row.zh}"),
+            title=Text(f"GPU {{gpus}} reports Xid {number}: {row.en}", f"GPU {{gpus}} 报告 Xid {number}：{row.zh}"),
             command=COMMANDS.get(row.action),
             look=LOOKS.get(row.action),
             help=HELP[row.action],

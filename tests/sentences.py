@@ -57,5 +57,5 @@ def _of(path: Path) -> Iterator[Sentence]:
                 yield Sentence(f"{name}:{first.lineno}", en, zh)
         if isinstance(node, (ast.Constant, ast.JoinedStr)):
             own = template(node)
-            if own and chinese(own):
+            if own and chinese(own) and "(?" not in own:  # a pattern is no sentence
                 yield Sentence(f"{name}:{node.lineno}", "", own)

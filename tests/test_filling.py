@@ -59,7 +59,7 @@ NEVER_ONE = {
 OF_SEVERAL = re.compile(
     r"^(there are \{tasks\} times|the nodes are at|.*each of (the )?\{nodes\}|.*one address on \{count\}"
     r"|\{count\} nodes are \{times|\{n\} nodes, |.*a ring of \{count\} nodes|\{made_by\} on \{count\} nodes"
-    r"|.*measures the \{nodes\} nodes of the allocation)"
+    r"|.*measures the \{nodes\} nodes of the allocation| on all \{nodes\} nodes|\{count\} nodes: )"
 )
 NO_ADJECTIVES = {"of", "the", "its", "to", "which", "lists", "started"}
 COUNTED_WORD = re.compile(r"\{\w+:([^{}|]*)\|([^{}|]*)\}")

@@ -25,8 +25,8 @@ MEANINGS = {
     -6: ("it aborted itself, as NCCL's watchdog does after a timeout", "进程自行中止，NCCL watchdog 超时后会这样做"),
     -7: ("a bus error, as when /dev/shm is full", "bus error，例如 /dev/shm 已满"),
     -9: ("it was killed, as the kernel does when memory runs out", "进程被杀死，内存耗尽时内核会这样做"),
-    -11: ("a crash in native code", "本地代码崩溃(SIGSEGV)"),
-    -15: ("something asked it to end", "被要求终止(SIGTERM)"),
+    -11: ("a crash in native code", "本地代码崩溃（SIGSEGV）"),
+    -15: ("something asked it to end", "被要求终止（SIGTERM）"),
     126: ("the program could not be executed", "程序无法执行"),
     127: ("the program was not found", "找不到程序"),
 }

@@ -34,7 +34,8 @@ def _one(alike: list[Finding]) -> Finding:
     left = len(alike) - MANY
     lines = {
         language: "".join(
-            f"\n{{{name}}}: {_literal(text.zh if language == 'zh' else text.en)}" for name, text in shown.items()
+            f"\n{{{name}}}：{_literal(text.zh)}" if language == "zh" else f"\n{{{name}}}: {_literal(text.en)}"
+            for name, text in shown.items()
         )
         + (f"\n... (+{left})" if left > 0 else "")
         for language in ("en", "zh")

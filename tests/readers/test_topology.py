@@ -68,7 +68,7 @@ def test_a_gpu_with_fewer_links_than_the_others_is_named() -> None:
     (found,) = findings(LIST + matrix(switched([18, 18, 16, 18])))
     assert found.code == "nvlink-down"
     assert (found.evidence["gpus"], found.evidence["active"], found.evidence["expected"]) == ("2", 16, 18)
-    assert "GPU 2: 16 links" in str(found.evidence["which"])
+    assert "GPU 2: 16 active" in str(found.evidence["which"])
 
 
 def test_sound_links_draw_nothing() -> None:

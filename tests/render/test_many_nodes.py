@@ -67,7 +67,7 @@ def test_the_same_with_other_values_is_one_block() -> None:
     assert "gpu02: the driver 535.1 is too old for CUDA 13.0" in page
     assert "... (+56)" in page
     assert page.count(" is too old for CUDA 13.0") == 4
-    assert "gpu02: 驱动" in said(on(*NAMES, findings=tuple(map(old, range(60)))), language="zh")
+    assert "gpu02：驱动" in said(on(*NAMES, findings=tuple(map(old, range(60)))), language="zh")
 
 
 def test_few_of_them_are_told_one_by_one() -> None:
