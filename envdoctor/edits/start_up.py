@@ -104,6 +104,8 @@ def _places_of_bash(home: str, files: Files, interactive: bool) -> tuple[Place, 
     content = (files.read(login) if login else None) or b""
     if not re.search(rb"^[^#\n]*\.bashrc", content, re.M):
         path = login or f"{home}/.profile"
+        if files.resolve(path) == files.resolve(bashrc):
+            return tuple(found)  # one file under two names, as in many a repository of dotfiles
         found.append(Place(path, "sh" if path.endswith("/.profile") else "bash", guard(content)))
     return tuple(found)
 

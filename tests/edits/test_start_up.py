@@ -83,6 +83,17 @@ def test_every_shell_has_its_file(shell: str, there: Files, expected: list[tuple
     assert list(found) == [Place(f"{HOME}/{name}", kind, before) for name, kind, before in expected]
 
 
+@pytest.mark.parametrize(
+    ("login", "content"),
+    [(".bash_profile", {f"{HOME}/.bashrc": DEBIAN}), (".profile", {f"{HOME}/.bashrc": DEBIAN}), (".profile", {})],
+)
+def test_a_login_file_that_leads_to_bashrc_is_written_once(login: str, content: dict[str, bytes]) -> None:
+    one_file = Files(content, links={f"{HOME}/{login}": f"{HOME}/.bashrc"})
+    shell = ShellFiles(shell="bash", home=HOME)
+    (place,) = start_up.places(shell, one_file)
+    assert (place.path, place.shell) == (f"{HOME}/.bashrc", "bash")
+
+
 def test_what_is_for_interactive_shells_stands_below_the_guard() -> None:
     there = files(bashrc=DEBIAN, profile=SOURCES)
     assert start_up.places(ShellFiles("bash", HOME), there, interactive=True) == (Place(f"{HOME}/.bashrc", "bash"),)
