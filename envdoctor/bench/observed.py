@@ -164,6 +164,8 @@ class Observed:
                 cuda=values.get("cuda"),
                 nccl=str(values.get("nccl") or ""),
             )
+        elif rung == "gloo" and isinstance(values.get("gloo"), list):
+            self._change(index, gloo=tuple(_name(word)[:64] for word in values["gloo"][:2]))
         elif rung == "nccl":
             self._change(index, device=str(values.get("device") or ""))
         elif rung == "count" and isinstance(values.get("counters"), dict):

@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 
-from envdoctor.bench import memory, patterns, ranks
+from envdoctor.bench import memory, patterns, rails, ranks, ways
 from envdoctor.patient import wire
 
 TYPE_CHECKING = False
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # Rungs that another streamed module does, with a function do_<rung>(worker, command) -> values.
 ELSEWHERE: "Dict[str, str]" = {}
 WATCHDOG_S = 3600.0
+RESOLVER_S = 2.0  # for what is only worth knowing
 LOCATING = 8  # sums of each group: bad data may come now and then
 
 
@@ -149,7 +150,12 @@ class Worker(object):
         usable = self.torch.cuda.is_available() and self.dist.is_nccl_available()
         devices = self.torch.cuda.device_count() if usable else 0
         # A launcher of single ranks may show each its own GPU only.
-        return {"nccl": devices > int(self.request["local_rank"]) or (devices > 0 and self.request["nproc"] == 1)}
+        nccl = devices > int(self.request["local_rank"]) or (devices > 0 and self.request["nproc"] == 1)
+        try:
+            given = ways.within(RESOLVER_S, lambda: rails.of_gloo(os.environ))
+        except TimeoutError:
+            given = []
+        return {"nccl": nccl, "gloo": given}
 
     def do_nccl(self, command: "Record") -> "Record":
         """NCCL's bootstrap and its first kernel: the communicator comes into being with the first collective."""

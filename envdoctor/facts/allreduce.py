@@ -28,6 +28,7 @@ class Member:
         ranks: those that it starts.
         rung: the last one it began. cores: those its processes may use.
         mtus: interface -> bytes. nics: those over which its data is spread, where these are several.
+        gloo: interface and "address/bits" that gloo there gives to the other ranks; empty where it is not known.
         cuda: GPUs that torch sees. nccl: its version, empty without.
     """
 
@@ -46,6 +47,7 @@ class Member:
     cores: int | None = None
     mtus: dict[str, int] | None = None
     nics: tuple[str, ...] = ()
+    gloo: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

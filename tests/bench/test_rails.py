@@ -10,7 +10,7 @@ import pytest
 
 from envdoctor.bench import rails, schedule
 from tests import needs
-from tests.bench.nodes import Ended, Node, ended
+from tests.bench.nodes import Ended, Node, ended, two
 from tests.bench.switched import second_nic, several, shape
 
 RATE = "100mbit"
@@ -92,3 +92,34 @@ def test_one_round_of_all_devices_is_one_measurement() -> None:
 def test_the_loopback_has_an_address() -> None:
     assert rails.address_of("lo") == "127.0.0.1"
     assert rails.address_of("absent") == ""
+
+
+DOCKER0 = "172.17.0.1"
+
+
+@pytest.mark.torch
+def test_gloo_that_works_over_docker0_by_luck_is_told() -> None:
+    needs.distribution("torch")
+    with two() as nodes:
+        nodes[1].ip("link add docker0 up type bridge")
+        nodes[1].ip(f"addr add {DOCKER0}/16 dev docker0")
+        common = ("--nnodes", "2", "--master-addr", nodes[0].address, "--sizes", "8:32")
+        started = [
+            node.bench(*common, "--node-rank", str(place), GLOO_SOCKET_IFNAME=name)
+            for place, (node, name) in enumerate(zip(nodes, (nodes[0].interface, "docker0"), strict=True))
+        ]
+        first, second = (ended(process) for process in started)
+    loud = [one for one in first.document["findings"] if one["severity"] != "note"]
+    assert (first.document["stage"], first.status, second.status) == ("done", 0, 0)
+    assert [(one["code"], one["nodes"], one["evidence"]["address"]) for one in loud] == [
+        ("gloo-interfaces-differ", [nodes[1].name], DOCKER0)
+    ]
+
+
+def test_what_gloo_gives_to_the_others() -> None:
+    loopback = rails.of_gloo({"GLOO_SOCKET_IFNAME": "lo"})
+    assert loopback == ["lo", "127.0.0.1/8"]
+    assert rails.of_gloo({"GLOO_SOCKET_IFNAME": "lo,eth7"}) == loopback
+    assert rails.of_gloo({"GLOO_SOCKET_IFNAME": "no-such-one"}) == []
+    own = rails.of_gloo({})
+    assert own == [] or (own[0] in rails._present() and "/" in own[1])
