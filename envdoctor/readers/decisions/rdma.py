@@ -131,6 +131,11 @@ def event(seen: Sighting, context: Context) -> Sighting | None:
     return replace(seen, code="error-unrecognised", severity="note")
 
 
+def nvshmem(seen: Sighting, context: Context) -> Sighting:
+    """Within a node NVSHMEM needs no adapter: the program ends where it finds no transport at all."""
+    return seen if context.saw("nvshmem-transport") else replace(seen, severity="warning")
+
+
 def registration(seen: Sighting, context: Context) -> Sighting:
     """GPU memory that cannot be registered (Bad address) lacks the peer-memory module; host memory lacks the limit."""
     if re.search(r"Cannot allocate memory|ENOMEM|errno 12\b", seen.quote):
