@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import ROOT
 from tests.lab.machine import Machine, Torch
 from tests.lab.machines import MACHINES
 from tests.lab.stage import Stage
@@ -97,6 +100,22 @@ def test_exactly_its_problem(name: str, stage: Setup, environment: Environment) 
     assert roots == EXPECTED[name], "\n".join(told(one) for one in found)
     if name in NOTES:
         assert NOTES[name] in {one["code"] for one in report["findings"] if one["severity"] == "note"}
+
+
+def test_the_readme_shows_what_is_printed(stage: Setup, environment: Environment) -> None:
+    machine = MACHINES["driver-470"]
+    folder = environment(machine.torch).parent.parent
+    topics = ("driver", "gpu", "torch", "shm")
+    # The shared memory of the machine that runs the tests may be too small.
+    command = ["sh", "-c", 'mount -t tmpfs -o size=32g tmpfs /dev/shm && exec "$@"', "sh", sys.executable, "-m"]
+    command += ["envdoctor", "check", *topics, "--python", str(folder), "--lang", "en"]
+    printed = stage(machine).run(command).stdout.replace(str(folder), "/opt/envs/train")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("$ envdoctor check driver gpu torch shm --python /opt/envs/train\n")[2].partition("```")[0]
+    # What is of the machine that runs the tests: its name, its Python, its memory, its pace.
+    for pattern in (r"(?<=on )\S+(?=,)", r"3\.\d+(\.\d+)?", r"[\d.]+ GB", r"\b[\d.]+ s\b"):
+        shown, printed = re.sub(pattern, "...", shown), re.sub(pattern, "...", printed)
+    assert shown and printed == shown
 
 
 def test_the_root_cause_comes_first(stage: Setup, environment: Environment) -> None:
