@@ -6,12 +6,16 @@ import json as json_module
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from envdoctor.cli import elsewhere, options
 from envdoctor.cli.elsewhere import DockerOption, HostsOption, KubectlOption, SlurmOption
 from envdoctor.cli.options import (
+    Format,
     KeyOption,
+    LangOption,
     OfflineOption,
     OutputOption,
     PortOption,
@@ -25,6 +29,7 @@ from envdoctor.errors import ExaminationError, UsageError
 if TYPE_CHECKING:
     from envdoctor.cli.elsewhere import Elsewhere
     from envdoctor.cli.examine import Question
+    from envdoctor.model import Language
     from envdoctor.redact import Redactor
 
 
@@ -38,6 +43,8 @@ def snapshot(
     slurm: SlurmOption = False,
     docker: DockerOption = "",
     kubectl: KubectlOption = "",
+    json: Annotated[bool, typer.Option("--json", help="A snapshot is JSON, with this and without.")] = False,
+    lang: LangOption = None,
     quiet: QuietOption = False,
     timeout: TimeoutOption = 60.0,
     redact_key: KeyOption = None,
@@ -54,11 +61,12 @@ def snapshot(
     others = elsewhere.Elsewhere(hosts, slurm, docker, kubectl)
     others.refuse()
     question = Question((), python, quick, offline, port, timeout, quiet)
+    language = options.language(lang, Format.json if json else Format.text)
     if others:
-        return _of_others(others, question, output, options.redactor(redact_key))
+        return _of_others(others, question, output, options.redactor(redact_key), language)
     options.refuse(output)
     redactor = options.redactor(redact_key)
-    with Progress("en", timeout, quiet) as progress:
+    with Progress(language, timeout, quiet) as progress:
         taken = question.observe(choose(python), progress.record)
     options.write(_text(to_json(taken), redactor), output)
     return 0
@@ -71,7 +79,9 @@ def _text(document: dict[str, Any], redactor: Redactor) -> str:
     return json_module.dumps(redacted(document, redactor), indent=1) + "\n"
 
 
-def _of_others(others: Elsewhere, question: Question, folder: Path | None, redactor: Redactor) -> int:
+def _of_others(
+    others: Elsewhere, question: Question, folder: Path | None, redactor: Redactor, language: Language
+) -> int:
     from envdoctor.facts.reached import Reached
     from envdoctor.render.places import folded
     from envdoctor.snapshot import to_json
@@ -81,7 +91,7 @@ def _of_others(others: Elsewhere, question: Question, folder: Path | None, redac
     if folder is None:
         raise UsageError(f"{others.options[0]} writes a file for each machine: name a folder for them with -o FOLDER")
     _refuse(folder)
-    taken = elsewhere.snapshots(route, question, "en")
+    taken = elsewhere.snapshots(route, question, language)
     documents = [to_json(snapshot) for snapshot in taken]
     for document in documents:
         redactor.learn(document)

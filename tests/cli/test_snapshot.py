@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from envdoctor.cli import snapshot
+from envdoctor.cli.app import run
 from envdoctor.errors import EnvdoctorError
+
+
+def test_json_may_be_asked_for_as_of_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["snapshot", "--quick", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["schema"] == "envdoctor/snapshot/1"
 
 
 def test_where_one_file_cannot_be_written_none_is_left(tmp_path: Path) -> None:
