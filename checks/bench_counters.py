@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
 from envdoctor.facts.allreduce import AllreduceResult, Counter
+from envdoctor.knowledge import fabric
 
 TOPIC = Topic("allreduce", 910, Text("losses and errors meanwhile", "测量期间的丢包与错误"), bench=True)
 
@@ -39,8 +40,6 @@ DROPPED = frozenset(
         "rx_missed_errors", "rx_fifo_errors", "rx_over_errors", "tx_fifo_errors",
     }
 )  # fmt: skip
-# Of all segments: a sender that looks for the limit of a link loses less than this on a healthy one.
-RESENT = 0.001
 
 PACKETS_LOST = Problem(
     code="packets-lost",
@@ -147,6 +146,6 @@ def packets_lost(result: AllreduceResult) -> Iterable[Finding]:
         moved = [one for one in own if one.kind == "tcp" and one.name in ("RetransSegs", "TCPTimeouts")]
         sent = next((one.by for one in own if one.name == "OutSegs"), 0)
         resent = next((one.by for one in own if one.name == "RetransSegs"), 0)
-        if sent and resent / sent >= RESENT:
+        if sent and resent / sent >= fabric.RESENT:
             found = PACKETS_LOST.found("resent", node=node, share=resent / sent, counted=told(moved))
             yield replace(found, nodes=(node,))

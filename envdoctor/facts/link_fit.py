@@ -166,7 +166,10 @@ def again(pairs: Sequence[Pair]) -> list[tuple[int, list[list[int]]]]:
     """Rounds in which the suspects are measured again, twice each: slow machines with good partners that they have met,
     slow paths and directions as they are. Each is a rail and disjoint pairs."""
     told = suspects(pairs)
-    bad = {one.a for one in told if one.b is None}
+    bad = {one.a for one in told if one.b is None and one.a >= 0}
+    if len(bad) > MOST * len({end for pair in pairs for end in (pair.a, pair.b)}):
+        # Nobody of so many is blamed, however often they are measured.
+        told, bad = tuple(one for one in told if one.a not in bad or one.b is not None), set()
     doubtful = {end for one in told if one.b is not None for end in (one.a, one.b)}
     met: dict[int, list[int]] = {end: [] for end in bad}
     for pair in pairs:

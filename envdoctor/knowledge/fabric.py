@@ -37,6 +37,9 @@ STREAM_S, STREAM_TRIPS, LONGEST_STREAM_S = 0.4, 20, 2.0
 # not tuned, take some of it.
 OF_DISTANCE = 0.1
 
+# Of all segments that TCP sent: who looks for the limit of a link sends less than this again on a healthy one.
+RESENT = 0.001
+
 # Why so much is expected, by `AllreduceResult.expected_by`.
 SENTENCES = {
     "link": Text(

@@ -22,7 +22,7 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 UNITS = ("B/s", "kB/s", "MB/s", "GB/s", "TB/s")
 COLUMNS = ("size", "iterations", "time", "p5", "p95", "algbw", "busbw", "wrong")
 WIDTHS = (10, 6, 12, 12, 12, 11, 11, 7)
-KEPT_BACK = Text("; -v shows {n} more {n:note|notes}", "；-v 另显示 {n} 个提示")
+KEPT_BACK = Text("; -v shows the notes on these counters", "；-v 显示关于计数器的提示")
 COUNTED = ("packets-lost",)  # notes that repeat the counters below the table
 HEADINGS = {
     "size": Text("size", "大小"),
@@ -242,5 +242,5 @@ def conclusion(page: Page, report: Report, last: str, style: Style, redactor: Re
     if style.verbosity >= 0:
         page.line(("", ""))
         page.line((last, "bold"), indent=2)
-        more = KEPT_BACK.say(style.language, {"n": len(repeated)}) if repeated else ""
+        more = KEPT_BACK.say(style.language) if repeated else ""
         page.line((tally(report, style) + more, "bold"))

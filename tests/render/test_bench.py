@@ -88,9 +88,9 @@ def test_a_note_on_speed_is_shown_and_one_that_repeats_the_counters_waits_for_v(
     files = ("bench_latency.py", "bench_counters.py")
     usual, more = shown(far, *files), shown(far, *files, verbosity=1)
     assert "note[latency-high]" in usual and "note[packets-lost]" not in usual
-    assert usual.endswith("; -v shows 1 more note\n")
+    assert usual.endswith("; -v shows the notes on these counters\n")
     assert "note[packets-lost]" in more and "-v shows" not in more
-    assert shown(far, *files, language="zh").endswith("；-v 另显示 1 个提示\n")
+    assert shown(far, *files, language="zh").endswith("；-v 显示关于计数器的提示\n")
     assert "note[" not in shown(far, *files, verbosity=-1)
 
 
@@ -106,3 +106,22 @@ def test_of_many_counters_v_shows_all() -> None:
     many = replace(FINE, counters=tuple(Counter(0, "nic", "eth0", f"rx_{number}", 1) for number in range(15)))
     assert "... (+3, -v)" in shown(many) and "rx_14 +1" not in shown(many)
     assert "rx_14 +1" in shown(many, verbosity=1)
+
+
+def test_what_tcp_resends_on_healthy_links_is_one_line_for_all_nodes() -> None:
+    rates = {0: 8, 1: 3, 2: 0, 3: 900}
+    members = tuple(replace(FINE.members[0], index=index, node=f"gpu{index}") for index in rates)
+    told = [Counter(index, "tcp", "", "OutSegs", 100_000) for index in rates]
+    told += [Counter(index, "tcp", "", "RetransSegs", by) for index, by in rates.items() if by]
+    result = replace(FINE, members=members, counters=tuple(told))
+    usual, more = shown(result), shown(result, verbosity=1)
+    assert "TCP sent at most 0.008% of its segments again meanwhile, as it does on a healthy link, on gpu[0-1]" in usual
+    assert re.findall(r"counted meanwhile on (\w+): tcp RetransSegs \+(\d+) / 100000", usual) == [("gpu3", "900")]
+    assert re.findall(r"counted meanwhile on (\w+):", more) == ["gpu0", "gpu1", "gpu3"] and "at most" not in more
+
+
+def test_of_many_nodes_some_are_shown() -> None:
+    many = tuple(Counter(index, "nic", "eth0", "rx_errors", 1) for index in range(20))
+    usual = shown(replace(FINE, counters=many))
+    assert usual.count("rx_errors") == 8 and "counted meanwhile on 12 more nodes (-v)" in usual
+    assert shown(replace(FINE, counters=many), verbosity=1).count("rx_errors") == 20
