@@ -94,6 +94,20 @@ NOT_STARTING = Problem(
     caused_by=("venv-broken", "python-unsupported", "filesystem-hangs"),
     situations={
         "absent": Situation(title=Text("there is no Python at {executable}", "{executable} 处没有 Python")),
+        "active": Situation(
+            title=Text("the active venv {active} holds no Python any more", "当前激活的 venv {active} 中已没有 Python"),
+            seen=Text(
+                "VIRTUAL_ENV={active}; {executable} says: {failure}",
+                "VIRTUAL_ENV={active}；{executable} 报错：{failure}",
+            ),
+            command="unset VIRTUAL_ENV",
+            help=Text(
+                "or `deactivate` in the shell that has activated it; then activate another one, "
+                "or make it again: `python3 -m venv {quoted_active}`",
+                "在激活它的终端中也可用 `deactivate`；然后激活另一个环境，"
+                "或用 `python3 -m venv {quoted_active}` 重新创建",
+            ),
+        ),
         "dangling": Situation(
             title=Text("{executable} is a link to {about}, which is gone", "{executable} 链接到 {about}，后者已不存在"),
         ),
@@ -268,7 +282,7 @@ def _last_line(text: str) -> str:
 
 
 @check(VENV_BROKEN, NOT_STARTING)
-def python_does_not_start(python: Python) -> Iterable[Finding]:
+def python_does_not_start(python: Python, environment: Environment | None) -> Iterable[Finding]:
     """The interpreter says nothing, or its venv runs on another minor version than its packages were installed for."""
     evidence: dict[str, Scalar] = {
         "executable": python.executable,
@@ -287,6 +301,10 @@ def python_does_not_start(python: Python) -> Iterable[Finding]:
             yield VENV_BROKEN.found(**evidence, minor=minor)
         else:
             kind = python.failure_kind
+            active = environment.get("VIRTUAL_ENV") if environment is not None else None
+            if kind == "absent" and active and python.executable.startswith(active.rstrip("/") + "/"):
+                kind = "active"
+                evidence.update(active=active, quoted_active=shlex.quote(active))
             yield NOT_STARTING.found(kind if kind in NOT_STARTING.situations else None, **evidence)
         return
     made_with = _minor(python.venv_version)

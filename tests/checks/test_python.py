@@ -36,6 +36,11 @@ def broken(kind: str, about: str = "", said: str = "no", **more: object) -> Pyth
 
 CASES = [
     Case("a system Python", (PLAIN, FINE, NOTHING)),
+    Case(
+        "the venv that is active was removed",
+        (broken("absent"), Environment({"VIRTUAL_ENV": "/e"})),
+        {"python-does-not-start": "error"},
+    ),
     Case("a venv", (VENV, FINE, NOTHING)),
     Case(
         "the base of the venv was removed",
@@ -104,6 +109,17 @@ def test_case(case: Case) -> None:
 
 def case(about: str) -> Case:
     return next(case for case in CASES if case.about == about)
+
+
+def test_an_active_venv_that_was_removed_is_left() -> None:
+    (finding,) = case("the venv that is active was removed").assert_holds(FILE)
+    assert finding.command == "unset VIRTUAL_ENV"
+    assert finding.words.title and "the active venv /e holds no Python" in finding.words.title.say(
+        "en", finding.evidence
+    )
+    another = Case("", (broken("absent"), Environment({"VIRTUAL_ENV": "/e2"})), {"python-does-not-start": "error"})
+    (finding,) = another.assert_holds(FILE)
+    assert finding.command is None, "another venv is active, and --python named this one"
 
 
 def test_the_venv_is_put_on_a_python_of_the_version_of_its_packages() -> None:
