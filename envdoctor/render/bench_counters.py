@@ -9,8 +9,17 @@ from envdoctor.knowledge import fabric
 from envdoctor.model import Text
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, line
+from envdoctor.render.places import folded
 
 MOST = 12  # counters of a node
+MOST_NODES = 8
+
+ON = Text("counted meanwhile on {node}: {words}", "期间 {node} 的计数：{words}")
+FEW = Text(
+    "TCP sent at most {share:.2g}% of its segments again meanwhile, as it does on a healthy link, on {nodes}",
+    "期间 TCP 至多重传了 {share:.2g}% 的报文段，健康链路上也是如此：{nodes}",
+)
+MORE = Text("counted meanwhile on {count} more {count:node|nodes} (-v)", "另有 {count} 个节点的计数（-v 查看）")
 
 
 def moved(result: AllreduceResult, style: Style, redactor: Redactor) -> Iterator[str]:
