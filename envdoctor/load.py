@@ -55,12 +55,25 @@ class Loaded:
         homes = {Path(file.path).parent for file in self.files if any(own.name == fix for own in file.fixes)}
         return tuple(word for folder in self.extra if folder in homes for word in ("--checks", str(folder)))
 
+    def explaining(self, code: str) -> tuple[str, ...]:
+        """The options without which a problem is not known: --checks of the folder it comes from."""
+        if not self.extra:
+            return ()
+        homes = {Path(file.path).parent for file in self.files if any(own.code == code for own in file.problems)}
+        return tuple(word for folder in self.extra if folder in homes for word in ("--checks", str(folder)))
+
     def carrying(self, findings: Iterable[Finding], nodes: Sequence[Node]) -> tuple[Finding, ...]:
-        """The findings with the options of this run that their fixes need, to mend the Python that was examined."""
+        """The findings with the options of this run that the commands about them need."""
         asked = len(nodes) == 1 and nodes[0].python_why == "asked"
         python = ("--python", nodes[0].python) if asked else ()
         return tuple(
-            replace(finding, carried=(*python, *self.carried(finding.fix[0]))) if finding.fix else finding
+            replace(
+                finding,
+                carried=(*python, *self.carried(finding.fix[0])) if finding.fix else (),
+                explained_with=self.explaining(finding.code),
+            )
+            if finding.fix or self.extra
+            else finding
             for finding in findings
         )
 

@@ -122,6 +122,7 @@ class Finding:
             knows it from what it judges.
         order: place in time of what shows it, where that is known: of two the earlier one comes first.
         carried: options of this run that its automatic fix needs as well: --python, --checks.
+        explained_with: options of this run that `envdoctor explain` needs as well: --checks.
     """
 
     problem: Problem
@@ -134,6 +135,7 @@ class Finding:
     because_of: str | None = None
     order: int | None = None
     carried: tuple[str, ...] = ()
+    explained_with: tuple[str, ...] = ()
 
     def at(self, severity: Severity) -> Finding:
         """This finding, as bad as that."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -183,7 +184,8 @@ def test_findings_carry_what_their_fix_needs(tmp_path: Path) -> None:
     findings = (problem.found(), problem.found().fixed_by("boil-away", "--cups", "2"))
     asked, found = Node(python="/opt/python", python_why="asked"), Node(python="/opt/python", python_why="path")
     plain, carrying = loaded.carrying(findings, [asked])
-    assert plain == findings[0]
+    assert plain == replace(findings[0], explained_with=("--checks", str(extra))), "the problem is known from there"
+    assert load.everything([]).carrying(findings[:1], [asked]) == findings[:1]
     assert carrying.command == f"envdoctor fix boil-away --cups 2 --python /opt/python --checks {extra}"
     assert loaded.carrying(findings, [found])[1].carried == ("--checks", str(extra))
     assert loaded.carrying(findings, [asked, found])[1].carried == ("--checks", str(extra))

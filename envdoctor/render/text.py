@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -279,13 +280,14 @@ def _block(page: Page, chain: list[Finding], report: Report, style: Style, redac
         rows.append(("look", clean(redactor.text(finding.look)), "cyan"))
     for number, (said, code) in enumerate(_consequences(chain, report, style, redactor)):
         rows.append(("thus" if not number else "", f"{said} [{code}]", ""))
-    rows.append(("more", f"envdoctor explain {finding.code}", "dim"))
+    more = shlex.join(("envdoctor", "explain", finding.code, *finding.explained_with))
+    rows.append(("more", clean(redactor.text(more)), "dim"))
     width = max(len("seen"), *(_cells(LABELS[label].say(language)) for label, _, _ in rows if label)) + 2
     for label, text, look in rows:
         if text:
             name = LABELS[label].say(language) if label else ""
             # A command is never broken: it must survive being copied.
-            indent = width + 2 if look != "cyan" else None
+            indent = width + 2 if look != "cyan" and label != "more" else None
             page.line(("  " + pad(name, width), "dim"), (text, look), indent=indent)
 
 

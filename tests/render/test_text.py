@@ -123,7 +123,16 @@ def test_broken_lines_fill_the_terminal_and_continue_under_their_text() -> None:
 
 
 def test_a_long_command_is_not_broken() -> None:
-    assert "pip install torch==2.10.0" in said(width=24)
+    page = said(width=24)
+    assert "pip install torch==2.10.0" in page
+    assert "envdoctor explain driver-too-old\n" in page
+
+
+def test_a_problem_of_the_user_s_own_checks_is_explained_with_them() -> None:
+    whole = report()
+    own = replace(whole.findings[0], explained_with=("--checks", "my checks"))
+    page = text.render(replace(whole, findings=(own,)), Style(), Redactor(b"k" * 16))
+    assert "  more  envdoctor explain driver-too-old --checks 'my checks'\n" in page
 
 
 def test_chinese_is_aligned_by_cells() -> None:
