@@ -58,6 +58,16 @@ def test_a_slow_machine_is_named(nodes: tuple[Node, ...]) -> None:
     assert [(one["code"], one["nodes"]) for one in loud] == [("link-slow", [nodes[2].name])]
 
 
+def test_where_half_of_the_machines_are_slow_it_is_told_and_nobody_blamed(nodes: tuple[Node, ...]) -> None:
+    for node in nodes[2:]:
+        shape(node, "15mbit")
+    first = links(nodes, "--json")[0]
+    assert (first.status, {one["severity"] for one in first.document["findings"]}) == (0, {"note"})
+    (told,) = [one for one in first.document["findings"] if one["code"] == "links-uneven"]
+    assert told["nodes"] == [node.name for node in nodes[2:]]
+    assert told["evidence"]["usual"] > 2 * told["evidence"]["gbit"]
+
+
 def test_a_slow_path_is_named_and_drawn() -> None:
     with several(4) as nodes:
         for place, other in enumerate((1, 3, 0, 1)):
