@@ -4,9 +4,17 @@ from __future__ import annotations
 
 
 class EnvdoctorError(Exception):
-    """Base of all errors a user may be shown; its text is shown as it is, without a traceback."""
+    """Base of all errors a user may be shown; its text is shown as it is, without a traceback.
+
+    Attributes:
+        zh: the sentence in Chinese; the English one where nobody has said it in Chinese.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, zh: str = "") -> None:
+        super().__init__(message)
+        self.zh = zh or message
 
 
 class UsageError(EnvdoctorError):

@@ -41,7 +41,8 @@ def of_this_machine(
     answer, failure = local.examine_target(target, request, on_record)
     if not answer.values:
         raise ExaminationError(
-            f"nothing could be learned: {target.python} did not run ({failure or answer.failure or 'no reason given'})"
+            f"nothing could be learned: {target.python} did not run ({failure or answer.failure or 'no reason given'})",
+            f"未能得到任何信息：{target.python} 没有运行（{failure or answer.failure or '原因不明'}）",
         )
     sections: dict[str, object] = {
         name: decode.fact(name, value) for name, value in answer.values.items() if name in facts.KINDS

@@ -12,7 +12,7 @@ from envdoctor.errors import UsageError
 from envdoctor.examination import MADE_BY
 from envdoctor.facts.log import Log
 from envdoctor.load import Loaded
-from envdoctor.model import Check, Outcome, Report, TopicFile
+from envdoctor.model import Check, Language, Outcome, Report, Text, TopicFile
 from envdoctor.snapshot import Snapshot
 
 
@@ -47,7 +47,8 @@ def chosen(loaded: Loaded, names: Iterable[str]) -> tuple[tuple[TopicFile, ...],
         ]
         if not hits and not topics:
             raise UsageError(
-                f"{name!r} is neither a topic nor a code{nearest(name, loaded)}; `envdoctor list` shows them all"
+                f"{name!r} is neither a topic nor a code{nearest(name, loaded)}; `envdoctor list` shows them all",
+                f"{name!r} 既不是主题也不是问题代码{nearest(name, loaded, 'zh')}；全部见 `envdoctor list`",
             )
         files += [file for file in [*topics, *(file for file, _ in hits)] if file not in files]
         checks += [check for _, check in hits if check not in checks]
@@ -56,13 +57,14 @@ def chosen(loaded: Loaded, names: Iterable[str]) -> tuple[tuple[TopicFile, ...],
     )
 
 
-def nearest(name: str, loaded: Loaded) -> str:
+def nearest(name: str, loaded: Loaded, language: Language = "en") -> str:
     """A hint at the known topic or code most like `name`, "" if none is close."""
     from difflib import get_close_matches
 
     known = [file.topic.name for file in loaded.files] + list(loaded.problems)
     near = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    asked = Text(" (did you mean {near!r}?)", "（是否指 {near!r}？）")
+    return asked.say(language, {"near": near[0]}) if near else ""
 
 
 def facts_of(file: TopicFile) -> set[type]:

@@ -148,7 +148,10 @@ def load(folders: Iterable[Path]) -> Loaded:
     names: dict[str, str] = {}
     for number, folder in enumerate(folders):
         if not _readable(folder):
-            raise UsageError(f"{folder} is no folder with check files; give --checks a folder that can be read")
+            raise UsageError(
+                f"{folder} is no folder with check files; give --checks a folder that can be read",
+                f"{folder} 不是检查文件目录；请为 --checks 指定可读的目录",
+            )
         prefix = "envdoctor_checks" if number == 0 else f"envdoctor_checks_{number}"
         for path in sorted(folder.glob("*.py")):
             if path.name.startswith("_"):

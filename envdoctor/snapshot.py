@@ -106,10 +106,14 @@ def data_of(path: Path) -> bytes:
         data = _bytes_of(path)
     except OSError as error:
         raise UsageError(
-            f"cannot read the snapshot {path}: {error.strerror}; write one with `envdoctor snapshot -o FILE`"
+            f"cannot read the snapshot {path}: {error.strerror}; write one with `envdoctor snapshot -o FILE`",
+            f"无法读取快照 {path}：{error.strerror}；可用 `envdoctor snapshot -o FILE` 写一个",
         ) from error
     if len(data) > LARGEST:
-        raise UsageError(f"{path} is too large; no snapshot is larger than {LARGEST / 1e6:.0f} MB")
+        raise UsageError(
+            f"{path} is too large; no snapshot is larger than {LARGEST / 1e6:.0f} MB",
+            f"{path} 过大；快照不会超过 {LARGEST / 1e6:.0f} MB",
+        )
     return data
 
 
@@ -132,7 +136,10 @@ def parse_all(data: bytes, name: str) -> list[Snapshot]:
     if isinstance(document, dict) and document.get("schema") == BENCH:
         held = document.get("snapshots")
         if not isinstance(held, list) or not held or not all(isinstance(one, dict) for one in held):
-            raise UsageError(f"{name} holds no facts to judge; write one with `envdoctor bench allreduce -o FILE`")
+            raise UsageError(
+                f"{name} holds no facts to judge; write one with `envdoctor bench allreduce -o FILE`",
+                f"{name} 中没有可判断的信息；可用 `envdoctor bench allreduce -o FILE` 写一个",
+            )
         return [_checked(one, name) for one in held[:MOST_NODES]]
     return [of_document(document, name)]
 
@@ -186,10 +193,16 @@ def _document(data: bytes, name: str) -> Any:
         if isinstance(error, ValueError) and re.match(rb"\s*[\[A-Za-z0-9=#*-]", data):
             raise UsageError(
                 f"{name} is no snapshot but another text; `envdoctor explain {shlex.quote(name)}` reads logs "
-                "and pasted reports, and `envdoctor snapshot -o FILE` writes a snapshot"
+                "and pasted reports, and `envdoctor snapshot -o FILE` writes a snapshot",
+                f"{name} 不是快照而是其他文本；`envdoctor explain {shlex.quote(name)}` 可读日志与报告，"
+                "`envdoctor snapshot -o FILE` 写快照",
             ) from error
-        what = "nested too deeply" if isinstance(error, RecursionError) else "truncated or no JSON"
-        raise UsageError(f"{name} is no snapshot: {what}; write one with `envdoctor snapshot -o FILE`") from error
+        deep = isinstance(error, RecursionError)
+        what, zh = ("nested too deeply", "嵌套过深") if deep else ("truncated or no JSON", "内容被截断或不是 JSON")
+        raise UsageError(
+            f"{name} is no snapshot: {what}; write one with `envdoctor snapshot -o FILE`",
+            f"{name} 不是快照：{zh}；可用 `envdoctor snapshot -o FILE` 写一个",
+        ) from error
 
 
 def of_document(document: Any, name: str) -> Snapshot:
@@ -201,12 +214,14 @@ def of_document(document: Any, name: str) -> Snapshot:
     schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, str) or not schema.startswith("envdoctor/snapshot/"):
         raise UsageError(
-            f"{name} is no snapshot (its schema is not {SCHEMA}); write one with `envdoctor snapshot -o FILE`"
+            f"{name} is no snapshot (its schema is not {SCHEMA}); write one with `envdoctor snapshot -o FILE`",
+            f"{name} 不是快照（schema 不是 {SCHEMA}）；可用 `envdoctor snapshot -o FILE` 写一个",
         )
     if schema != SCHEMA:
         made_by = str(document.get("made_by", "another version"))[:80]
         raise UsageError(
-            f"{name} was written by {made_by} in the schema {schema[:60]}; upgrade envdoctor, this one reads {SCHEMA}"
+            f"{name} was written by {made_by} in the schema {schema[:60]}; upgrade envdoctor, this one reads {SCHEMA}",
+            f"{name} 由 {made_by} 以 {schema[:60]} 格式写成；请升级 envdoctor，当前版本只读 {SCHEMA}",
         )
     return _checked(document, name)
 
@@ -214,7 +229,10 @@ def of_document(document: Any, name: str) -> Snapshot:
 def _checked(document: dict[str, Any], name: str) -> Snapshot:
     node, held, missing = (document.get(key) or {} for key in ("node", "facts", "missing"))
     if not all(isinstance(part, dict) for part in (node, held, missing)):
-        raise UsageError(f"{name} is no snapshot: node, facts and missing must be objects")
+        raise UsageError(
+            f"{name} is no snapshot: node, facts and missing must be objects",
+            f"{name} 不是快照：node、facts、missing 须为对象",
+        )
     sections: dict[str, object] = {}
     for kind in facts.KINDS:
         told = missing.get(kind)

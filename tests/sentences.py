@@ -28,12 +28,16 @@ def template(node: ast.AST) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
-        parts = [part.value if isinstance(part, ast.Constant) else "{value}" for part in node.values]
-        return "".join(str(part) for part in parts)
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else _hole(part) for part in node.values)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         left, right = template(node.left) or "{value}", template(node.right) or "{value}"
         return left + right
     return None
+
+
+def _hole(part: ast.expr) -> str:
+    value = part.value if isinstance(part, ast.FormattedValue) else part
+    return f"{{{value.id}}}" if isinstance(value, ast.Name) else "{value}"
 
 
 def chinese(text: str) -> bool:

@@ -59,9 +59,10 @@ NEVER_ONE = {
 OF_SEVERAL = re.compile(
     r"^(there are \{tasks\} times|the nodes are at|.*each of (the )?\{nodes\}|.*one address on \{count\}"
     r"|\{count\} nodes are \{times|\{n\} nodes, |.*a ring of \{count\} nodes|\{made_by\} on \{count\} nodes"
-    r"|.*measures the \{nodes\} nodes of the allocation| on all \{nodes\} nodes|\{count\} nodes: )"
+    r"|.*srun has started \{tasks\} tasks|.*measures the \{nodes\} nodes of the allocation"
+    r"| on all \{nodes\} nodes|\{count\} nodes: )"
 )
-NO_ADJECTIVES = {"of", "the", "its", "to", "which", "lists", "started"}
+NO_ADJECTIVES = {"of", "the", "its", "to", "which", "lists", "started", "holds", "examines"}
 COUNTED_WORD = re.compile(r"\{\w+:([^{}|]*)\|([^{}|]*)\}")
 
 
@@ -75,7 +76,7 @@ def uncounted(sentence: Sentence) -> list[str]:
     """The words of a sentence that go with a number and do not follow it."""
     noun = "|".join(sorted(nouns()))
     found = re.finditer(rf"\{{(\w+)[^{{}}|]*\}}((?: [a-z-]+){{0,2}}?) ({noun})\b", sentence.en)
-    return [one.group() for one in found if one[1] not in NEVER_ONE and not set(one[2].split()) & NO_ADJECTIVES]
+    return [one.group() for one in found if one[1].lower() not in NEVER_ONE and not set(one[2].split()) & NO_ADJECTIVES]
 
 
 def test_no_sentence_says_one_nodes() -> None:

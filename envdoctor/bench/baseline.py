@@ -11,6 +11,7 @@ from envdoctor.errors import UsageError
 from envdoctor.facts.allreduce import AllreduceResult
 
 HINT = "write one with `envdoctor bench allreduce -o FILE`"
+HINT_ZH = "可用 `envdoctor bench allreduce -o FILE` 写一个"
 
 
 def read(path: Path) -> AllreduceResult:
@@ -22,9 +23,13 @@ def read(path: Path) -> AllreduceResult:
     try:
         held = spoken.result_in(snapshot.read_all(path))
     except UsageError as error:
-        raise UsageError(f"--baseline: {str(error).partition('; write one with')[0]}; {HINT}") from error
+        en, zh = str(error).partition("; write one with")[0], error.zh.partition("；可用")[0]
+        raise UsageError(f"--baseline: {en}; {HINT}", f"--baseline：{zh}；{HINT_ZH}") from error
     if held is None or not held.sizes:
-        raise UsageError(f"--baseline {path} holds no sizes that were measured; {HINT}")
+        raise UsageError(
+            f"--baseline {path} holds no sizes that were measured; {HINT}",
+            f"--baseline {path} 中没有测得的数据；{HINT_ZH}",
+        )
     return held
 
 

@@ -22,7 +22,10 @@ def refuse(target: Target) -> None:
     found = decode.fact("gpu", answer.values["gpu"]) if "gpu" in answer.values else None
     busy = in_use(found) if isinstance(found, Gpus) else ()
     if busy:
-        raise UsageError(f"{'; '.join(busy)}: measuring would disturb it and be slow; --force measures all the same")
+        raise UsageError(
+            f"{'; '.join(busy)}: measuring would disturb it and be slow; --force measures all the same",
+            f"{'；'.join(busy)}：测量会干扰它且结果偏慢；--force 可强制测量",
+        )
 
 
 def in_use(gpus: Gpus) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from envdoctor.facts.allreduce import AllreduceResult
 
 # name -> unit, for people
 NAMES = {"min-busbw": "GB/s", "max-latency": "us", "max-wrong": ""}
+HINT_ZH = "应为 min-busbw=70%（占预期的比例）、min-busbw=9.5（GB/s）、max-latency=80（最小数据量的微秒数）"
 HINT = "give min-busbw=70% (of what is expected), min-busbw=9.5 (GB/s), max-latency=80 (us, of the smallest size)"
 
 
@@ -44,7 +45,7 @@ def parse(texts: Iterable[str]) -> tuple[Demand, ...]:
         for part in text.split(","):
             found = re.fullmatch(r"\s*([a-z-]+)\s*=\s*(\d{1,12}(?:\.\d{1,6})?)\s*(%?)\s*", part)
             if found is None or found.group(1) not in NAMES or (found.group(3) and found.group(1) != "min-busbw"):
-                raise UsageError(f"--assert {text}: {HINT} or max-wrong=0")
+                raise UsageError(f"--assert {text}: {HINT} or max-wrong=0", f"--assert {text}：{HINT_ZH}或 max-wrong=0")
             share = bool(found.group(3))
             limit = float(found.group(2))
             demands.append(Demand(part.strip(), found.group(1), limit / 100 if share else limit, share))

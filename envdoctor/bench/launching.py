@@ -87,15 +87,26 @@ def _by_hand(given: Given, gpus: int) -> Part:
     members = 1 if given.nnodes is None else given.nnodes
     index = given.node_rank
     if members < 1:
-        raise UsageError(f"--nnodes {members}: a job has at least one node")
+        raise UsageError(
+            f"--nnodes {members}: a job has at least one node", f"--nnodes {members}：作业至少要有一个节点"
+        )
     if index is None:
         if members > 1:
-            raise UsageError("--nnodes needs --node-rank I as well: 0 on the first node, 1 on the second ...")
+            raise UsageError(
+                "--nnodes needs --node-rank I as well: 0 on the first node, 1 on the second ...",
+                "--nnodes 还需要 --node-rank I：第一个节点为 0，第二个为 1，依此类推",
+            )
         index = 0
     if not 0 <= index < members:
-        raise UsageError(f"--node-rank {index} does not fit --nnodes {members}: it runs from 0 to {members - 1}")
+        raise UsageError(
+            f"--node-rank {index} does not fit --nnodes {members}: it runs from 0 to {members - 1}",
+            f"--node-rank {index} 与 --nnodes {members} 不符：应为 0 到 {members - 1}",
+        )
     if members > 1 and not given.master_addr:
-        raise UsageError("--nnodes needs --master-addr A as well: the address of the node with --node-rank 0")
+        raise UsageError(
+            "--nnodes needs --master-addr A as well: the address of the node with --node-rank 0",
+            "--nnodes 还需要 --master-addr A：即 --node-rank 0 所在节点的地址",
+        )
     return Part(
         index=index,
         members=members,
@@ -110,10 +121,15 @@ def _as_rank(given: Given, own: Launch, told: tuple[Launch, ...], variables: Map
     if not 0 <= own.rank < own.world_size:
         raise UsageError(
             f"{own.sources['rank']}={own.rank} does not fit {own.sources['world_size']}={own.world_size}; "
-            f"`envdoctor check launch` says more"
+            f"`envdoctor check launch` says more",
+            f"{own.sources['rank']}={own.rank} 与 {own.sources['world_size']}={own.world_size} 不符；"
+            "详见 `envdoctor check launch`",
         )
     if given.nproc_per_node not in (None, 1):
-        raise UsageError(f"--nproc-per-node: {own.title} has started every rank already; leave it out")
+        raise UsageError(
+            f"--nproc-per-node: {own.title} has started every rank already; leave it out",
+            f"--nproc-per-node：{own.title} 已启动所有 rank，请去掉该选项",
+        )
     address = variables.get("MASTER_ADDR") or next((one.master_addr for one in told if one.master_addr), "")
     if not address and own.hosts:
         address = own.hosts[0]
@@ -124,7 +140,8 @@ def _as_rank(given: Given, own: Launch, told: tuple[Launch, ...], variables: Map
     if not address:
         hint = mpirun.HANDS_ON.get(own.launcher, "")
         raise UsageError(
-            f"{own.title} does not say where rank 0 is; set MASTER_ADDR for all ranks{f': {hint}' if hint else ''}"
+            f"{own.title} does not say where rank 0 is; set MASTER_ADDR for all ranks{f': {hint}' if hint else ''}",
+            f"{own.title} 没有说明 rank 0 在哪里；请为所有 rank 设置 MASTER_ADDR{f'：{hint}' if hint else ''}",
         )
     port = given.master_port or next((one.master_port for one in told if one.master_port), None)
     agent_store = own.launcher == "torchrun" and variables.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
@@ -157,7 +174,10 @@ def _as_node(given: Given, own: Launch, gpus: int) -> Part:
     assert own.nodes is not None and own.node_rank is not None
     address = own.master_addr or (own.hosts[0] if own.hosts else "")
     if not address:
-        raise UsageError(f"{own.title} does not say where node 0 is; give --master-addr on every node")
+        raise UsageError(
+            f"{own.title} does not say where node 0 is; give --master-addr on every node",
+            f"{own.title} 没有说明节点 0 在哪里；请在每个节点上给出 --master-addr",
+        )
     return Part(
         index=own.node_rank,
         members=own.nodes,
@@ -174,7 +194,10 @@ def ranks_of(given: Given) -> int:
     if given.nproc_per_node is None:
         return 0
     if not 1 <= given.nproc_per_node <= 1024:
-        raise UsageError(f"--nproc-per-node {given.nproc_per_node}: a whole number from 1 to 1024")
+        raise UsageError(
+            f"--nproc-per-node {given.nproc_per_node}: a whole number from 1 to 1024",
+            f"--nproc-per-node {given.nproc_per_node}：应为 1 到 1024 的整数",
+        )
     return given.nproc_per_node
 
 
@@ -185,7 +208,10 @@ def _nproc(given: Given, gpus: int, alone: bool) -> int:
 def _port(given: int | None, usual: int) -> int:
     port = usual if given is None else given
     if not 1 <= port <= 65535:
-        raise UsageError(f"--master-port {port}: a port is a whole number from 1 to 65535")
+        raise UsageError(
+            f"--master-port {port}: a port is a whole number from 1 to 65535",
+            f"--master-port {port}：端口应为 1 到 65535 的整数",
+        )
     return port
 
 

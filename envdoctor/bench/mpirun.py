@@ -44,7 +44,8 @@ def address(variables: Mapping[str, str], own: Launch, told: tuple[Launch, ...])
     if own.rank == 0 and above and above.partition(";")[0] != first.partition(";")[0]:
         raise UsageError(
             f"mpirun does not run beside rank 0, and its variables do not tell the others where that is; "
-            f"name its host: {HANDS_ON['open-mpi']}"
+            f"name its host: {HANDS_ON['open-mpi']}",
+            f"mpirun 不与 rank 0 在同一处运行，其变量没有说明 rank 0 在哪里；请指定其主机：{HANDS_ON['open-mpi']}",
         )
     return max(_contacts(first), key=_nearness, default="")
 

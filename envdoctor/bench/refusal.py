@@ -46,7 +46,8 @@ def of(loaded: Loaded, backend: str) -> Refusal:
             ]
             if told:
                 raise UsageError(
-                    f"{'; '.join(told)}: measuring would disturb it and be slow; --force measures all the same"
+                    f"{'; '.join(told)}: measuring would disturb it and be slow; --force measures all the same",
+                    f"{'；'.join(told)}：测量会干扰它且结果偏慢；--force 可强制测量",
                 )
         wanted = OF_ALL | (OF_NCCL if nccl else frozenset())
         found = judgement.judge(snapshots, loaded).findings

@@ -223,7 +223,7 @@ def run(
     result = baseline.beside(observed.result, wanted.baseline)
     if not places.far and not any(member.rung for member in result.members):
         said = next((one.said or one.noise for one in conduct.ended.values()), "") or "it said nothing"
-        raise ExaminationError(f"the benchmark did not start: {said[-500:]}")
+        raise ExaminationError(f"the benchmark did not start: {said[-500:]}", f"基准测试未能启动：{said[-500:]}")
     own = {failure.rung for failure in result.failures if failure.member in (part.index, -1)}
     looked = places.looked([name for rung in own for name in AFTERWARDS.get(rung, ())])
     if result.done:

@@ -21,7 +21,10 @@ def sizes(text: str) -> tuple[int, ...]:
     first, colon, last = text.partition(":")
     low, high = _bytes(first, text), _bytes(last if colon else first, text)
     if not 1 <= low <= high <= LARGEST:
-        raise UsageError(f"--sizes {text}: give FROM:TO such as {USUAL}, the smaller first")
+        raise UsageError(
+            f"--sizes {text}: give FROM:TO such as {USUAL}, the smaller first",
+            f"--sizes {text}：应为 FROM:TO，例如 {USUAL}，较小者在前",
+        )
     found = []
     size = low
     while size < high:
@@ -34,5 +37,8 @@ def _bytes(word: str, text: str) -> int:
     """A number of bytes; K, M and G are powers of 1024, as in nccl-tests."""
     found = re.fullmatch(r"(\d{1,13})\s*([KMG]?)(i?B)?", word.strip(), re.IGNORECASE)
     if found is None:
-        raise UsageError(f"--sizes {text}: {word!r} is no size; give FROM:TO such as {USUAL}")
+        raise UsageError(
+            f"--sizes {text}: {word!r} is no size; give FROM:TO such as {USUAL}",
+            f"--sizes {text}：{word!r} 不是大小；应为 FROM:TO，例如 {USUAL}",
+        )
     return int(found.group(1)) << UNITS[found.group(2).upper()]

@@ -72,7 +72,7 @@ def diff(
     from envdoctor.snapshot import told_by
 
     if str(a) == str(b) == "-":
-        raise UsageError("- was given twice; standard input can be read once")
+        raise UsageError("- was given twice; standard input can be read once", "- 给出了两次，而标准输入只能读一次")
     loaded = load.everything(checks or [])
     sides = [_side(source, loaded, style.language, quiet) for source in (a, b)]
     for side in sides:
@@ -144,9 +144,12 @@ def _at_hand(source: Path) -> Iterator[Path]:
         with sys.stdin.buffer if str(source) == "-" else source.open("rb") as stream:
             data = stream.read(LARGEST + 1)
     except OSError as error:
-        raise UsageError(f"cannot read {source}: {error.strerror}") from error
+        raise UsageError(f"cannot read {source}: {error.strerror}", f"无法读取 {source}：{error.strerror}") from error
     if len(data) > LARGEST:
-        raise UsageError(f"{source} is too large; no snapshot is larger than {LARGEST / 1e6:.0f} MB")
+        raise UsageError(
+            f"{source} is too large; no snapshot is larger than {LARGEST / 1e6:.0f} MB",
+            f"{source} 过大；快照不会超过 {LARGEST / 1e6:.0f} MB",
+        )
     with tempfile.TemporaryDirectory(prefix="envdoctor-") as folder:
         file = Path(folder) / "standard input"
         file.write_bytes(data)
@@ -177,6 +180,8 @@ def _of_text(file: Path, source: Path, language: Language, quiet: bool) -> Snaps
     if not set(reading.sections) - set(facts.OF_TEXTS):
         raise UsageError(
             f"{source} is no snapshot and tells nothing of a machine; write one with `envdoctor snapshot -o FILE`, or "
-            "give the output of `python -m torch.utils.collect_env`"
+            "give the output of `python -m torch.utils.collect_env`",
+            f"{source} 不是快照，也没有机器的信息；请用 `envdoctor snapshot -o FILE` 写一个，或给出 "
+            "`python -m torch.utils.collect_env` 的输出",
         )
     return texts.snapshot(reading)

@@ -84,17 +84,23 @@ class Elsewhere:
         if not self:
             return
         if len(self.options) > 1:
-            raise UsageError(f"{' and '.join(self.options)} both name what is to be examined; leave one out")
+            raise UsageError(
+                f"{' and '.join(self.options)} both name what is to be examined; leave one out",
+                f"{' 与 '.join(self.options)} 都指定了检查对象，请去掉其一",
+            )
         for name, value in others.items():
             if value:
                 option = "--" + name.rstrip("_")
                 raise UsageError(
-                    f"{self.options[0]} examines other machines and {option} judges what is written down; leave one out"
+                    f"{self.options[0]} examines other machines and {option} judges what is written down; "
+                    "leave one out",
+                    f"{self.options[0]} 检查其他机器，{option} 判断已保存的内容，请去掉其一",
                 )
         if os.name != "posix":
             raise UsageError(
                 f"{self.options[0]} works from Linux and macOS; "
-                "write snapshots on those machines and judge them with --from"
+                "write snapshots on those machines and judge them with --from",
+                f"{self.options[0]} 只能在 Linux 与 macOS 上使用；请在那些机器上写快照，再用 --from 判断",
             )
 
     def route(self) -> Route:

@@ -6,8 +6,12 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envdoctor.errors import EnvdoctorError, UsageError
+
+if TYPE_CHECKING:
+    from envdoctor.model import Language
 
 BROKE = 3
 INTERRUPTED = 130
@@ -27,9 +31,10 @@ def exit_code(error: BaseException, arguments: list[str]) -> int:
         code = BROKE
     if form == "nagios":
         code = BROKE  # UNKNOWN: 2 would be CRITICAL, and no other code is a plugin's
-    said = _clean(_sentence(error))
+    language = _language(arguments, form)
+    said = _clean(_sentence(error, language))
     if not isinstance(error, WrongUsage):
-        print(f"envdoctor: {said}", file=sys.stderr)
+        print(f"envdoctor{'：' if language == 'zh' else ': '}{said}", file=sys.stderr)
     if _is_bug(error) and any(argument.startswith("-vv") for argument in arguments):
         print(_clean("".join(traceback.format_exception(error))), file=sys.stderr)
     if "--json" in arguments or form in ("json", "nagios", "prometheus"):
@@ -41,15 +46,28 @@ def _is_bug(error: BaseException) -> bool:
     return isinstance(error, Exception) and not isinstance(error, (EnvdoctorError, OSError))
 
 
-def _sentence(error: BaseException) -> str:
+def _language(arguments: list[str], form: str) -> Language:
+    """The language of the report that did not come about."""
+    from envdoctor.cli import options
+
+    asked = _option(arguments, "--lang")
+    told = options.Lang(asked) if asked in ("en", "zh") else None
+    is_json = "--json" in arguments or form == "json"
+    return options.language(told, options.Format.json if is_json else options.Format.text)
+
+
+def _sentence(error: BaseException, language: Language) -> str:
+    chinese = language == "zh"
     if isinstance(error, EnvdoctorError):
-        return str(error)
+        return error.zh if chinese else str(error)
     if isinstance(error, OSError):
-        return f"{error.filename or 'the output'}: {error.strerror or error}"
+        return f"{error.filename or ('输出' if chinese else 'the output')}: {error.strerror or error}"
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
+        return "已中断" if chinese else "interrupted"
     place = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" ({os.path.basename(place[0].filename)}:{place[0].lineno})" if place else ""
+    if chinese:
+        return f"这是 envdoctor 的缺陷：{type(error).__name__}（{error}）{where}；-vv 可看到回溯"
     return f"this is a bug in envdoctor: {type(error).__name__}: {error}{where}; -vv shows the traceback"
 
 

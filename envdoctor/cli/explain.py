@@ -102,10 +102,14 @@ def _problem(code: str, loaded: Loaded) -> Problem:
     # As `check` takes them, and as people type them from memory.
     problem = loaded.problems.get(code.replace("_", "-").lower())
     if problem is None and any(file.topic.name == code.lower() for file in loaded.files):
-        raise UsageError(f"{code!r} is a topic; `envdoctor list {code.lower()}` shows its codes")
+        raise UsageError(
+            f"{code!r} is a topic; `envdoctor list {code.lower()}` shows its codes",
+            f"{code!r} 是主题；其问题代码见 `envdoctor list {code.lower()}`",
+        )
     if problem is None:
         raise UsageError(
-            f"{code!r} is neither a file nor a finding code{nearest(code, loaded)}; `envdoctor list` shows all codes"
+            f"{code!r} is neither a file nor a finding code{nearest(code, loaded)}; `envdoctor list` shows all codes",
+            f"{code!r} 既不是文件也不是问题代码{nearest(code, loaded, 'zh')}；全部代码见 `envdoctor list`",
         )
     return problem
 
@@ -122,12 +126,21 @@ def _refuse(what: list[str], loaded: Loaded) -> None:
     for name in what:
         if not _is_text(name):
             if name in loaded.problems:
-                raise UsageError(f"{name!r} is a code: explain codes one at a time, and texts without codes")
-            raise UsageError(f"there is no file {name!r}{nearest(name, loaded)}; give the files that hold the text")
+                raise UsageError(
+                    f"{name!r} is a code: explain codes one at a time, and texts without codes",
+                    f"{name!r} 是问题代码：一次只解释一个代码，且不能与文本混用",
+                )
+            raise UsageError(
+                f"there is no file {name!r}{nearest(name, loaded)}; give the files that hold the text",
+                f"没有文件 {name!r}{nearest(name, loaded, 'zh')}；请给出文本所在的文件",
+            )
         if name != "-" and os.path.isdir(name):
-            raise UsageError(f"{name} is a folder; name the files in it: `envdoctor explain {name.rstrip('/')}/*`")
+            raise UsageError(
+                f"{name} is a folder; name the files in it: `envdoctor explain {name.rstrip('/')}/*`",
+                f"{name} 是目录；请给出其中的文件：`envdoctor explain {name.rstrip('/')}/*`",
+            )
     if what.count("-") > 1:
-        raise UsageError("- was given twice; standard input can be read once")
+        raise UsageError("- was given twice; standard input can be read once", "- 给出了两次，而标准输入只能读一次")
 
 
 def _ask_for_a_paste(language: Language) -> None:

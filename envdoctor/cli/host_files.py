@@ -35,7 +35,10 @@ def refuse(good: Path | None, bad: Path | None) -> None:
     options.refuse(good, "--good-hosts")
     options.refuse(bad, "--bad-hosts")
     if good is not None and bad is not None and os.path.realpath(good) == os.path.realpath(bad):
-        raise UsageError(f"--good-hosts and --bad-hosts are the same file, {good}; name two")
+        raise UsageError(
+            f"--good-hosts and --bad-hosts are the same file, {good}; name two",
+            f"--good-hosts 与 --bad-hosts 是同一个文件 {good}，请指定两个文件",
+        )
 
 
 def write(report: Report, failing: Collection[str], good: Path | None, bad: Path | None) -> None:

@@ -33,7 +33,10 @@ def afar(spec: str | None, slurm: bool, given: Given, target: Target, environ: M
     if spec is None and not slurm:
         return None
     if spec is not None and slurm:
-        raise UsageError("--hosts and --slurm both say where to start; leave one of the two out")
+        raise UsageError(
+            "--hosts and --slurm both say where to start; leave one of the two out",
+            "--hosts 与 --slurm 都指定了在哪里启动，请去掉其一",
+        )
     from envdoctor.bench.afar import Afar, Wish
     from envdoctor.bench.launching import ranks_of
     from envdoctor.transport import srun, ssh
@@ -46,10 +49,16 @@ def afar(spec: str | None, slurm: bool, given: Given, target: Target, environ: M
         ("--master-addr", given.master_addr or None),
     ):
         if value is not None:
-            raise UsageError(f"{way.OPTION} starts every node and finds rank 0 by itself; leave {option} out")
+            raise UsageError(
+                f"{way.OPTION} starts every node and finds rank 0 by itself; leave {option} out",
+                f"{way.OPTION} 会自行启动所有节点并确定 rank 0，请去掉 {option}",
+            )
     port = 0 if given.master_port is None else given.master_port
     if not 0 <= port <= 65535:
-        raise UsageError(f"--master-port {port}: a port is a whole number from 1 to 65535")
+        raise UsageError(
+            f"--master-port {port}: a port is a whole number from 1 to 65535",
+            f"--master-port {port}：端口应为 1 到 65535 的整数",
+        )
     found = hosts(spec) if spec is not None else srun.nodes(environ)
     return Afar(found, Wish(ranks_of(given), port), target, environ, way)
 

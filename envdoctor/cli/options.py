@@ -54,13 +54,20 @@ def not_empty(context: typer.Context, option: typer.CallbackParam, value: str) -
     source = context.get_parameter_source(option.name or "")
     if value or source is None or source.name != "COMMANDLINE":
         return value
-    raise UsageError(f"{option.opts[0]} was given an empty word; name something, or leave the option out")
+    name = option.opts[0]
+    raise UsageError(
+        f"{name} was given an empty word; name something, or leave the option out",
+        f"{name} 的值为空；请给出内容，或去掉该选项",
+    )
 
 
 def _folder(given: str) -> Path:
     """A folder of code. Of an empty word pathlib would make the working directory, whose code nobody has asked for."""
     if not given:
-        raise UsageError("--checks was given an empty word; name a folder with check files, or leave the option out")
+        raise UsageError(
+            "--checks was given an empty word; name a folder with check files, or leave the option out",
+            "--checks 的值为空；请给出检查文件目录，或去掉该选项",
+        )
     return Path(given)
 
 
@@ -160,7 +167,10 @@ def refuse_plugin(form: Format) -> None:
         UsageError: it is one of these.
     """
     if form in (Format.nagios, Format.prometheus):
-        raise UsageError(f"--format {form.value} is for monitoring: `envdoctor check --format {form.value}`")
+        raise UsageError(
+            f"--format {form.value} is for monitoring: `envdoctor check --format {form.value}`",
+            f"--format {form.value} 用于监控：`envdoctor check --format {form.value}`",
+        )
 
 
 def redactor(key: Path | None) -> Redactor:
@@ -177,11 +187,13 @@ def redactor(key: Path | None) -> Redactor:
         data = key.read_bytes().strip()
     except OSError as error:
         raise UsageError(
-            f"--redact-key {key}: {error.strerror}; make one with `openssl rand -hex 32 > {key}`"
+            f"--redact-key {key}: {error.strerror}; make one with `openssl rand -hex 32 > {key}`",
+            f"--redact-key {key}：{error.strerror}；可用 `openssl rand -hex 32 > {key}` 生成",
         ) from error
     if len(data) < 16:
         raise UsageError(
-            f"--redact-key {key} holds {len(data)} bytes; a key needs 16 or more: `openssl rand -hex 32 > {key}`"
+            f"--redact-key {key} holds {len(data)} bytes; a key needs 16 or more: `openssl rand -hex 32 > {key}`",
+            f"--redact-key {key} 只有 {len(data)} 字节，密钥至少要 16 字节：`openssl rand -hex 32 > {key}`",
         )
     return Redactor.of_this_user(data)
 
@@ -195,14 +207,17 @@ def refuse(output: Path | None, option: str = "-o") -> None:
     if output is None:
         return
     if os.path.isdir(output):
-        raise UsageError(f"{option} {output} is a folder; name a file in it")
+        raise UsageError(
+            f"{option} {output} is a folder; name a file in it", f"{option} {output} 是目录，请指定其中的文件"
+        )
     try:
         folder = os.path.dirname(os.path.realpath(output))
     except OSError:
         folder = ""  # the working directory is gone
     if not os.path.isdir(folder):
         raise UsageError(
-            f"{option} {output}: there is no folder {output.parent}; make it with `mkdir -p {output.parent}`"
+            f"{option} {output}: there is no folder {output.parent}; make it with `mkdir -p {output.parent}`",
+            f"{option} {output}：目录 {output.parent} 不存在，可用 `mkdir -p {output.parent}` 创建",
         )
 
 
@@ -225,7 +240,10 @@ def write(document: str, output: Path | None) -> None:
         else:
             _replace(place, document)
     except OSError as error:
-        raise EnvdoctorError(f"cannot write {output}: {error.strerror}; nothing was changed there") from error
+        raise EnvdoctorError(
+            f"cannot write {output}: {error.strerror}; nothing was changed there",
+            f"无法写入 {output}：{error.strerror}；原有内容未改动",
+        ) from error
 
 
 def _replace(place: Path, document: str) -> None:

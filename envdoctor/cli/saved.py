@@ -28,7 +28,9 @@ def read(sources: Sequence[Path]) -> list[Snapshot]:
         inside = sorted(source.glob("*.json")) if os.path.isdir(source) else [source]
         if not inside:
             raise UsageError(
-                f"the folder {source} holds no snapshot (*.json); write one: `envdoctor snapshot -o {source}/NAME.json`"
+                f"the folder {source} holds no snapshot (*.json); "
+                f"write one: `envdoctor snapshot -o {source}/NAME.json`",
+                f"目录 {source} 中没有快照（*.json）；可用 `envdoctor snapshot -o {source}/NAME.json` 写一个",
             )
         files += inside
     snapshots = list(read_files(files))
@@ -36,5 +38,8 @@ def read(sources: Sequence[Path]) -> list[Snapshot]:
     for file, snapshot in snapshots:
         if all(isinstance(fact, Missing) for name, fact in snapshot.sections.items() if name != "asked"):
             # Nothing could be wrong in it: it must not read as fine.
-            raise UsageError(f"{file} holds no fact that can be read; write one with `envdoctor snapshot -o FILE`")
+            raise UsageError(
+                f"{file} holds no fact that can be read; write one with `envdoctor snapshot -o FILE`",
+                f"{file} 中没有可读的信息；可用 `envdoctor snapshot -o FILE` 写一个快照",
+            )
     return [snapshot for _, snapshot in snapshots]

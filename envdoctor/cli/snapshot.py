@@ -89,7 +89,10 @@ def _of_others(
     route = others.route()
     names = [host.name for host in route.hosts]
     if folder is None:
-        raise UsageError(f"{others.options[0]} writes a file for each machine: name a folder for them with -o FOLDER")
+        raise UsageError(
+            f"{others.options[0]} writes a file for each machine: name a folder for them with -o FOLDER",
+            f"{others.options[0]} 为每台机器写一个文件：请用 -o FOLDER 指定目录",
+        )
     _refuse(folder)
     taken = elsewhere.snapshots(route, question, language)
     documents = [to_json(snapshot) for snapshot in taken]
@@ -98,7 +101,10 @@ def _of_others(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot make the folder {folder}: {error.strerror}; name another with -o") from error
+        raise UsageError(
+            f"cannot make the folder {folder}: {error.strerror}; name another with -o",
+            f"无法创建目录 {folder}：{error.strerror}；请用 -o 指定其他目录",
+        ) from error
     files = [folder / _file(name, names[:number]) for number, name in enumerate(names)]
     _write(files, (_text(document, redactor) for document in documents))
     lost = [
@@ -107,7 +113,10 @@ def _of_others(
         if isinstance(reached := snapshot.sections["reached"], Reached) and reached.hosts[0].outcome != "ok"
     ]
     if len(lost) == len(names):
-        raise ExaminationError(f"none of {folded(names)} was examined; `envdoctor check --from {folder}` says why")
+        raise ExaminationError(
+            f"none of {folded(names)} was examined; `envdoctor check --from {folder}` says why",
+            f"{folded(names)} 均未能检查；原因见 `envdoctor check --from {folder}`",
+        )
     if lost and not question.quiet:
         told = f"envdoctor: {folded(lost)} not examined to the end; `envdoctor check --from {folder}` says why\n"
         sys.stderr.write(told)
@@ -134,10 +143,14 @@ def _write(files: Sequence[Path], texts: Iterable[str]) -> None:
 def _refuse(folder: Path) -> None:
     """Refuse, before anything is examined, a folder whose files would be judged together with the new ones."""
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file; name a folder with -o, which gets a file for each machine")
+        raise UsageError(
+            f"{folder} is a file; name a folder with -o, which gets a file for each machine",
+            f"{folder} 是文件；请用 -o 指定目录，其中为每台机器写一个文件",
+        )
     if any(folder.glob("*.json")):
         raise UsageError(
-            f"{folder} holds snapshots already, which would be judged with the new ones; name a new folder"
+            f"{folder} holds snapshots already, which would be judged with the new ones; name a new folder",
+            f"{folder} 中已有快照，会与新快照一起判断；请指定新目录",
         )
 
 

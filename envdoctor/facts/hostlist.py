@@ -10,13 +10,21 @@ MOST = 65536  # hosts; no cluster has more, and a hostile range must not fill th
 DEEP = 4  # bracketed ranges in one name; Slurm itself writes at most two dimensions
 
 
+class NoList(ValueError):
+    """A text that is no list of hosts; `zh` says so in Chinese."""
+
+    def __init__(self, message: str, zh: str) -> None:
+        super().__init__(message)
+        self.zh = zh
+
+
 def expand(text: str) -> tuple[str, ...]:
     """The hosts of a list in Slurm's compressed form, "gpu[01-03,07]-ib,login1", in order.
 
     Other forms read as well: separated by commas or white space, and a JSON list of names. At most 65536 hosts.
 
     Raises:
-        ValueError: a bracket is not closed, or a range is none.
+        NoList: a bracket is not closed, a range is none, or there are too many.
     """
     text = text.strip()
     if text.startswith("[") and '"' in text:
@@ -24,10 +32,10 @@ def expand(text: str) -> tuple[str, ...]:
     found: list[str] = []
     for part in parts(text):
         if part.count("[") > DEEP:
-            raise ValueError(f"more than {DEEP} ranges in {part!r}")
+            raise NoList(f"more than {DEEP} ranges in {part!r}", f"{part!r} 中的范围超过 {DEEP} 个")
         for host in _expand_one(part):
             if len(found) == MOST:
-                raise ValueError(f"more than {MOST} hosts")
+                raise NoList(f"more than {MOST} hosts", f"主机超过 {MOST} 台")
             found.append(host)
     return tuple(found)
 
@@ -35,10 +43,10 @@ def expand(text: str) -> tuple[str, ...]:
 def _json_list(text: str) -> tuple[str, ...]:
     try:
         listed = json.loads(text)
-    except RecursionError:
-        raise ValueError("no list of names") from None
+    except (ValueError, RecursionError):
+        raise NoList("no list of names", "不是名称列表") from None
     if not isinstance(listed, list) or not all(isinstance(host, str) for host in listed):
-        raise ValueError("no list of names")
+        raise NoList("no list of names", "不是名称列表")
     return tuple(listed[:MOST])
 
 
@@ -53,10 +61,10 @@ def parts(text: str) -> Iterator[str]:
             continue
         depth += {"[": 1, "]": -1}.get(letter, 0)
         if depth not in (0, 1):
-            raise ValueError(f"brackets do not match in {text!r}")
+            raise NoList(f"brackets do not match in {text!r}", f"{text!r} 中的方括号不匹配")
         part += letter
     if depth:
-        raise ValueError(f"a bracket is not closed in {text!r}")
+        raise NoList(f"a bracket is not closed in {text!r}", f"{text!r} 中的方括号没有闭合")
     if part:
         yield part
 
@@ -74,12 +82,12 @@ def _expand_one(pattern: str) -> Iterator[str]:
 
 
 def _range(piece: str) -> Iterator[str]:
-    found = re.fullmatch(r"(\d+)(?:-(\d+))?", piece)
+    found = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", piece)
     if found is None:
-        raise ValueError(f"{piece!r} is no range of numbers")
+        raise NoList(f"{piece!r} is no range of numbers", f"{piece!r} 不是数字范围")
     first, last = found.group(1), found.group(2) or found.group(1)
     if not 0 <= int(last) - int(first) < MOST:
-        raise ValueError(f"{piece!r} is no range of numbers")
+        raise NoList(f"{piece!r} is no range of numbers", f"{piece!r} 不是数字范围")
     for number in range(int(first), int(last) + 1):
         yield str(number).zfill(len(first))
 

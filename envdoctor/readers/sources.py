@@ -62,13 +62,14 @@ def pieces(name: str, on_bytes: Callable[[int], None] | None = None) -> Iterator
                 if start.startswith(magic):
                     way = command.format(name="" if name == STANDARD_INPUT else shlex.quote(name)).strip()
                     raise UsageError(
-                        f"cannot read {name}: it is packed by {kind}; `{way} | envdoctor explain -` reads it"
+                        f"cannot read {name}: it is packed by {kind}; `{way} | envdoctor explain -` reads it",
+                        f"无法读取 {name}：它由 {kind} 打包；可用 `{way} | envdoctor explain -` 读取",
                     )
             rest = _Rest(start, file)
             yield from _pieces(_unpacked(rest), (lambda: on_bytes(rest.taken)) if on_bytes else None)
     except BROKEN as error:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-        raise UsageError(f"cannot read {name}: {why[0].lower()}{why[1:]}") from error
+        raise UsageError(f"cannot read {name}: {why[0].lower()}{why[1:]}", f"无法读取 {name}：{why}") from error
 
 
 def _opened(name: str) -> FileIO:
@@ -78,7 +79,7 @@ def _opened(name: str) -> FileIO:
     try:
         return FileIO(sys.stdin.fileno(), closefd=False)
     except (AttributeError, ValueError, OSError) as error:
-        raise UsageError("cannot read standard input: it is closed") from error
+        raise UsageError("cannot read standard input: it is closed", "无法读取标准输入：它已关闭") from error
 
 
 def _unpacked(file: _Rest) -> Read:

@@ -63,7 +63,8 @@ def start(python: str, program: str) -> str:
     except ValueError:
         raise UsageError(
             f"--python {python!r}: a path with an exclamation mark, a backslash or a line break cannot be named on "
-            f"other hosts"
+            f"other hosts",
+            f"--python {python!r}：路径含有感叹号、反斜杠或换行，无法在其他主机上指定",
         ) from None
     return f"exec /bin/sh -c {quoted(CHOOSE)} sh {path} {quoted(program)}"
 

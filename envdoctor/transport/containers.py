@@ -48,15 +48,27 @@ class Exec:
         """
         try:
             names = [name for part in hostlist.parts(spec) for name in hostlist.expand(part)]
-        except ValueError as error:
-            raise UsageError(f"{self.OPTION} {spec}: {error}; write {self.form}") from error
+        except hostlist.NoList as error:
+            raise UsageError(
+                f"{self.OPTION} {spec}: {error}; write {self.form}",
+                f"{self.OPTION} {spec}：{error.zh}；应写作 {self.form}",
+            ) from error
         if not names:
-            raise UsageError(f"{self.OPTION} {spec}: it names nothing; write {self.form}")
+            raise UsageError(
+                f"{self.OPTION} {spec}: it names nothing; write {self.form}",
+                f"{self.OPTION} {spec}：没有任何名称；应写作 {self.form}",
+            )
         for name in names:
             if not self.name.fullmatch(name):
-                raise UsageError(f"{self.OPTION} {spec}: {name!r} is no name of one; write {self.form}")
+                raise UsageError(
+                    f"{self.OPTION} {spec}: {name!r} is no name of one; write {self.form}",
+                    f"{self.OPTION} {spec}：{name!r} 不是有效名称；应写作 {self.form}",
+                )
             if names.count(name) > 1:
-                raise UsageError(f"{self.OPTION} {spec}: {name} is named twice; each takes part once")
+                raise UsageError(
+                    f"{self.OPTION} {spec}: {name} is named twice; each takes part once",
+                    f"{self.OPTION} {spec}：{name} 出现了两次；每个只参加一次",
+                )
         return tuple(Host(name) for name in names)
 
     def argv(self, host: Host, line: str) -> tuple[str, ...]:
@@ -67,7 +79,10 @@ class Exec:
         """
         program = next(filter(None, map(which, self.programs)), None)
         if program is None:
-            raise UsageError(f"{self.OPTION} needs {' or '.join(self.programs)}, and it is not on PATH")
+            raise UsageError(
+                f"{self.OPTION} needs {' or '.join(self.programs)}, and it is not on PATH",
+                f"{self.OPTION} 需要 {' 或 '.join(self.programs)}，但 PATH 中没有",
+            )
         return (program, *self._arguments(host.name), "/bin/sh", "-c", line)
 
     def _arguments(self, name: str) -> tuple[str, ...]:

@@ -46,11 +46,17 @@ def hosts(spec: str) -> tuple[Host, ...]:
     else:
         found = tuple(_of_words(spec, 0, "--hosts"))
     if not found:
-        raise UsageError(f"--hosts {spec}: it names no host; write --hosts a,b,c or node[01-16] or @FILE")
+        raise UsageError(
+            f"--hosts {spec}: it names no host; write --hosts a,b,c or node[01-16] or @FILE",
+            f"--hosts {spec}：没有任何主机；应写作 --hosts a,b,c 或 node[01-16] 或 @FILE",
+        )
     seen: set[tuple[str, int | None]] = set()
     for host in found:
         if (host.name, host.port) in seen:
-            raise UsageError(f"--hosts {spec}: {host.name} is named twice; each host takes part once")
+            raise UsageError(
+                f"--hosts {spec}: {host.name} is named twice; each host takes part once",
+                f"--hosts {spec}：{host.name} 出现了两次；每台主机只参加一次",
+            )
         seen.add((host.name, host.port))
     return found
 
@@ -60,9 +66,15 @@ def _of_file(name: str) -> Iterator[Host]:
         with Path(name).open("rb") as file:
             text = file.read(LARGEST).decode("utf-8")
     except OSError as error:
-        raise UsageError(f"--hosts @{name}: {error.strerror}; give a file with a host on each line") from error
+        raise UsageError(
+            f"--hosts @{name}: {error.strerror}; give a file with a host on each line",
+            f"--hosts @{name}：{error.strerror}；请给出每行一个主机的文件",
+        ) from error
     except ValueError as error:
-        raise UsageError(f"--hosts @{name}: it is no text; give a file with a host on each line") from error
+        raise UsageError(
+            f"--hosts @{name}: it is no text; give a file with a host on each line",
+            f"--hosts @{name}：不是文本；请给出每行一个主机的文件",
+        ) from error
     for number, line in enumerate(text.splitlines(), 1):
         words = line.partition("#")[0].split()
         counts = [int(told.group(1)) for word in words if (told := SLOTS.fullmatch(word))]
@@ -76,13 +88,18 @@ def _of_words(text: str, slots: int, place: str) -> Iterator[Host]:
             if whole := BRACKETED.fullmatch(part):
                 user, address, port = whole["user"] or "", whole["address"], whole["port"]
                 if not V6.fullmatch(address):
-                    raise UsageError(f"{place}: {part!r} is no host; an IPv6 address is written [::1] or [::1]:22")
+                    raise UsageError(
+                        f"{place}: {part!r} is no host; an IPv6 address is written [::1] or [::1]:22",
+                        f"{place}：{part!r} 不是主机；IPv6 地址应写作 [::1] 或 [::1]:22",
+                    )
                 yield Host(address, _user(user, part, place), _port(port, part, place), slots)
             else:
                 for one in hostlist.expand(part):
                     yield _host(one, slots, place)
-    except ValueError as error:
-        raise UsageError(f"{place}: {error}; write a,b,c or node[01-16]") from error
+    except hostlist.NoList as error:
+        raise UsageError(
+            f"{place}: {error}; write a,b,c or node[01-16]", f"{place}：{error.zh}；应写作 a,b,c 或 node[01-16]"
+        ) from error
 
 
 def _host(text: str, slots: int, place: str) -> Host:
@@ -91,13 +108,18 @@ def _host(text: str, slots: int, place: str) -> Host:
         return Host(rest, _user(user, text, place), None, slots)
     name, colon, port = rest.partition(":")
     if not NAME.fullmatch(name) or (at and not user):
-        raise UsageError(f"{place}: {text!r} is no host; write name, user@name or user@name:port")
+        raise UsageError(
+            f"{place}: {text!r} is no host; write name, user@name or user@name:port",
+            f"{place}：{text!r} 不是主机；应写作 name、user@name 或 user@name:port",
+        )
     return Host(name, _user(user, text, place), _port(port if colon else None, text, place), slots)
 
 
 def _user(user: str, text: str, place: str) -> str:
     if user and not USER.fullmatch(user):
-        raise UsageError(f"{place}: {text!r} names no user; write user@name")
+        raise UsageError(
+            f"{place}: {text!r} names no user; write user@name", f"{place}：{text!r} 中的用户名无效；应写作 user@name"
+        )
     return user
 
 
@@ -105,5 +127,8 @@ def _port(port: str | None, text: str, place: str) -> int | None:
     if port is None:
         return None
     if not re.fullmatch(r"\d{1,5}", port) or not 1 <= int(port) <= 65535:
-        raise UsageError(f"{place}: {text!r}: a port is a whole number from 1 to 65535")
+        raise UsageError(
+            f"{place}: {text!r}: a port is a whole number from 1 to 65535",
+            f"{place}：{text!r}：端口应为 1 到 65535 的整数",
+        )
     return int(port)

@@ -102,19 +102,23 @@ def nodes(environ: Mapping[str, str]) -> tuple[Host, ...]:
     if not job or not listed:
         raise UsageError(
             "--slurm needs an allocation, and no SLURM_JOB_ID is set here; put the command into a batch script "
-            "(sbatch), or in front of it: salloc -N 2"
+            "(sbatch), or in front of it: salloc -N 2",
+            "--slurm 需要资源分配，而此处没有 SLURM_JOB_ID；请把命令写入批处理脚本（sbatch），或在前面加 salloc -N 2",
         )
     tasks = environ.get("SLURM_STEP_NUM_TASKS", "")
     if tasks.isdigit() and int(tasks) > 1:
         raise UsageError(
-            f"--slurm starts every node itself, and here srun has started {tasks} tasks; leave one of the two out"
+            f"--slurm starts every node itself, and here srun has started {tasks} tasks; leave one of the two out",
+            f"--slurm 会自行启动每个节点，而 srun 已在此启动 {tasks} 个任务；请去掉其一",
         )
     try:
         names = hostlist.expand(listed)
-    except ValueError as error:
-        raise UsageError(f"SLURM_JOB_NODELIST={listed}: {error}") from None
+    except hostlist.NoList as error:
+        raise UsageError(f"SLURM_JOB_NODELIST={listed}: {error}", f"SLURM_JOB_NODELIST={listed}：{error.zh}") from None
     if not names or not all(NAME.fullmatch(name) for name in names):
-        raise UsageError(f"SLURM_JOB_NODELIST={listed}: it is no list of nodes")
+        raise UsageError(
+            f"SLURM_JOB_NODELIST={listed}: it is no list of nodes", f"SLURM_JOB_NODELIST={listed}：不是节点列表"
+        )
     return tuple(Host(name) for name in names)
 
 
@@ -126,7 +130,10 @@ def argv(host: Host, line: str) -> tuple[str, ...]:
     """
     program = which("srun")
     if program is None:
-        raise UsageError("--slurm needs srun, which is not on PATH; load the module of Slurm or install slurm-client")
+        raise UsageError(
+            "--slurm needs srun, which is not on PATH; load the module of Slurm or install slurm-client",
+            "--slurm 需要 srun，但 PATH 中没有；请加载 Slurm 的 module 或安装 slurm-client",
+        )
     told = [
         program, "--job-name=envdoctor", "--nodes=1", "--ntasks=1", f"--nodelist={host.name}", "--export=ALL",
         "--mpi=none", "--cpu-bind=none", "--mem=0", f"--immediate={BUSY_S}",

@@ -64,7 +64,10 @@ def argv(host: Host, line: str) -> tuple[str, ...]:
     """
     program = which("ssh")
     if program is None:
-        raise UsageError("--hosts needs OpenSSH's ssh, which is not on PATH; install openssh-client")
+        raise UsageError(
+            "--hosts needs OpenSSH's ssh, which is not on PATH; install openssh-client",
+            "--hosts 需要 OpenSSH 的 ssh，但 PATH 中没有；请安装 openssh-client",
+        )
     told = [program, "-T"]
     for option in OPTIONS:
         told += ["-o", option]

@@ -59,10 +59,16 @@ def _asked(given: str, environ: Mapping[str, str]) -> Path:
     try:
         os.lstat(path)
     except PermissionError as error:
-        raise UsageError(f"--python {given}: this user may not look there ({error.strerror})") from error
+        raise UsageError(
+            f"--python {given}: this user may not look there ({error.strerror})",
+            f"--python {given}：当前用户无权查看（{error.strerror}）",
+        ) from error
     except (OSError, ValueError):
         pass
-    raise UsageError(f"--python {given}: neither a Python, an environment folder nor a conda environment; give a path")
+    raise UsageError(
+        f"--python {given}: neither a Python, an environment folder nor a conda environment; give a path",
+        f"--python {given}：既不是 Python，也不是环境目录或 conda 环境；请给出路径",
+    )
 
 
 def _conda_roots(environ: Mapping[str, str]) -> list[Path]:
@@ -88,7 +94,10 @@ def choose(asked: str = "", environ: Mapping[str, str] | None = None) -> Target:
         try:
             return Target(os.path.abspath(_asked(asked, environ)), "asked")
         except FileNotFoundError as error:
-            raise UsageError(f"--python {asked}: the working directory is gone; give an absolute path") from error
+            raise UsageError(
+                f"--python {asked}: the working directory is gone; give an absolute path",
+                f"--python {asked}：当前工作目录已不存在；请给出绝对路径",
+            ) from error
     for variable, why in (("VIRTUAL_ENV", "virtual-env"), ("CONDA_PREFIX", "conda")):
         if folder := environ.get(variable):
             if not answering.answers(folder):

@@ -149,3 +149,39 @@ def test_a_device_is_written_to_and_never_replaced() -> None:
     with pytest.raises(EnvdoctorError, match="No space left"):
         options.write("gone", Path("/dev/full"))
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["check", "--hosts", "a,a"], "--hosts a,a：a 出现了两次；每台主机只参加一次"),
+        (["check", "--hosts", "a[1-"], "--hosts：'a[1-' 中的方括号没有闭合；应写作 a,b,c 或 node[01-16]"),
+        (
+            ["check", "--quick", "drivr"],
+            "'drivr' 既不是主题也不是问题代码（是否指 'driver'？）；全部见 `envdoctor list`",
+        ),
+        (["diff", "-", "-"], "- 给出了两次，而标准输入只能读一次"),
+        (["bench", "allreduce", "--sizes", "big"], "--sizes big：'big' 不是大小；应为 FROM:TO，例如 8:64M"),
+        (["check", "--hosts", ""], "--hosts 的值为空；请给出内容，或去掉该选项"),
+    ],
+)
+def test_what_is_wrong_with_the_arguments_is_said_in_chinese(arguments: list[str], said: str, tmp_path: Path) -> None:
+    asked = subprocess.run([*PROGRAM, *arguments, "--lang", "zh"], capture_output=True, text=True, cwd=tmp_path)
+    assert (asked.returncode, asked.stderr) == (2, f"envdoctor：{said}\n")
+    environ = {**os.environ, "LC_ALL": "zh_CN.UTF-8", "PYTHONUTF8": "1"}
+    by_locale = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, cwd=tmp_path, env=environ)
+    assert by_locale.stderr == asked.stderr
+    english = subprocess.run([*PROGRAM, *arguments, "--lang=en"], capture_output=True, text=True, env=environ)
+    assert (english.returncode, english.stderr.isascii()) == (2, True)
+
+
+def test_a_document_is_in_english_unless_another_language_is_asked_for() -> None:
+    environ = {**os.environ, "LC_ALL": "zh_CN.UTF-8", "PYTHONUTF8": "1"}
+    for more, word in ((), "named twice"), (("--lang", "zh"), "出现了两次"):
+        command = [*PROGRAM, "check", "--hosts", "a,a", "--json", *more]
+        done = subprocess.run(command, capture_output=True, text=True, env=environ)
+        assert word in json.loads(done.stdout)["error"]["message"]
+
+
+def test_an_error_that_nobody_translated_is_said_in_english() -> None:
+    assert EnvdoctorError("it failed").zh == "it failed"
