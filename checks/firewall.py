@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
+from envdoctor.facts import hostlist
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.launch import launches, node_rank
@@ -17,6 +18,17 @@ TOPIC = Topic("rendezvous", 243, Text("firewalls between the nodes", "节点之�
 REJECTED = {"filtered": "rejected", "reset": "reset"}  # outcome -> situation
 ALIVE = ("connected", "refused", "login")  # what tells of a host that lives
 BLOCKED = ("timeout", "refused", "filtered", "mute")
+
+WAITING = Text(
+    "gloo and NCCL listen on random ports and connect both ways: the first collective hangs or fails",
+    "gloo 与 NCCL 监听随机端口并双向连接：首个集合通信会挂起或失败",
+)
+OPEN_ALL = Text(
+    "open the ports of net.ipv4.ip_local_port_range between the nodes, or narrow the range on all nodes "
+    "(sysctl -w net.ipv4.ip_local_port_range='50000 51000') and open that",
+    "请在节点之间开放 net.ipv4.ip_local_port_range 范围内的端口，或在所有节点上缩小该范围"
+    "（sysctl -w net.ipv4.ip_local_port_range='50000 51000'）后再开放",
+)
 
 FIREWALL_BLOCKS_PORTS = Problem(
     code="firewall-blocks-ports",
@@ -86,22 +98,41 @@ FIREWALL_BLOCKS_PORTS = Problem(
                 "{node} cannot reach the data ports of {other}: {outcome}; the other way: {back}",
                 "{node} 无法连接 {other} 的数据端口：{outcome}；反方向：{back}",
             ),
-            why=Text(
-                "gloo and NCCL listen on random ports and connect both ways: the first collective hangs or fails",
-                "gloo 与 NCCL 监听随机端口并双向连接：首个集合通信会挂起或失败",
-            ),
+            why=WAITING,
             seen=Text(
                 "{other} ({address}) answers on the rendezvous port; a port of net.ipv4.ip_local_port_range: {outcome}",
                 "{other}（{address}）在会合端口有应答；在 net.ipv4.ip_local_port_range 范围内的端口：{outcome}",
             ),
-            help=Text(
-                "open the ports of net.ipv4.ip_local_port_range between the nodes, or narrow the range on all nodes "
-                "(sysctl -w net.ipv4.ip_local_port_range='50000 51000') and open that",
-                "请在节点之间开放 net.ipv4.ip_local_port_range 范围内的端口，或在所有节点上缩小该范围"
-                "（sysctl -w net.ipv4.ip_local_port_range='50000 51000'）后再开放",
-            ),
+            help=OPEN_ALL,
             look="sudo nft list ruleset; sudo iptables -S   # on {other}, then on {node}",
         ),
+        **{
+            situation: Situation(
+                title=title,
+                why=WAITING,
+                seen=Text(
+                    "the {count} are {nodes}, which reach each other", "这 {count} 个节点是 {nodes}，它们彼此可达"
+                ),
+                help=OPEN_ALL,
+                look="sudo nft list ruleset; sudo iptables -S   # on {node}",
+            )
+            for situation, title in (
+                (
+                    "data-ports-of-one",
+                    Text(
+                        "{count} nodes cannot reach the data ports of {node}: {outcome}",
+                        "{count} 个节点无法连接 {node} 的数据端口：{outcome}",
+                    ),
+                ),
+                (
+                    "data-ports-from-one",
+                    Text(
+                        "{node} cannot reach the data ports of {count} nodes: {outcome}",
+                        "{node} 无法连接 {count} 个节点的数据端口：{outcome}",
+                    ),
+                ),
+            )
+        },
     },
 )
 
@@ -133,10 +164,30 @@ def firewall_blocks_data_ports(result: AllreduceResult | None) -> Iterable[Findi
     if result is None:
         return
     tried = {(way.a, way.b): way for failure in result.on("dial") for way in failure.ways}
+    blocked = {
+        pair: way for pair, way in tried.items() if way.outcome in BLOCKED and not set(pair) & result.departed
+    }  # fmt: skip
     told: set[tuple[int, int]] = set()
-    for (a, b), way in tried.items():
+    # What several find at one node, or one finds at several, is that one's firewall, unless theirs do the same.
+    for place, situation in ((1, "data-ports-of-one"), (0, "data-ports-from-one")):
+        for end in sorted({pair[place] for pair in blocked}):
+            alike = [pair for pair in blocked if pair[place] == end and pair not in told]
+            like_it = {pair[place] for pair in blocked if pair[1 - place] != end}
+            others = sorted(pair[1 - place] for pair in alike if pair[1 - place] not in like_it)
+            if len(others) < 2:
+                continue
+            told.update(alike, ((b, a) for a, b in alike))
+            found = FIREWALL_BLOCKS_PORTS.found(
+                situation,
+                node=result.named(end),
+                nodes=hostlist.fold(result.named(other) for other in others),
+                count=len(others),
+                outcome=", ".join(sorted({blocked[pair].outcome for pair in alike})),
+            )
+            yield replace(found, nodes=(result.named(end),))
+    for (a, b), way in blocked.items():
         back = tried.get((b, a))
-        if way.outcome not in BLOCKED or (b, a) in told or {a, b} & result.departed:
+        if (a, b) in told or (b, a) in told:
             continue
         told.add((a, b))
         member = result.member(b)

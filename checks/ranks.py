@@ -49,7 +49,7 @@ PEER_DIED = Problem(
                 "the other ranks wait for it, or report a connection that was closed",
                 "其他 rank 会一直等待它，或报告连接被关闭",
             ),
-            seen=Text("it ended: {how}\n{said}", "退出方式：{how}\n{said}"),
+            seen=Text("it ended: {how}{said}", "退出方式：{how}{said}"),
             help=Text(
                 "somebody or something ended it: dmesg or the scheduler's record on {node} tells",
                 "它是被终止的：{node} 上的 dmesg 或调度器记录会说明原因",
@@ -149,7 +149,7 @@ def peer_died(result: AllreduceResult | None) -> Iterable[Finding]:
             node=node,
             rung=failure.rung,
             how=ended or "the connection to it ended",
-            said=failure.said or None,
+            said=f"\n{failure.said}" if failure.said else "",
         )
         yield replace(found_, nodes=(node,))
 

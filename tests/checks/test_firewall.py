@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from envdoctor.facts.allreduce import Failure, Way
+from envdoctor.facts.allreduce import AllreduceResult, Failure, Way
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.rendezvous import RendezvousReach, Target
 from envdoctor.testing import Case
 from tests import CHECKS
-from tests.checks.bench_results import FINE, stopped
+from tests.checks.bench_results import FINE, FIRST, stopped
 
 FILE = CHECKS / "firewall.py"
 SILENT = Target("gpu01", 29500, "MASTER_ADDR", addresses=("10.0.0.1",), outcome="timeout", elsewhere="connected")
@@ -60,3 +60,32 @@ def test_the_direction_is_told() -> None:
     assert one_way.nodes == ("gpu02", "gpu01")
     (both,) = Case("", (stopped("dial", THERE, BACK),), {"firewall-blocks-ports": "error"}).assert_holds(FILE)
     assert both.evidence["back"] == "refused"
+
+
+def among_four(*blocked: tuple[int, int]) -> AllreduceResult:
+    """Four nodes that dial each other; these ways time out."""
+    members = tuple(replace(FIRST, index=place, node=f"gpu{place}", host=f"gpu{place}") for place in range(4))
+    ways = {place: tuple(Way(a, b, "timeout") for a, b in blocked if a == place) for place, _ in blocked}
+    failures = [Failure("dial", place, f"gpu{place}", "unreached", ways=own) for place, own in sorted(ways.items())]
+    return stopped("dial", *failures, members=members)
+
+
+@pytest.mark.parametrize(
+    ("blocked", "told"),
+    [
+        ([(0, 2), (1, 2), (3, 2)], [("data-ports-of-one", ("gpu2",), "gpu[0-1,3]")]),
+        ([(0, 2), (1, 2), (3, 2), (2, 0), (2, 1), (2, 3)], [("data-ports-of-one", ("gpu2",), "gpu[0-1,3]")]),
+        ([(2, 0), (2, 1), (2, 3)], [("data-ports-from-one", ("gpu2",), "gpu[0-1,3]")]),
+        ([(0, 2), (1, 2), (0, 3), (1, 3), (2, 3), (3, 2)],
+         [("data-ports-of-one", ("gpu2",), "gpu[0-1]"), ("data-ports-of-one", ("gpu3",), "gpu[0-1]")]),
+        ([(0, 2)], [("data-ports", ("gpu2", "gpu0"), None)]),
+        ([(a, b) for a in range(3) for b in range(3) if a != b],
+         [("data-ports", ("gpu1", "gpu0"), None), ("data-ports", ("gpu2", "gpu0"), None),
+          ("data-ports", ("gpu2", "gpu1"), None)]),
+    ],
+)  # fmt: skip
+def test_one_firewall_is_told_once(
+    blocked: list[tuple[int, int]], told: list[tuple[str, tuple[str, ...], str | None]]
+) -> None:
+    found = Case("", (among_four(*blocked),), {"firewall-blocks-ports": "error"}).assert_holds(FILE)
+    assert [(one.situation, one.nodes, one.evidence.get("nodes")) for one in found] == told
