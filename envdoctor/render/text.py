@@ -92,8 +92,7 @@ class Page:
             self._console.print(Rich(" " * indent) + line, soft_wrap=True)
 
     def text(self) -> str:
-        lines = self._buffer.getvalue().splitlines()
-        return "\n".join(line.rstrip() for line in lines) + "\n"
+        return "".join(f"{line.rstrip()}\n" for line in self._buffer.getvalue().splitlines())
 
 
 def pad(text: str, width: int) -> str:

@@ -188,7 +188,7 @@ def test_an_undo_shows_the_way_back() -> None:
     assert fixes.undoing(ENTRY, (), CHINESE, REDACTOR).endswith("所有文件已是原样\n")
     done = fixes.undone(ENTRY, ENTRY.edits, "undone", PLAIN, REDACTOR)
     assert done.text.startswith("✓ restored ~/.rc\n✓ removed /new\n✓ 20261121-120000 is taken back")
-    assert fixes.undone(ENTRY, ENTRY.edits, "not-undone", PLAIN, REDACTOR).text == "\n"
+    assert fixes.undone(ENTRY, ENTRY.edits, "not-undone", PLAIN, REDACTOR).text == ""
 
 
 def test_what_the_last_check_found() -> None:

@@ -73,6 +73,12 @@ def test_quiet_shows_problems_only() -> None:
     assert "2 errors" not in page
 
 
+def test_quiet_and_well_says_nothing_at_all() -> None:
+    """cron sends a mail for an empty line as well."""
+    well = replace(report(), findings=(), outcomes=(), unloaded={})
+    assert text.render(well, Style(verbosity=-1), Redactor(b"k" * 16)) == ""
+
+
 def test_crashes_and_broken_files_are_named() -> None:
     page = said()
     assert "the check odd (shm) crashed: ValueError: [x]" in page
