@@ -82,12 +82,16 @@ def _expand_one(pattern: str) -> Iterator[str]:
 
 
 def _range(piece: str) -> Iterator[str]:
-    found = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", piece)
+    found = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", piece.strip())
     if found is None:
+        if not piece.strip():
+            raise NoList("there is no number between the brackets", "方括号中没有数字")
         raise NoList(f"{piece!r} is no range of numbers", f"{piece!r} 不是数字范围")
     first, last = found.group(1), found.group(2) or found.group(1)
-    if not 0 <= int(last) - int(first) < MOST:
-        raise NoList(f"{piece!r} is no range of numbers", f"{piece!r} 不是数字范围")
+    if int(last) < int(first):
+        raise NoList(f"the range {piece!r} runs backwards", f"范围 {piece!r} 的起点大于终点")
+    if int(last) - int(first) >= MOST:
+        raise NoList(f"more than {MOST} hosts", f"主机超过 {MOST} 台")
     for number in range(int(first), int(last) + 1):
         yield str(number).zfill(len(first))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envdoctor.errors import UsageError
 from envdoctor.facts import hostlist
 
 LARGEST = 4 << 20  # bytes of a file of hosts
+LONGEST = 60  # letters of what was asked for, in an error
 # What may stand in a host name, an IPv4 address, an alias of ~/.ssh/config; and in a user's name. Nothing that a shell,
 # OpenSSH's own % tokens or its options could take for something else.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
@@ -38,33 +39,41 @@ class Host:
 def hosts(spec: str) -> tuple[Host, ...]:
     """The hosts of "a,b,c", "node[01-16]", "user@host:port", "[::1]:22", or of a file "@file" with a host on each line.
 
+    A host that a file names again and again, as $PBS_NODEFILE does, takes part once and starts as many ranks.
+
     Raises:
         UsageError: the list cannot be read, is empty, names a host twice, or holds what is no host name.
     """
-    if spec.startswith("@"):
-        found = tuple(_of_file(spec[1:]))
-    else:
-        found = tuple(_of_words(spec, 0, "--hosts"))
+    listed = spec.startswith("@")
+    found = tuple(_of_file(spec[1:]) if listed else _of_words(spec, 0, "--hosts"))
+    shown = spec if len(spec) <= LONGEST else f"{spec[:LONGEST]}..."
     if not found:
         raise UsageError(
-            f"--hosts {spec}: it names no host; write --hosts a,b,c or node[01-16] or @FILE",
-            f"--hosts {spec}：没有任何主机；应写作 --hosts a,b,c 或 node[01-16] 或 @FILE",
+            f"--hosts {shown}: it names no host; write --hosts a,b,c or node[01-16] or @FILE",
+            f"--hosts {shown}：没有任何主机；应写作 --hosts a,b,c 或 node[01-16] 或 @FILE",
         )
-    seen: set[tuple[str, int | None]] = set()
+    times: dict[tuple[str, int | None], list[Host]] = {}
     for host in found:
-        if (host.name, host.port) in seen:
-            raise UsageError(
-                f"--hosts {spec}: {host.name} is named twice; each host takes part once",
-                f"--hosts {spec}：{host.name} 出现了两次；每台主机只参加一次",
-            )
-        seen.add((host.name, host.port))
-    return found
+        # Names of hosts are the same in upper and lower case, to DNS and to OpenSSH.
+        times.setdefault((host.name.lower(), host.port), []).append(host)
+    again = next((same[1].name for same in times.values() if len(same) > 1), "")
+    if again and not listed:
+        raise UsageError(
+            f"--hosts {shown}: {again} is named twice; each host takes part once",
+            f"--hosts {shown}：{again} 出现了两次；每台主机只参加一次",
+        )
+    return tuple(replace(same[0], slots=_slots(same)) for same in times.values())
+
+
+def _slots(same: list[Host]) -> int:
+    """Ranks of a host, as all lines that name it say."""
+    return sum(host.slots or 1 for host in same) if len(same) > 1 else same[0].slots
 
 
 def _of_file(name: str) -> Iterator[Host]:
     try:
         with Path(name).open("rb") as file:
-            text = file.read(LARGEST).decode("utf-8")
+            text = file.read(LARGEST).decode("utf-8-sig")
     except OSError as error:
         raise UsageError(
             f"--hosts @{name}: {error.strerror}; give a file with a host on each line",
@@ -79,7 +88,7 @@ def _of_file(name: str) -> Iterator[Host]:
         words = line.partition("#")[0].split()
         counts = [int(told.group(1)) for word in words if (told := SLOTS.fullmatch(word))]
         names = [word for word in words if "=" not in word]
-        yield from _of_words(" ".join(names), counts[0] if counts else 0, f"{name}, line {number}")
+        yield from _of_words(" ".join(names), counts[0] if counts else 0, f"{name}:{number}")
 
 
 def _of_words(text: str, slots: int, place: str) -> Iterator[Host]:

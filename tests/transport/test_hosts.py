@@ -34,6 +34,24 @@ def test_a_file_of_hosts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"\xef\xbb\xbfa\r\n\r\n  b # here\r\n", (Host("a"), Host("b"))),
+        (b"a,b,\n,node[1-2]\n", (Host("a"), Host("b"), Host("node1"), Host("node2"))),
+        (b"gpu1\ngpu1\ngpu2\nGPU1\n", (Host("gpu1", slots=3), Host("gpu2"))),
+        (b"gpu1 slots=2\ngpu1 slots=2\n", (Host("gpu1", slots=4),)),
+    ],
+)
+def test_what_files_of_hosts_are_like(text: bytes, expected: tuple[Host, ...], tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_bytes(text)
+    assert hosts(f"@{tmp_path / 'hosts'}") == expected
+
+
+def test_many_hosts_are_as_good_as_few() -> None:
+    assert len(hosts("node[00001-10000]-ib[0-1]")) == 20000
+
+
+@pytest.mark.parametrize(
     ("spec", "said"),
     [
         ("", "names no host"),
@@ -50,7 +68,14 @@ def test_a_file_of_hosts(tmp_path: Path) -> None:
         ("a[1", "not closed"),
         ("a[x-y]", "no range"),
         ("[a:$(id)]", "is no host"),
-        ("[]", "no range"),
+        ("[]", "no number between the brackets"),
+        ("node[]", "no number between the brackets"),
+        ("node[3-1]", "'3-1' runs backwards"),
+        ("node[1-65537]", "more than 65536 hosts"),
+        ("node[1-9999999999999999999]", "no range"),
+        ("gpu01,b,GPU01", "GPU01 is named twice"),
+        ("{a,b}", "is no host"),
+        (",".join(["x" * 50, "b"] * 2), r"x{50},b,x{7}\.\.\.: x{50} is named twice"),
     ],
 )
 def test_what_is_none_is_named_with_the_way_out(spec: str, said: str) -> None:
@@ -66,7 +91,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 
 def test_a_line_is_named(tmp_path: Path) -> None:
     (tmp_path / "hosts").write_text("a\nb;c\n")
-    with pytest.raises(UsageError, match=r"hosts, line 2: 'b;c' is no host"):
+    with pytest.raises(UsageError, match=r"hosts:2: 'b;c' is no host"):
         hosts(f"@{tmp_path / 'hosts'}")
 
 
