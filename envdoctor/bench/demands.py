@@ -34,6 +34,17 @@ class Held:
     held: bool
 
 
+def failed(held: Held) -> str:
+    """Why a demand is not met, with its unit: "min-busbw=70% does not hold: 43%"."""
+    if held.value is None:
+        said = "nothing tells"
+    elif held.demand.of_expected:
+        said = f"{held.value * 100:.3g}%"
+    else:
+        said = f"{held.value:.4g} {NAMES[held.demand.name]}".rstrip()
+    return f"--assert {held.demand.text} does not hold: {said}"
+
+
 def parse(texts: Iterable[str]) -> tuple[Demand, ...]:
     """The demands of the command line.
 

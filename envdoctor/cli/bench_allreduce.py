@@ -161,8 +161,10 @@ def allreduce(
             options.write(bench_json.render(ran.result, report, ran.snapshots, style, redactor, held), output)
         for one in held:
             if not one.held:
-                said = "nothing tells" if one.value is None else f"{one.value:.4g}"
-                sys.stderr.write(f"envdoctor: --assert {one.demand.text} does not hold: {said}\n")
+                sys.stderr.write(f"envdoctor: {demands.failed(one)}\n")
+    if asked and ran.result.own != 0 and not quiet:
+        first = redactor.text(ran.result.named(0))
+        sys.stderr.write(f"envdoctor: --assert is judged by {first}, which knows how fast it was\n")
     if ran.refused and not quiet:
         sys.stderr.write(f"envdoctor: not measured for {', '.join(ran.refused)}; --force measures all the same\n")
     code = exit_code(ran.result, report)

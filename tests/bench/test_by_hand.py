@@ -44,8 +44,13 @@ def test_healthy(nodes: tuple[Node, Node]) -> None:
 
 
 def test_several_ranks_on_each_node(nodes: tuple[Node, Node]) -> None:
-    one, _ = by_hand(*nodes, "--nproc-per-node", "2", "--sizes", "4K:4K", "--dtype", "bfloat16")
+    one, other = by_hand(
+        *nodes, "--nproc-per-node", "2", "--sizes", "4K:4K", "--dtype", "bfloat16", "--assert", "max-latency=0.001"
+    )
     told = one.document
+    assert (one.status, [each["held"] for each in told["asserts"]]) == (1, [False])
+    assert (other.status, other.document["asserts"]) == (0, [])
+    assert f"--assert is judged by {nodes[0].name}" in other.err
     assert [node["ranks"] for node in told["nodes"]] == [[0, 1], [2, 3]]
     assert [row["wrong"] for row in told["sizes"]] == [0]
     row = told["sizes"][0]

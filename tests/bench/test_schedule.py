@@ -91,6 +91,21 @@ def test_demands(text: str, value: float, held: bool) -> None:
     assert told.held is held
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("min-busbw=99%", "--assert min-busbw=99% does not hold: 95.8%"),
+        ("min-busbw=9.5", "--assert min-busbw=9.5 does not hold: 0.1198 GB/s"),
+        ("max-latency=20", "--assert max-latency=20 does not hold: 50 us"),
+    ],
+)
+def test_a_demand_that_is_not_met_is_told_in_its_unit(text: str, said: str) -> None:
+    (told,) = demands.judge(demands.parse([text]), replace(FINE, expected_busbw_gb_s=0.125))
+    assert demands.failed(told) == said
+    (unknown,) = demands.judge(demands.parse([text]), stopped("gloo"))
+    assert demands.failed(unknown) == f"--assert {text} does not hold: nothing tells"
+
+
 def test_what_is_not_known_meets_no_demand() -> None:
     asked = demands.parse(["min-busbw=70%,max-wrong=0"])
     assert [one.held for one in demands.judge(asked, FINE)] == [False, True]
