@@ -60,7 +60,9 @@ def ending(result: AllreduceResult, report: Report, style: Style, redactor: Reda
     page = Page(style)
     names = {end: result.named(end) for end in sorted({pair.a for pair in result.pairs})}
     shown = {end: redactor.text(name) for end, name in names.items()}
-    best = max((fit.usual(pairs) for pairs in fit.by_rail(result.pairs).values()), default=0.0)
+    rates = [fit.usual(pairs) for pairs in fit.by_rail(result.pairs).values()]
+    # Where nothing is usual, what the faster ones carry is blank.
+    best = max([*rates, *(one.usual for one in link_kinds.uneven(result.pairs))], default=0.0)
     for rail, pairs in fit.by_rail(result.pairs).items():
         drawn = list(heat.heat(pairs, shown, best, style.unicode))
         if drawn and style.verbosity >= 0:
@@ -73,6 +75,12 @@ def ending(result: AllreduceResult, report: Report, style: Style, redactor: Reda
             page.line((line(redactor.text(head.say(style.language, {"over": over if interface else ""}))), ""))
             for row in drawn:
                 page.line((row, "cyan"), indent=2)
+    if len(names) > heat.MOST and style.verbosity >= 0:
+        many = Text(
+            "a map of {count} nodes fits no screen; --json holds every stream",
+            "{count} 个节点的热力图无法在屏幕上显示；--json 包含每条数据流",
+        )
+        page.line((many.say(style.language, {"count": len(names)}), "dim"))
     if style.verbosity >= 0:
         for row in bench_counters.moved(result, style, redactor):
             page.line((row, "dim"), indent=2)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.model import Language, Report
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, bench_json, bench_links
@@ -14,6 +15,10 @@ from tests.bench import fabrics
 
 CAME = fabrics.links(fabrics.Fabric(100, seed=1))
 SHORT = fabrics.links(fabrics.Fabric(40, seed=1), budget_s=10.0)
+
+
+def page(result: AllreduceResult) -> str:
+    return bench_links.ending(result, Report("", "", 0.0, (), (), (), (), {}), Style(), Redactor(b"k" * 16))
 
 
 def test_the_verdict_says_how_many_of_all_pairs_were_measured() -> None:
@@ -40,6 +45,17 @@ def test_where_nothing_is_usual_the_verdict_names_no_usual_rate() -> None:
     assert re.search(r"no rate is the usual one, they carry 2\.\d+ Gbit/s \(node000\d to node000\d\) to [78]", told), (
         told
     )
+
+
+def test_where_most_are_slow_they_are_dark_and_the_faster_ones_blank() -> None:
+    slow = fabrics.links(fabrics.Fabric(8, slow={(place, None): 0.2 for place in range(2, 8)}, seed=1)).result
+    rows = [row for row in page(slow).splitlines() if row.startswith("node000")]
+    assert [row.count("██") for row in rows] == [6, 6, 7, 7, 7, 7, 7, 7]
+
+
+def test_a_map_that_fits_no_screen_is_said_to_be_left_out() -> None:
+    assert "a map of 100 nodes fits no screen; --json holds every stream" in page(CAME.result)
+    assert "fits no screen" not in page(SHORT.result)
 
 
 def test_each_link_stands_once_in_json() -> None:
