@@ -92,8 +92,8 @@ class OneSided:
     """A problem that one side has and the other has not, or has less badly or on fewer of its nodes.
 
     Attributes:
-        side: the side that has it; nodes: of that side.
-        others: nodes of the other side that have it as well; milder: its severity there, None where that is the same.
+        side: the side that has it; nodes: of that side, those that have it as badly as the finding says.
+        others: such nodes of the other side; milder: its severity there, None where that is the same.
     """
 
     side: Letter
@@ -318,7 +318,7 @@ def _one_sided(a: Side, b: Side) -> tuple[tuple[OneSided, ...], dict[Letter, tup
             if theirs is None and code not in other.judged:
                 unjudged[opposite] = (*unjudged[opposite], code)
                 continue
-            nodes, others = _nodes(own, code), _nodes(other, code)
+            nodes, others = _nodes(own, code, finding.severity), _nodes(other, code, finding.severity)
             worse = theirs is None or theirs.severity.rank > finding.severity.rank
             alike = theirs is not None and theirs.severity is finding.severity
             more = len(nodes) * 2 > len(own.snapshots) and len(others) * 2 <= len(other.snapshots)
@@ -338,5 +338,7 @@ def _worst(side: Side) -> dict[str, Finding]:
     return worst
 
 
-def _nodes(side: Side, code: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(node for finding in side.findings if finding.code == code for node in finding.nodes))
+def _nodes(side: Side, code: str, severity: Severity) -> tuple[str, ...]:
+    """The nodes that have a problem as badly as that, or worse."""
+    found = [one for one in side.findings if one.code == code and one.severity.rank <= severity.rank]
+    return tuple(dict.fromkeys(node for finding in found for node in finding.nodes))

@@ -234,6 +234,15 @@ def test_a_problem_of_most_nodes_of_one_side_and_few_of_the_other() -> None:
     assert compare(b, b).problems == ()
 
 
+def test_nodes_are_those_that_have_it_as_badly() -> None:
+    nodes = [[good(f"{letter}{number}", number) for number in range(4)] for letter in "ab"]
+    mild = found(WARNED.at(Severity.NOTE), "a0", "a1", "a2", "a3")
+    a = side(*nodes[0], findings=(mild,), judged=CODES)
+    b = side(*nodes[1], findings=(replace(mild, nodes=("b0", "b1", "b3")), found(WARNED, "b2")), judged=CODES)
+    (one,) = compare(a, b).problems
+    assert (one.side, one.nodes, one.others, one.milder) == ("b", ("b2",), (), Severity.NOTE)
+
+
 def test_a_note_alone_is_no_difference() -> None:
     assert compare(side(good("a"), judged=CODES), side(good("b"), findings=(found(NOTED, "b"),), judged=CODES)).same
 

@@ -69,6 +69,8 @@ def diff(
     from envdoctor import load
     from envdoctor.difference import compare
     from envdoctor.errors import UsageError
+    from envdoctor.model import Text
+    from envdoctor.render import line
     from envdoctor.snapshot import told_by
 
     if str(a) == str(b) == "-":
@@ -78,6 +80,9 @@ def diff(
     for side in sides:
         for fact in told_by(side.snapshots):
             redactor.learn(fact)
+    if not quiet and _same_place(a, b):
+        said = Text("envdoctor: A and B are the same: {name}", "envdoctor：A 与 B 是同一个：{name}")
+        sys.stderr.write(said.say(style.language, {"name": line(redactor.text(str(a)))}) + "\n")
     told = compare(*sides)
     if json:
         from envdoctor.render import difference_json
@@ -88,6 +93,13 @@ def diff(
 
         options.write(report.render(told, style, redactor), output)
     return 0 if told.same else 1
+
+
+def _same_place(a: Path, b: Path) -> bool:
+    try:
+        return os.path.samefile(a, b)
+    except OSError:
+        return False
 
 
 def _side(source: Path, loaded: Loaded, language: Language, quiet: bool) -> Side:

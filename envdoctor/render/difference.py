@@ -54,8 +54,9 @@ def _heading(side: Side, style: Style, redactor: Redactor) -> str:
         style.language, {"n": len(names), "names": folded(names)}
     )
     parts = [nodes if len(names) > 1 else names[0] if not side.of_text else "", line(when)]
-    told = ", ".join(part for part in parts if part)
-    return line(redactor.text(side.name)) + (f"  ({told})" if told else "")
+    told = Text(", ", "，").say(style.language).join(part for part in parts if part)
+    shown = Text("{name}  ({told})", "{name}（{told}）") if told else Text("{name}", "{name}")
+    return line(shown.say(style.language, {"name": redactor.text(side.name), "told": told}))
 
 
 def _problems(page: Page, told: Comparison, style: Style, redactor: Redactor) -> None:
@@ -85,17 +86,22 @@ def _problem(
         where = Text("worse in {side}", "{side} 更严重")
     elif one.others:
         where = Text("mostly in {side}", "多见于 {side}")
-    counts = ""
-    if len(own.snapshots) > 1 or one.others:
-        said = Text(" ({n} of {of}; there {m} of {all})", "（{n}/{of}；另一侧 {m}/{all}）")
-        counts = said.say(
-            language,
-            {"n": len(one.nodes), "of": len(own.snapshots), "m": len(one.others), "all": len(other.snapshots)},
+    counts = Text("", "")
+    if one.others:
+        counts = Text(
+            " ({n} of {of} {of:node|nodes}, {m} of {all} in {other})", "（{n}/{of} 个节点，{other} 为 {m}/{all}）"
         )
+    elif len(own.snapshots) > 1:
+        counts = Text(" ({n} of {of} nodes)", "（{n}/{of} 个节点）")
+    values = {
+        "n": len(one.nodes), "of": len(own.snapshots), "m": len(one.others), "all": len(other.snapshots),
+        "other": "B" if one.side == "a" else "A",
+    }  # fmt: skip
+    colon = Text(": ", "：").say(language)
     page.line(
-        (where.say(language, {"side": one.side.upper()}) + counts + ": ", "bold"),
+        (where.say(language, {"side": one.side.upper()}) + counts.say(language, values) + colon, "bold"),
         (f"{SEVERITIES[finding.severity].say(language)}[{finding.code}]", f"bold {colour}"),
-        (f": {title(finding, language, redactor)}", ""),
+        (f"{colon}{title(finding, language, redactor)}", ""),
         indent=2,
     )
     if finding.command:
@@ -239,13 +245,17 @@ def _tally(told: Comparison, language: Language) -> str:
         if told.hidden or any(told.unknown.values()):
             return Text("no difference in what both tell", "双方都提供的内容没有差异").say(language)
         return Text("no difference that training could see", "没有训练能察觉的差异").say(language)
+    serious = [one for one in told.problems if one.finding.severity is not Severity.NOTE]
     values = {
         "n": len(told.differences),
-        "p": sum(1 for one in told.problems if one.finding.severity is not Severity.NOTE),
+        "p": sum(1 for one in serious if not one.others and one.milder is None),
+        "worse": sum(1 for one in serious if one.others or one.milder is not None),
     }
     said = Text("{n} {n:difference|differences}", "{n} 处差异")
     problems = Text("; {p} {p:problem|problems} on one side only", "；{p} 个问题只在一侧出现")
-    return said.say(language, values) + (problems.say(language, values) if values["p"] else "")
+    worse = Text("; {worse} {worse:problem|problems} worse on one side", "；{worse} 个问题在一侧更严重")
+    parts = [said, *([problems] if values["p"] else []), *([worse] if values["worse"] else [])]
+    return "".join(part.say(language, values) for part in parts)
 
 
 def _cells(text: str) -> int:

@@ -56,6 +56,7 @@ def two(tmp_path: Path) -> tuple[str, str]:
 
 def test_exit_codes(two: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["diff", two[0], two[0]]) == 0
+    assert f"A and B are the same: {two[0]}" in capsys.readouterr().err
     assert run(["diff", *two]) == 1
     assert "only in B: error[driver-too-old]" in capsys.readouterr().out
     absent = str(tmp_path / "absent.json")

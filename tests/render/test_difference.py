@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from envdoctor.difference import Side, compare
 from envdoctor.facts.environment import Environment
-from envdoctor.model import Finding
+from envdoctor.model import Finding, Severity
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, difference, difference_json
 from envdoctor.snapshot import Snapshot
-from tests.render.reports import CAUSE, CONSEQUENCE, NOTE
+from tests.render.reports import CAUSE, CONSEQUENCE, NOTE, WARNING
 from tests.two_machines import bad, good, snapshot, with_facts
 
 REDACTOR = Redactor(b"k" * 16)
-CODES = frozenset((CAUSE.code, CONSEQUENCE.code, NOTE.code))
+CODES = frozenset(one.code for one in (CAUSE, CONSEQUENCE, NOTE, WARNING))
 
 
 def side(name: str, *snapshots: Snapshot, findings: tuple[Finding, ...] = ()) -> Side:
@@ -87,7 +87,7 @@ nvidia-curand-cu12 (-v)
 def test_chinese_and_everything_under_v() -> None:
     page = said(A, B, language="zh", verbosity=1)
     for words in (
-        "仅 B: 错误[driver-too-old]",
+        "仅 B：错误[driver-too-old]：",
         "修复  pip install",
         "构建所用 CUDA",
         "未设置",
@@ -105,6 +105,18 @@ def test_quiet_is_the_differences_alone() -> None:
     assert "2.6.0+cu124" in page
 
 
+def test_what_is_worse_on_a_side_is_counted_apart() -> None:
+    nodes = [good(f"a{number}", number) for number in range(4)]
+    warned = Finding(WARNING, {"url": "http://m"}, nodes=("a1",))
+    a = side("A", *nodes, findings=(replace(warned, severity_given=Severity.NOTE),))
+    b = side("B", *nodes, findings=(warned, *found("a0", "a1", "a2")))
+    page = said(a, b)
+    assert "worse in B (1 of 4 nodes): warning[pip-index-plain-http]" in page
+    assert page.endswith("0 differences; 2 problems on one side only; 1 problem worse on one side\n")
+    few = side("A", *nodes, findings=found("a3"))
+    assert "mostly in B (3 of 4 nodes, 1 of 4 in A): error[driver-too-old]" in said(few, b)
+
+
 def test_nothing_differs() -> None:
     assert said(A, side("other.json", good("gpu-a02", 2))).endswith("no difference that training could see\n")
     lesser = with_facts(good(), Environment({"NCCL_SOCKET_IFNAME": "eth0", "HTTPS_PROXY": "http://***aaaaaaaa***@p"}))
@@ -120,8 +132,10 @@ def test_groups_name_the_odd_nodes() -> None:
     b = side("B", *(bad(name, number) for number, name in enumerate(nodes)), good("b4", 4), findings=found(*nodes))
     page = said(a, b)
     assert "A  A  (8 nodes, a[1-8], " in page
-    assert "only in B (3 of 4; there 0 of 8): error[driver-too-old]" in page
+    assert "only in B (3 of 4 nodes): error[driver-too-old]" in page
     assert "2.6.0+cu124 [b[1-3]]; 2.8.0+cu128 [b4]" in page
+    page = said(a, b, language="zh")
+    assert "A  A（8 个节点，a[1-8]，2026" in page and "仅 B（3/4 个节点）：错误[driver-too-old]：" in page
     many = side("B", *(bad(f"b{number}", number) for number in range(1, 9)), good("b9", 9))
     assert "2.6.0+cu124 (8); 2.8.0+cu128 [b9]" in said(a, many)
 
