@@ -11,9 +11,12 @@ from envdoctor.columns import Crowd
 from envdoctor.errors import UsageError
 from envdoctor.examination import MADE_BY
 from envdoctor.facts.log import Log
+from envdoctor.facts.reached import Reached
 from envdoctor.load import Loaded
 from envdoctor.model import Check, Language, Outcome, Report, Text, TopicFile
 from envdoctor.snapshot import Snapshot
+
+REACHING = "nodes"  # the topic about machines that were not reached, or not examined to their end
 
 
 def chosen(loaded: Loaded, names: Iterable[str]) -> tuple[tuple[TopicFile, ...], tuple[Check, ...]]:
@@ -143,6 +146,16 @@ def _needs(check: Check, wanted: set[type]) -> bool:
         return False  # the check's own outcome tells what is wrong with it
 
 
+def _with_the_unreached(names: list[str], snapshots: Sequence[Snapshot], loaded: Loaded) -> list[str]:
+    """What was asked for and, where a machine was not examined to its end, the topic that says so: a machine that
+    nothing is known of would pass for one without a problem, in the exit code and in lists of good hosts."""
+    held = (snapshot.sections.get("reached") for snapshot in snapshots)
+    whole = all(one.outcome == "ok" for fact in held if isinstance(fact, Reached) for one in fact.hosts)
+    if whole or not names or REACHING in names or all(file.topic.name != REACHING for file in loaded.files):
+        return names
+    return [*names, REACHING]
+
+
 def judge(
     snapshots: Sequence[Snapshot],
     loaded: Loaded,
@@ -152,13 +165,13 @@ def judge(
     """Judge the snapshots with the chosen checks; whoever holds the clock fills in the report's seconds.
 
     Args:
-        names: topics or codes; empty for everything.
+        names: topics or codes; empty for everything. That a machine was not reached is said whatever they are.
         only: judge these files alone; the report still lists all chosen topics, the others without a word.
 
     Raises:
         UsageError: a name is unknown.
     """
-    names = list(names)
+    names = _with_the_unreached(list(names), snapshots, loaded)
     files, checks = chosen(loaded, names)
     known = files  # a text may tell of what is measured otherwise
     if not names:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from envdoctor import engine, judgement, load
+from envdoctor import engine, host_lists, judgement, load
 from envdoctor.errors import UsageError
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.host import Host
 from envdoctor.facts.limits import Limits, SharedMemory
 from envdoctor.facts.nics import Nics
+from envdoctor.facts.reached import Reach, Reached
 from envdoctor.model import Check, Node, Topic, TopicFile
 from envdoctor.snapshot import Snapshot
 from tests import CHECKS
@@ -41,6 +44,21 @@ def test_names_choose_topics_checks_and_codes() -> None:
     assert judgement.chosen(LOADED, ["shm-too-small"])[1]
     assert judgement.chosen(LOADED, []) == (LOADED.files, LOADED.checks)
     assert judgement.chosen(LOADED, ["shm", "shm-too-small"])[1] == checks
+
+
+def test_a_machine_that_was_not_reached_is_told_whatever_was_asked_for() -> None:
+    lost = Reached((Reach("gpu02", outcome="unresolvable", said="ssh: Could not resolve hostname gpu02"),))
+    there = Reached((Reach("gpu01", outcome="ok"),))
+    unheard = Snapshot(Node("gpu02", "gpu02"), "2026-11-20T12:00:00Z", "envdoctor 0.1.0", {"reached": lost})
+    well = replace(small("gpu01", "gpu01"), sections={**small("gpu01").sections, "reached": there})
+    report = judgement.judge([well, unheard], LOADED, ["shm"])
+    assert {finding.code: finding.nodes for finding in report.findings} == {
+        "node-unreachable": ("gpu02",),
+        "shm-too-small": ("gpu01",),
+    }
+    assert host_lists.sort(report) == host_lists.HostLists(("gpu01",), ("gpu02",))
+    assert {finding.code for finding in judgement.judge([well], LOADED, ["shm"]).findings} == {"shm-too-small"}
+    assert {one.check.topic for one in judgement.judge([well], LOADED, ["shm"]).outcomes} == {"shm"}
 
 
 def test_a_wrong_name_is_answered_with_the_nearest() -> None:
