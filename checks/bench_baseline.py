@@ -20,8 +20,8 @@ SLOWER_THAN_BASELINE = Problem(
     title=Text("all-reduce is at {share:.0%} of the earlier run", "all-reduce 只有之前运行的 {share:.0%}"),
     why=Text("each step waits longer for its gradients", "每一步等待梯度的时间都变长"),
     seen=Text(
-        "{size} bytes: {now:.3f} GB/s now, {before:.3f} then; the median over {count} {count:size|sizes} counts",
-        "{size} 字节：现在 {now:.3f} GB/s，之前 {before:.3f} GB/s；以 {count} 个大小的中位数为准",
+        "{size} bytes: {now:.3g} GB/s now, {before:.3g} then; the median over {count} {count:size|sizes} counts",
+        "{size} 字节：现在 {now:.3g} GB/s，之前 {before:.3g} GB/s；以 {count} 个大小的中位数为准",
     ),
     help=Text(
         "the same ranks on the same nodes? if so, compare the nodes: `envdoctor check` on each",

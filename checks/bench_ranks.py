@@ -222,7 +222,7 @@ def line(result: AllreduceResult) -> tuple[Text, Mapping[str, Scalar]] | None:
         )
         return took, {**values, "time_us": best.median_us}
     said = Text(
-        "{ranks} {ranks:rank|ranks}, {backend}: busbw {busbw:.3f} GB/s",
-        "{ranks} 个 rank，{backend}：busbw {busbw:.3f} GB/s",
+        "{ranks} {ranks:rank|ranks}, {backend}: busbw {busbw:.3g} GB/s",
+        "{ranks} 个 rank，{backend}：busbw {busbw:.3g} GB/s",
     )
     return said, {**values, "busbw": best.busbw_gb_s}

@@ -21,8 +21,8 @@ LARGE = {"gloo": 1 << 20, "nccl": 512 << 20}
 HALF = 0.5
 
 WIRE = Text(
-    "the best of {sizes} {sizes:size|sizes} is {busbw:.3f} GB/s at {size} bytes, {share:.0%} of {expected:.3f} GB/s: ",
-    "{sizes} 个大小中最好的是 {busbw:.3f} GB/s（{size} 字节），为 {expected:.3f} GB/s 的 {share:.0%}：",
+    "the best of {sizes} {sizes:size|sizes} is {busbw:.3g} GB/s at {size} bytes, {share:.0%} of {expected:.3g} GB/s: ",
+    "{sizes} 个大小中最好的是 {busbw:.3g} GB/s（{size} 字节），为 {expected:.3g} GB/s 的 {share:.0%}：",
 )
 
 

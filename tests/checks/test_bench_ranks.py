@@ -97,7 +97,7 @@ def test_words_of_an_exception_count_more_than_a_silence() -> None:
 @pytest.mark.parametrize(
     ("result", "said"),
     [
-        (FINE, "2 ranks, gloo: busbw 0.120 GB/s"),
+        (FINE, "2 ranks, gloo: busbw 0.12 GB/s"),
         (
             replace(FINE, sizes=(Size(bytes=8, iterations=3, median_us=212.4),)),
             "2 ranks exchange data over gloo; 8 bytes take 212 us",
