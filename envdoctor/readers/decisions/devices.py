@@ -57,8 +57,10 @@ def none_found(seen: Sighting, context: Context) -> Sighting:
     return seen
 
 
-def ordinal(seen: Sighting, context: Context) -> Sighting:
+def ordinal(seen: Sighting, context: Context) -> Sighting | None:
     """Of several processes one has no GPU; a single one that names a device itself has a mask that hides it."""
+    if context.saw("nccl-peer-hidden"):
+        return None  # the number is the neighbour's, whom NCCL asks for; this rank has its GPU
     if seen.place.rank is not None or context.saw("launched") or "num_gpus=" in seen.quote:
         return seen
     if context.saw("cuda-mask", "mask-echoed") is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from envdoctor.facts.log import Sighting
@@ -16,3 +17,16 @@ def worker_ended(seen: Sighting, context: Context) -> Sighting:
         return seen
     shared = container(context) and not context.saw("shm-given", "shm-bus", "bus-error")
     return replace(seen, code="shm-too-small" if shared else seen.code, severity="warning")
+
+
+# The kernel answers the same where its own tables are full: watches, namespaces, groups, keys, mounts.
+TABLES = re.compile(
+    r"inotify|file watch|watch limit|watcher|namespace|nsenter|unshare|cgroup|epoll|add_key|keyctl|keyring|\bbpf\b",
+    re.IGNORECASE,
+)
+
+
+def no_space(seen: Sighting, context: Context) -> Sighting | None:
+    """ENOSPC tells of a disk only where the line names no limit of the kernel that is counted in something else."""
+    del context
+    return None if TABLES.search(seen.quote) else seen

@@ -32,6 +32,8 @@ DOUBLED = re.compile(r"/(?P<name>[a-z][\w-]{2,40})/(?P=name)(?=[/>\s]|$)")
 PYTHONS = tuple((3, minor) for minor in range(6, 16))
 # What an index's answer means by its number; any other is a server that is not well.
 ANSWERED = {"404": "pip-config-broken", "401": "pip-mirror-blocked", "403": "pip-mirror-blocked", "407": "pip-proxy"}
+FILE = re.compile(r"\.(?:whl|tar\.gz|zip)(?:[#)`?]|$)")
+MAKERS = re.compile(r"//(?:[\w-]+\.)*(?:pytorch\.org|nvidia\.com|github\.com|huggingface\.co|pythonhosted\.org)[:/]")
 ANSWERED["429"] = "pip-mirror-blocked"
 NO_CONNECTION = (
     "pip-new-connection",
@@ -182,6 +184,9 @@ def http(seen: Sighting, context: Context) -> Sighting:
 def uv_fetch(seen: Sighting, context: Context) -> Sighting | None:
     """An answer, if only a refusal, shows that the index can be reached; one of 5xx that it is down all the same."""
     status = value(seen, "status")
+    if status == "404" and FILE.search(seen.quote) and not MAKERS.search(seen.quote):
+        # The index answers and lists a file that it does not hold: a mirror that is behind, or half copied.
+        return replace(seen, code="pip-index-stale", severity="warning")
     if status:
         return replace(seen, code=ANSWERED.get(status, "pip-index-unreachable"))
     answered = any(one.signature == seen.signature and value(one, "status") for one in context.sightings)
@@ -286,8 +291,13 @@ def uv_tags(seen: Sighting, context: Context) -> Sighting:
     """uv says which tag has no wheel: the interpreter's, or the platform's; of Linux the number is that of glibc."""
     said = value(seen, "said") or f"{value(seen, 'on')} {value(seen, 'wheels')}"
     if (value(seen, "kind") or value(seen, "kind2")) == "platform":
-        needs = [int(minor) for minor in re.findall(r"manylinux_2_(\d+)", said)]
-        if len(needs) > 1 and needs[0] < min(needs[1:]):
+        # Only the tag after "You're on" or "e.g." is the host's; wheels for other processors tell nothing of its glibc.
+        host = re.search(r"(?:on Linux \(`|\(e\.g\., `|^)manylinux_2_(\d+)_(\w+)", said)
+        wheels = said[host.end() :] if host else ""
+        # What is kept of a quote may end within the last tag: its processor is compared as far as it goes.
+        tags = re.findall(r"manylinux_2_(\d+)_(\w+)", wheels)
+        needs = [int(minor) for minor, machine in tags if host and host[2].startswith(machine)]
+        if host and needs and int(host[1]) < min(needs):
             return replace(seen, code="glibc-too-old")
         return replace(seen, code="platform-unsupported")
     if any(one.signature == seen.signature and value(one, "kind") == "platform" for one in context.sightings):
