@@ -11,12 +11,15 @@ from envdoctor.columns import Crowd
 from envdoctor.errors import UsageError
 from envdoctor.examination import MADE_BY
 from envdoctor.facts.log import Log
+from envdoctor.facts.python import Python
 from envdoctor.facts.reached import Reached
 from envdoctor.load import Loaded
 from envdoctor.model import Check, Language, Outcome, Report, Text, TopicFile
 from envdoctor.snapshot import Snapshot
 
 REACHING = "nodes"  # the topic about machines that were not reached, or not examined to their end
+NOT_STARTING = "python-does-not-start"
+TOLD_BY_THE_PYTHON = ("python", "torch-install", "torch-import", "packages", "pip-config")
 
 
 def chosen(loaded: Loaded, names: Iterable[str]) -> tuple[tuple[TopicFile, ...], tuple[Check, ...]]:
@@ -140,20 +143,42 @@ def _without_texts(
 
 
 def _needs(check: Check, wanted: set[type]) -> bool:
+    return any(need.fact in wanted and need.kind == "required" for need in _needs_of(check))
+
+
+def _needs_of(check: Check) -> Sequence[engine.Need]:
     try:
-        return any(need.fact in wanted and need.kind == "required" for need in engine.needs(check.judge))
+        return engine.needs(check.judge)
     except Exception:
-        return False  # the check's own outcome tells what is wrong with it
+        return ()  # the check's own outcome tells what is wrong with it
 
 
-def _with_the_unreached(names: list[str], snapshots: Sequence[Snapshot], loaded: Loaded) -> list[str]:
-    """What was asked for and, where a machine was not examined to its end, the topic that says so: a machine that
-    nothing is known of would pass for one without a problem, in the exit code and in lists of good hosts."""
+def asked(names: Sequence[str], snapshots: Sequence[Snapshot], loaded: Loaded) -> list[str]:
+    """What is to be judged where these topics and codes were asked for: with them what says that nothing is known.
+
+    A machine that was not reached, or a Python that does not start, would pass for one without a problem in what was
+    asked for: in the report, in the exit code and in lists of good hosts.
+    """
+    wanted = list(names)
+    if not wanted:
+        return wanted
     held = (snapshot.sections.get("reached") for snapshot in snapshots)
-    whole = all(one.outcome == "ok" for fact in held if isinstance(fact, Reached) for one in fact.hosts)
-    if whole or not names or REACHING in names or all(file.topic.name != REACHING for file in loaded.files):
-        return names
-    return [*names, REACHING]
+    if any(one.outcome != "ok" for fact in held if isinstance(fact, Reached) for one in fact.hosts):
+        wanted += [REACHING] if any(file.topic.name == REACHING for file in loaded.files) else []
+    held = (snapshot.sections.get("python") for snapshot in snapshots)
+    if any(isinstance(fact, Python) and fact.failure for fact in held) and _look_at_the_python(loaded, names):
+        wanted += [NOT_STARTING] if NOT_STARTING in loaded.problems else []
+    return wanted
+
+
+def _look_at_the_python(loaded: Loaded, names: Sequence[str]) -> bool:
+    """Whether what was asked for cannot be told without the Python under examination."""
+    told = {facts.kind(name) for name in TOLD_BY_THE_PYTHON}
+    return any(
+        need.fact in told and need.kind in ("required", "judged")
+        for check in chosen(loaded, names)[1]
+        for need in _needs_of(check)
+    )
 
 
 def judge(
@@ -165,13 +190,13 @@ def judge(
     """Judge the snapshots with the chosen checks; whoever holds the clock fills in the report's seconds.
 
     Args:
-        names: topics or codes; empty for everything. That a machine was not reached is said whatever they are.
+        names: topics or codes; empty for everything. That nothing is known is said whatever they are, see `asked`.
         only: judge these files alone; the report still lists all chosen topics, the others without a word.
 
     Raises:
         UsageError: a name is unknown.
     """
-    names = _with_the_unreached(list(names), snapshots, loaded)
+    names = asked(list(names), snapshots, loaded)
     files, checks = chosen(loaded, names)
     known = files  # a text may tell of what is measured otherwise
     if not names:

@@ -12,8 +12,9 @@ from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.host import Host
 from envdoctor.facts.limits import Limits, SharedMemory
 from envdoctor.facts.nics import Nics
+from envdoctor.facts.python import Python
 from envdoctor.facts.reached import Reach, Reached
-from envdoctor.model import Check, Node, Topic, TopicFile
+from envdoctor.model import Check, Missing, Node, Topic, TopicFile
 from envdoctor.snapshot import Snapshot
 from tests import CHECKS
 
@@ -59,6 +60,19 @@ def test_a_machine_that_was_not_reached_is_told_whatever_was_asked_for() -> None
     assert host_lists.sort(report) == host_lists.HostLists(("gpu01",), ("gpu02",))
     assert {finding.code for finding in judgement.judge([well], LOADED, ["shm"]).findings} == {"shm-too-small"}
     assert {one.check.topic for one in judgement.judge([well], LOADED, ["shm"]).outcomes} == {"shm"}
+
+
+def test_a_python_that_does_not_start_is_told_where_what_was_asked_for_stands_on_it() -> None:
+    broken = Python(executable="/e/bin/python", failure="No such file or directory", failure_kind="absent")
+    sections: dict[str, object] = {"python": broken, "torch-install": Missing("torch-install", "not-here")}
+    snapshot = replace(small("gpu01"), sections={**small("gpu01").sections, **sections})
+    for asked in ("torch", "packages", "pip"):
+        first, *_ = judgement.judge([snapshot], LOADED, [asked]).findings
+        assert (first.code, first.severity.value) == ("python-does-not-start", "error"), asked
+    # A prolog that looks at the machine alone drains no node for it.
+    for asked in ("shm", "driver", "gpu", "gpu-health", "nvlink", "rdma", "disk"):
+        found = {finding.code for finding in judgement.judge([snapshot], LOADED, [asked]).findings}
+        assert "python-does-not-start" not in found, asked
 
 
 def test_a_wrong_name_is_answered_with_the_nearest() -> None:

@@ -64,8 +64,11 @@ class Live:
 
     def _advance(self, loaded: Loaded) -> None:
         from envdoctor import decode, judgement
+        from envdoctor.examination import MADE_BY
+        from envdoctor.snapshot import Snapshot
 
-        files = judgement.chosen(loaded, self._names)[0]
+        names = judgement.asked(self._names, [Snapshot(self._node, "", MADE_BY, self._sections)], loaded)
+        files = judgement.chosen(loaded, names)[0]
         known = set(decode.by_type(self._sections))
         ready = next((n for n, file in enumerate(files) if not judgement.facts_of(file) <= known), len(files))
         # A topic of several files is ready with its last.
