@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check
+from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check
 from envdoctor.facts.reached import ANSWERED, FELL_SILENT, Reach, Reached
+from envdoctor.facts.shell_files import ShellFiles
 from envdoctor.model import Scalar
 
 TOPIC = Topic("nodes", 891, Text("reaching the nodes", "连接各节点"), bench=True)
 
+MOST_ENTERED = 4  # folders of start-up files that are shown
+
 _NOT_WHOLE = Text(
     "what it had not told is not judged: {host} may have further problems",
     "未返回的部分不予判断：{host} 可能还有其他问题",
+)
+
+_SHELL = Situation(
+    title=Text(
+        "the login shell of {host} does not come to its first command", "{host} 的登录 shell 未能执行到第一条命令"
+    ),
+    why=Text(
+        "a start-up file of it hangs, or what that enters or reads, and so would a training process",
+        "其启动文件，或启动文件进入、读取的路径已挂起，训练进程也会如此",
+    ),
+    help=Text(
+        "usually a `cd` or `source` there leads to a file server that does not answer; where the home directories are "
+        "shared, this shows them here",
+        "通常是其中的 `cd` 或 `source` 指向没有应答的文件服务器；若主目录是共享的，可在本机这样查看",
+    ),
+    look="grep -nE '(^|[;&|]) *(cd|pushd|source|[.]) ' ~/.bashrc ~/.bash_profile ~/.profile",
 )
 
 NODE_HUNG = Problem(
@@ -33,6 +52,14 @@ NODE_HUNG = Problem(
     look="{there} 'df -h .'",
     confirm="ssh HOST 'python3 -c 0'",
     situations={
+        "shell": _SHELL,
+        "shell-enters": replace(
+            _SHELL,
+            seen=Text(
+                "no word from {host} over {way} in time; the start-up files of {other} enter {entered}",
+                "在限定时间内没有通过 {way} 收到 {host} 的应答；{other} 的启动文件会进入 {entered}",
+            ),
+        ),
         "step": Situation(
             help=Text(
                 "a prolog hangs there, or the node cannot connect back to srun here, which listens on ports of its "
@@ -145,26 +172,44 @@ NODE_ANSWER_INVALID = Problem(
 
 
 @check(NODE_HUNG, NODE_ANSWER_INVALID)
-def hosts_answered(reached: Reached) -> Iterable[Finding]:
-    """Each host that was given the program and fell silent, or said something else."""
-    for host in reached.hosts:
-        if host.outcome in FELL_SILENT:
-            found = NODE_HUNG.found(_situation(host), **_evidence(host))
-        elif host.outcome in ANSWERED:
-            found = NODE_ANSWER_INVALID.found(**_evidence(host))
-        else:
-            continue
-        # Where each node tells of itself alone, it is known by the name that it has in the report.
-        yield found if len(reached.hosts) == 1 else replace(found, nodes=(host.host,))
+def hosts_answered(reached: PerNode[Reached], files: PerNode[ShellFiles]) -> Iterable[Finding]:
+    """Each host that was given the program and fell silent, or said something else.
+
+    What a start-up file enters there is seen in those of nodes that answered: home directories are often shared.
+    """
+    for node, fact in reached.items():
+        hosts = fact.hosts if isinstance(fact, Reached) else ()
+        for host in hosts:
+            if host.outcome in FELL_SILENT:
+                situation, shown = _situation(host), _entered(files)
+                if situation == "shell" and shown:
+                    situation = "shell-enters"
+                found = NODE_HUNG.found(situation, **_evidence(host), **shown)
+            elif host.outcome in ANSWERED:
+                found = NODE_ANSWER_INVALID.found(**_evidence(host))
+            else:
+                continue
+            # Where each node tells of itself alone, it is known by the name that it has in the report.
+            yield replace(found, nodes=(node if len(hosts) == 1 else host.host,))
+
+
+def _entered(files: Mapping[str, object]) -> dict[str, Scalar]:
+    """What start-up files of a node that answered enter, and which node that is; empty where none enters anything."""
+    for node, fact in files.items():
+        lines = [line for line in fact.lines if line.kind == "enters"] if isinstance(fact, ShellFiles) else []
+        if lines:
+            shown = [f"{line.value} ({line.file}:{line.line})" for line in lines[:MOST_ENTERED]]
+            return {"other": node, "entered": ", ".join(shown) + (", ..." if len(lines) > MOST_ENTERED else "")}
+    return {}
 
 
 def _situation(host: Reach) -> str | None:
-    """None where no shell there had said a word."""
+    """None where no shell there had said a word, and none reads start-up files."""
     if host.outcome != "silent":
         return {"login-hangs": "login", "hung": "midway", "died": "ended"}[host.outcome]
     if host.tried:
         return "path" if host.tried.startswith("PATH=") else "python"
-    return "step" if host.way == "srun" else None
+    return {"srun": "step", "ssh": "shell"}.get(host.way)
 
 
 def _evidence(host: Reach) -> dict[str, Scalar]:

@@ -60,7 +60,7 @@ OF_SEVERAL = re.compile(
     r"^(there are \{tasks\} times|the nodes are at|.*each of (the )?\{nodes\}|.*one address on \{count\}"
     r"|\{count\} nodes are \{times|\{n\} nodes, |.*a ring of \{count\} nodes|\{made_by\} on \{count\} nodes"
     r"|.*srun has started \{tasks\} tasks|.*measures the \{nodes\} nodes of the allocation"
-    r"|.*the data ports of| on all \{nodes\} nodes|\{count\} nodes: )"
+    r"|.*the data ports of|a map of \{count\} nodes| on all \{nodes\} nodes|\{count\} nodes: )"
 )
 NO_ADJECTIVES = {"of", "the", "its", "to", "which", "lists", "started", "holds", "examines"}
 COUNTED_WORD = re.compile(r"\{\w+:([^{}|]*)\|([^{}|]*)\}")

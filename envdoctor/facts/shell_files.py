@@ -10,7 +10,8 @@ class ShellLine:
     """A line of a start-up file that decides which programs, libraries or packages are found.
 
     Attributes:
-        kind: "setting", "conda-block" (what `conda init` writes), "conda-hook" (conda.sh sourced by hand) or "module".
+        kind: "setting", "conda-block" (what `conda init` writes), "conda-hook" (conda.sh sourced by hand), "module", or
+            "enters": it enters a folder or reads a file, `value`, that may lie on a file server.
         name, value: of a setting, as written; `missing` are folders it names that do not exist.
         ours: it stands in envdoctor's own block.
     """

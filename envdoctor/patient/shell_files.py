@@ -31,6 +31,10 @@ SECRET = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|KEY|CREDENTIAL)", re.I)
 ASSIGNED = re.compile(r"^\s*(?:export\s+|typeset\s+-x\s+|declare\s+-x\s+)?([A-Za-z_]\w*)=(.*)$")
 FISH_SET = re.compile(r"^\s*set\s+(?:-\w+\s+|--\w+\s+)*([A-Za-z_]\w*)\s+(.*)$")
 FISH_PATH = re.compile(r"^\s*fish_add_path\s+(?:-\w+\s+|--\w+\s+)*(.*)$")
+# A folder entered or a file read by its absolute path. What lies in the home directory is where the file itself lies,
+# and what lies on the root file system does not hang.
+ENTERED = re.compile(r"(?:^|[;&|]|\bthen\b|\bdo\b)\s*(?:cd|pushd|source|\.)\s+(?:--\s+)?[\"']?(/[^\s;&|\"'$`*?]+)")
+LOCAL = ("/etc/", "/usr/", "/lib", "/bin/", "/dev/", "/proc/", "/run/user/")
 # The marks of envdoctor's own block, see envdoctor/edits/shell_block.py.
 BEGIN, END = "# >>> envdoctor >>>", "# <<< envdoctor <<<"
 CONDA_ROOTS = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", "miniconda", "anaconda")
@@ -74,6 +78,13 @@ def setting(line: str, ours: bool = False) -> "Optional[Tuple[str, str]]":
     return found.group(1), found.group(2).strip()
 
 
+def entered(line: str) -> str:
+    """The folder that a line enters or the file that it reads, where that may lie on a file server; else ""."""
+    found = ENTERED.search(line)
+    path = found.group(1) if found else ""
+    return "" if path.startswith(LOCAL) or path.startswith(home().rstrip("/") + "/") else path
+
+
 def missing_folders(value: str) -> "List[str]":
     """The folders a value names that do not exist. What only the shell can expand is left alone."""
     gone = []
@@ -106,6 +117,8 @@ def lines_of(path: str) -> "List[Dict[str, Any]]":
                 found[-1]["ours"] = True
         elif re.match(r"\s*(module|ml)\s+(load|add)\b", line):
             found.append({"file": path, "line": number, "kind": "module", "value": line.strip()[:300]})
+        elif entered(line):
+            found.append({"file": path, "line": number, "kind": "enters", "value": entered(line)[:300]})
         else:
             told = setting(line, ours)
             if told:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from envdoctor.facts.reached import Reach, Reached
+from envdoctor.facts.shell_files import ShellFiles, ShellLine, StartUpFile
 from envdoctor.testing import Case
 from tests import CHECKS
 from tests.checks.test_reach_nodes import by, one
@@ -57,9 +60,26 @@ def test_a_host_that_fell_silent_is_named_and_not_those_that_answered() -> None:
         ("docker", "trainer", "docker exec trainer sh -c 'df -h .'"),
         ("kubectl", "ml/trainer-0:main", "kubectl exec -n ml trainer-0 -c main -- sh -c 'df -h .'"),
         ("srun", "gpu02", "srun --overlap -N 1 -n 1 -w gpu02 sh -c 'df -h .'"),
-        ("ssh", "gpu02", "ssh gpu02 'df -h .'"),
     ],
 )
 def test_what_shows_more_goes_the_same_way(way: str, host: str, look: str) -> None:
     (found,) = Case("", by(way, "silent", host), {"node-hung": "error"}).assert_holds(FILE)
     assert found.look == look
+
+
+def test_what_start_up_files_enter_is_shown_from_a_node_that_answered() -> None:
+    lines = tuple(ShellLine("/home/ada/.bashrc", number, "enters", value=f"/data/{number}") for number in range(1, 6))
+    files = ShellFiles("bash", "/home/ada", (StartUpFile("/home/ada/.bashrc", "bash", lines[:1]),))
+    ok, silent = Reached((Reach("gpu01", outcome="ok"),)), Reached((Reach("gpu02", outcome="silent"),))
+    nodes = {"gpu01": (ok, files), "gpu02": (silent,)}
+    (found,) = Case("", nodes=nodes, expect={"node-hung": "error"}).assert_holds(FILE)
+    assert (found.situation, found.nodes) == ("shell-enters", ("gpu02",))
+    assert found.words.seen is not None
+    told = "in time; the start-up files of gpu01 enter /data/1 (/home/ada/.bashrc:1)"
+    assert found.words.seen.say("en", found.evidence).endswith(told)
+    assert found.look is not None and found.look.startswith("grep -nE ")
+    many = replace(files, files=(StartUpFile("/home/ada/.bashrc", "bash", lines),))
+    (found,) = Case("", nodes={**nodes, "gpu01": (ok, many)}, expect={"node-hung": "error"}).assert_holds(FILE)
+    assert str(found.evidence["entered"]).endswith("/data/4 (/home/ada/.bashrc:4), ...")
+    (found,) = Case("", nodes={"gpu01": (ok,), "gpu02": (silent,)}, expect={"node-hung": "error"}).assert_holds(FILE)
+    assert found.situation == "shell"

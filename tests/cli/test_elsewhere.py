@@ -64,12 +64,16 @@ def test_healthy_hosts_that_also_exchange_data(lab: Lab) -> None:
 
 def test_one_is_down_and_one_hangs_and_the_third_is_examined(lab: Lab) -> None:
     lab[1].fault("reject-ssh")
+    (lab[0].home / ".bashrc").write_text("cd /srv/data 2>/dev/null\n")
     (lab[2].home / ".bashrc").write_text("sleep 60\n")
     began = time.monotonic()
-    done = run(lab, "check", "--quick", "--hosts", "node[0-2]", "--timeout", "12", "--json")
-    assert time.monotonic() - began < 12 + 8
+    done = run(lab, "check", "--quick", "--hosts", "node[0-2]", "--timeout", "20", "--json")
+    assert time.monotonic() - began < 20 + 30  # and not the minute that the start-up file takes
     assert done.status == 1
     assert codes(done) == {"node-unreachable": ["node1"], "node-hung": ["node2"]}
+    (hung,) = (finding for finding in done.document["findings"] if finding["code"] == "node-hung")
+    assert hung["title"] == "the login shell of node2 does not come to its first command"
+    assert hung["evidence"]["entered"] == "/srv/data (~/.bashrc:1)"
     assert "node0" in {node["name"] for node in done.document["nodes"]}
     for pid, words in lab[2].at_work().items():
         assert "sleep 60" in words or "bash" in words  # the start-up file itself, which nobody but its shell ends

@@ -158,3 +158,26 @@ def test_no_line_breaks_it(line: str) -> None:
     found = shell_files.setting(line)
     if found is not None:
         assert all(folder.startswith("/") for folder in shell_files.missing_folders(found[1]))
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("cd /data/project", "/data/project"),
+        ("[ -n \"$PS1\" ] && cd '/data/project'", "/data/project"),
+        ("if true; then source /nfs/tools/env.sh; fi", "/nfs/tools/env.sh"),
+        ('. "/nfs/tools/env.sh" || true', "/nfs/tools/env.sh"),
+        ("cd -- /data", "/data"),
+        ("cd /home/me/work", ""),
+        ("source /etc/bashrc", ""),
+        (". ~/.bash_aliases", ""),
+        ("cd $WORK", ""),
+        ("echo cd /data", ""),
+        ("export DIR=/data", ""),
+    ],
+)
+def test_what_a_start_up_file_enters(home: Path, line: str, path: str) -> None:
+    make(home / ".bashrc", f"\n{line}\n")
+    (file,) = shell_files.start_up_files()
+    entered = [(told["line"], told["value"]) for told in file["lines"] if told["kind"] == "enters"]
+    assert entered == ([(2, path)] if path else [])
