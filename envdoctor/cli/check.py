@@ -113,7 +113,10 @@ def check(
     others = elsewhere.Elsewhere(hosts, slurm, docker, kubectl)
     others.refuse(from_=source, log=log)
     if source and python:
-        raise UsageError("--from judges the Python that was examined back then; leave --python out, or --from")
+        raise UsageError(
+            "--from judges the Python that was examined back then; leave --python out, or --from",
+            "--from 判断的是当时检查的 Python；请去掉 --python 或 --from",
+        )
     reading = _texts(log, style, quiet) if log else None
     question = Question(tuple(names or ()), python, quick, offline, port, timeout, quiet)
     if source:
