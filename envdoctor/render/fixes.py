@@ -19,7 +19,7 @@ from envdoctor.remedy import EditFile, Fix, Plan, RunCommand, Verdict
 from envdoctor.render import Style, clean
 from envdoctor.render.json_report import portable
 from envdoctor.render.text import COLOURS, Page
-from envdoctor.render.words import SEVERITIES, seen, sentence, title
+from envdoctor.render.words import COLON, SEVERITIES, seen, sentence, title
 from envdoctor.transport.target import CHOICES
 
 if TYPE_CHECKING:
@@ -267,7 +267,8 @@ def _edit(edit: EditFile | Edited, redactor: Redactor) -> dict[str, Any]:
 def _finding(page: Page, finding: Finding, style: Style, redactor: Redactor) -> None:
     label = SEVERITIES[finding.severity].say(style.language)
     look = COLOURS.get(finding.severity.value, "")
-    page.line((f"{label}[{finding.code}]", look), (f": {title(finding, style.language, redactor)}", ""), indent=2)
+    said = COLON.say(style.language) + title(finding, style.language, redactor)
+    page.line((f"{label}[{finding.code}]", look), (said, ""), indent=2)
     for one in seen(finding, style.language, redactor):
         page.line((f"  {clean(one)}", "dim"), indent=4)
     if finding.command:

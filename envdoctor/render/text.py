@@ -15,6 +15,7 @@ from envdoctor.render.alike import alike
 from envdoctor.render.places import folded, places
 from envdoctor.render.words import (
     AND,
+    COLON,
     SEVERITIES,
     lacking,
     not_checked,
@@ -44,7 +45,7 @@ LABELS = {
 
 ASIDE = Text("{said} ({more})", "{said}（{more}）")
 NOTHING_FOUND = Text("{n} {n:check|checks}, nothing found", "{n} 项检查，没有发现问题")
-COLON = Text("{said}: {why}", "{said}：{why}")
+REASON = Text("{said}: {why}", "{said}：{why}")
 
 
 class Page:
@@ -218,7 +219,7 @@ def _topic_state(
         reason = next((outcome.missing for outcome in skipped if outcome.missing), None)
         not_checked = Text("not checked", "未检查").say(style.language)
         why = why_missing(reason, style.language, redactor) if reason else ""
-        told = COLON.say(style.language, {"said": not_checked, "why": why}) if why else not_checked
+        told = REASON.say(style.language, {"said": not_checked, "why": why}) if why else not_checked
         return "none", said or told
     left = []
     if skipped:
@@ -237,7 +238,7 @@ def _topic_state(
         if said:
             said = ASIDE.say(style.language, {"said": said, "more": more})
         else:
-            said = COLON.say(style.language, {"said": more, "why": why}) if why else more
+            said = REASON.say(style.language, {"said": more, "why": why}) if why else more
     # What failed is not fine because another topic tells why.
     failed = [one.severity for outcome in outcomes for one in outcome.findings if one.problem.last_resort]
     worst = min([*failed, *([worst] if worst else [])], key=lambda severity: severity.rank, default=None)
@@ -254,10 +255,10 @@ def _block(page: Page, chain: list[Finding], report: Report, style: Style, redac
     words = finding.words
     language = style.language
     where = places(finding, report, redactor)
-    severity = SEVERITIES[finding.severity].say(language)
+    severity, colon = SEVERITIES[finding.severity].say(language), COLON.say(language)
     page.line(
         (f"{severity}[{finding.code}]", f"bold {colour}"),
-        (f": {title(finding, language, redactor)}{where}", "bold"),
+        (f"{colon}{title(finding, language, redactor)}{where}", "bold"),
         indent=2,
     )
     rows: list[tuple[str, str, str]] = []

@@ -38,6 +38,7 @@ COUNTS = {
 ON = Text(" on {nodes} {nodes:node|nodes}", "（{nodes} 个节点）")
 ON_ALL = Text(" on all {nodes} nodes", "（全部 {nodes} 个节点）")
 AND = Text(", ", "、")
+COLON = Text(": ", "：")
 NOTHING = Text("no problems found", "没有发现问题")
 TAIL = Text("; {checks} {checks:check|checks} in {seconds:.1f} s", "；{checks} 项检查，用时 {seconds:.1f} 秒")
 NOT_RUN = Text(", {n} not run (-v says why)", "，{n} 项未检查（-v 查看原因）")

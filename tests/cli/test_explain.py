@@ -47,7 +47,7 @@ def test_the_json_is_the_report_of_check(log: Path, capsys: pytest.CaptureFixtur
 def test_chinese(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", str(log), "--lang", "zh"]) == 1
     out = capsys.readouterr().out
-    assert "错误[shm-too-small]: DataLoader" in out
+    assert "错误[shm-too-small]：DataLoader" in out
     assert "所读文本" in out
 
 

@@ -176,7 +176,7 @@ def test_results_of_every_kind() -> None:
     assert told.told["undo"] is None
     unmended = Verdict(unmended=("no-tea",), left=(finding,))
     told = fixes.result(FIX, PLAN, ENTRY, unmended, "not-effective", CHINESE, REDACTOR)
-    assert "✗ 复查：no-tea 仍然存在\n错误[no-tea]: 没有茶" in told.text
+    assert "✗ 复查：no-tea 仍然存在\n错误[no-tea]：没有茶" in told.text
 
 
 def test_an_undo_shows_the_way_back() -> None:

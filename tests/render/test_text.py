@@ -143,7 +143,7 @@ def test_a_problem_of_the_user_s_own_checks_is_explained_with_them() -> None:
 
 def test_chinese_is_aligned_by_cells() -> None:
     page = said(language="zh")
-    assert "错误[driver-too-old]: 驱动 535.104.05 对 CUDA 13.0 来说太旧" in page
+    assert "错误[driver-too-old]：驱动 535.104.05 对 CUDA 13.0 来说太旧" in page
     assert page.splitlines()[-1].startswith("2 个错误、1 个警告、1 个提示")
     assert "  观测  535.104.05" in page
 
