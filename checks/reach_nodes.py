@@ -61,6 +61,14 @@ NODE_UNREACHABLE = Problem(
             ),
             look="ping -c 3 {target}",
         ),
+        "no-login": Situation(
+            title=Text("no login to {host} came about in the time it had", "在时限内未能登录 {host}"),
+            help=Text(
+                "give it more time (--timeout) to learn why: it is down, its sshd hangs, or the way there is slow",
+                "请用 --timeout 给更多时间以查明原因：它可能已关机、sshd 挂起或网络很慢",
+            ),
+            look="ssh -v {options} true",
+        ),
         "no-route": Situation(
             title=Text(
                 "no route leads from here to {host}, or a firewall on the way rejects it",

@@ -18,7 +18,7 @@ class Reach:
         outcome: "ok" once our program there has said its first word; of OpenSSH's own: "unresolvable", "refused",
             "timeout", "no-route", "no-banner" (connected, and no SSH server spoke), "host-key-unknown",
             "host-key-changed", "denied", "closed" (in the middle of the login), "cut" (logged in, then silence),
-            "login-hangs" (it speaks, and does not say whether the user may come in),
+            "login-hangs" (it speaks, and does not say whether the user may come in), "no-login" (no time left),
             "failed" (for another reason, which `said` tells); of Slurm's: "not-allocated", "busy" (steps of the job
             hold it), "node-down", "no-slurmd", "no-controller", "job-over", "unauthenticated"; of the host:
             "no-python", "not-executed" (the command ended with `status`), "silent" (it was given the program and said

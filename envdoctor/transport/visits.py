@@ -281,6 +281,9 @@ class _Round:
         if guest.flooded:
             size = f"more than {guest.taken // 1000000 or 1} MB of it; the last: " if heard else ""
             return replace(reach, outcome="invalid", said=size + noise.strip()[-200:], status=None)
+        if guest.late and guest.to_send and (reach.way, reach.outcome) == ("ssh", "silent"):
+            # ssh reads its input once it is in: this much of the program nobody has taken.
+            return replace(reach, outcome="no-login")
         if not heard or guest.answer.complete or reach.outcome != "ok":
             return reach
         if guest.late:

@@ -29,7 +29,7 @@ CASES = [
         Case(f"not reached: {outcome}", one(outcome), {"node-unreachable": "error"})
         for outcome in (
             "unresolvable", "refused", "timeout", "no-route", "no-banner", "host-key-unknown", "host-key-changed",
-            "closed", "cut",
+            "closed", "cut", "no-login",
         )
     ),
     Case("no key there", one("denied", DENIED), {"node-unreachable": "error"}),

@@ -78,9 +78,12 @@ def test_more_hosts_than_logins_at_once(fan_out: int) -> None:
 def test_one_that_says_nothing_costs_its_own_deadline_and_nobody_elses() -> None:
     request = local.Request(limit_s=8.0, only=QUICK.only)
     began = time.monotonic()
-    found = examine(request, dead="exec sleep 60", gone="exit 255", lost="echo oh >&2; exit 255")
+    found = examine(
+        request, mute="cat >/dev/null; true", gone="exit 255", lost="echo oh >&2; exit 255", dead="sleep 60"
+    )
     assert_whole(found)
-    assert found["dead"].reach.outcome == "silent"
+    assert found["mute"].reach.outcome == "silent"
+    assert found["dead"].reach.outcome == "no-login", "ssh reads what it is to send once it is in"
     assert (found["lost"].reach.outcome, found["lost"].reach.said.strip()) == ("not-executed", "oh")
     assert found["gone"].answer.failure
     assert time.monotonic() - began < 8.0 + 3.0
