@@ -154,6 +154,7 @@ def test_a_file_brings_fixes(tmp_path: Path) -> None:
     assert loaded.broken == {}
     (name,) = loaded.fixes
     assert (name, loaded.fixes[name].topic, loaded.fixes[name].mends) == ("boil-water", "tea", ("tea-cold",))
+    assert (loaded.mending("tea-cold"), loaded.mending("unknown")) == (("boil-water",), ())
 
 
 def test_a_fix_cannot_have_a_taken_or_a_bad_name(tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_findings_carry_what_their_fix_needs(tmp_path: Path) -> None:
     asked, found = Node(python="/opt/python", python_why="asked"), Node(python="/opt/python", python_why="path")
     plain, carrying = loaded.carrying(findings, [asked])
     assert plain == replace(findings[0], explained_with=("--checks", str(extra))), "the problem is known from there"
-    assert load.everything([]).carrying(findings[:1], [asked]) == findings[:1]
+    assert load.everything([]).carrying(findings, [found]) == findings
     assert carrying.command == f"envdoctor fix boil-away --cups 2 --python /opt/python --checks {extra}"
     assert loaded.carrying(findings, [found])[1].carried == ("--checks", str(extra))
     assert loaded.carrying(findings, [asked, found])[1].carried == ("--checks", str(extra))

@@ -257,6 +257,7 @@ def test_summary() -> None:
     assert summary_of(nics(LO, ETH0), NOTHING, DEBIAN) == "eth0 10.0.0.11/24 25 Gb/s; NCCL will use eth0, gloo lo"
     assert summary_of(EARLY_BRIDGE, NOTHING) == "eth0 10.0.0.11/24 25 Gb/s; NCCL will use br-4f2a9100aabb"
     assert summary_of(Nics(), NOTHING) == "0 interfaces"
+    assert summary_of(nics(LO, source=""), NOTHING) == "1 interface; NCCL will use lo"
 
 
 def test_what_keeps_examined_nodes_apart_is_named() -> None:
