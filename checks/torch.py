@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from envdoctor import Finding, Missing, PerNode, Problem, Severity, Situation, Text, Topic, check, summary
-from envdoctor.facts.allreduce import AllreduceResult
+from envdoctor.facts import hostlist
+from envdoctor.facts.allreduce import UNFIT, AllreduceResult, Member
 from envdoctor.facts.asked import Asked
 from envdoctor.facts.driver import Driver
 from envdoctor.facts.environment import Environment
@@ -27,6 +28,17 @@ TOPIC = Topic(
 
 # Who names one of these on the command line means to train.
 MEANS_TORCH = re.compile(r"torch|cuda|gpu|driver|nccl|nvidia|rendezvous|launch|launcher|shm|allreduce|links")
+# What a torch is asked that cannot take part in a benchmark, and what leaves it without a GPU.
+ASKED = Text(
+    "torch {version} ({python}): `torch.{asked}()` is False", "torch {version}（{python}）：`torch.{asked}()` 为 False"
+)
+CALLS = dict(
+    zip(UNFIT, ("distributed.is_available", "distributed.is_nccl_available", "cuda.is_available"), strict=True)
+)
+WITHOUT_GPU = (
+    "driver-missing", "driver-library-mismatch", "driver-too-old", "gpu-not-in-container", "gpu-not-allocated",
+    "gpu-not-visible",
+)  # fmt: skip
 
 TORCH_MISSING = Problem(
     code="torch-missing",
@@ -169,16 +181,32 @@ BACKEND_UNAVAILABLE = Problem(
         "Jetson 的构建和自行编译的版本常常不含它；服务器用的 wheel 都包含",
     ),
     confirm="python -c 'import torch.distributed as d; print(d.is_available() and d.is_nccl_available())'",
+    caused_by=("torch-cpu-build", *WITHOUT_GPU),
     situations={
-        "bench": Situation(
+        "undistributed": Situation(
             title=Text(
                 "the torch of {node} is built without torch.distributed",
                 "{node} 的 torch 编译时未包含 torch.distributed",
             ),
             why=Text("its ranks cannot take part, and all others wait", "该节点的 rank 无法参与，其他 rank 都在等待"),
-            seen=Text(
-                "{node}, {python}: torch.distributed.is_available() is False",
-                "{node}，{python}：torch.distributed.is_available() 为 False",
+            seen=ASKED,
+            severity=Severity.ERROR,
+        ),
+        "no-nccl": Situation(
+            title=Text("the torch of {node} is built without NCCL", "{node} 的 torch 编译时未包含 NCCL"),
+            seen=ASKED,
+            help=Text(
+                "NCCL comes with the builds of torch for CUDA; `--backend gloo` measures what this one can do",
+                "NCCL 只包含在 torch 的 CUDA 构建中；`--backend gloo` 可测量该构建所能做到的",
+            ),
+            severity=Severity.ERROR,
+        ),
+        "no-gpu": Situation(
+            title=Text("the torch of {node} sees no GPU, which NCCL needs", "{node} 的 torch 看不到 NCCL 所需的 GPU"),
+            seen=ASKED,
+            help=Text(
+                "`envdoctor check driver gpu torch` there tells why; `--backend gloo` measures without GPUs",
+                "在该机器上运行 `envdoctor check driver gpu torch` 可查出原因；`--backend gloo` 无需 GPU 即可测量",
             ),
             severity=Severity.ERROR,
         ),
@@ -335,15 +363,19 @@ def backend_unavailable(torch: TorchImport, host: Host, environment: Environment
 
 
 @check(BACKEND_UNAVAILABLE)
-def without_distributed(result: AllreduceResult) -> Iterable[Finding]:
-    """In a benchmark, on whatever node."""
+def unfit_in_a_benchmark(result: AllreduceResult) -> Iterable[Finding]:
+    """On whatever nodes; those of one torch together."""
+    alike: dict[tuple[str, str, str], dict[str, None]] = {}
     for failure in result.on("torch"):
-        if failure.kind == "undistributed":
-            member = result.member(failure.member)
-            node = result.named(failure.member)
-            yield replace(
-                BACKEND_UNAVAILABLE.found("bench", node=node, python=member.python if member else None), nodes=(node,)
-            )
+        if failure.kind in UNFIT:
+            member = result.member(failure.member) or Member()
+            key = (failure.kind, member.torch, member.python)
+            alike.setdefault(key, {})[result.named(failure.member)] = None
+    for (kind, version, python), nodes in alike.items():
+        found = BACKEND_UNAVAILABLE.found(
+            kind, node=hostlist.fold(nodes), version=version or None, python=python or None, asked=CALLS[kind]
+        )
+        yield replace(found, nodes=tuple(nodes))
 
 
 @summary

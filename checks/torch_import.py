@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from envdoctor import Finding, Missing, Problem, Severity, Situation, Text, Topic, check
-from envdoctor.facts.allreduce import AllreduceResult
+from envdoctor.facts.allreduce import UNFIT, AllreduceResult
 from envdoctor.facts.autopsy import ImportAutopsy, Trial
 from envdoctor.facts.python import Python, name_of
 from envdoctor.facts.torch import TorchImport, TorchInstall
@@ -317,7 +317,7 @@ def torch_import_in_a_benchmark(result: AllreduceResult) -> Iterable[Finding]:
         node, where = result.named(failure.member), (member.python if member else "") or "python"
         evidence: dict[str, Scalar] = {"node": node, "python": where, "quoted": shlex.quote(where)}
         said = last_words(failure.said)
-        if failure.how == "raised" and failure.kind not in ("", "undistributed") and not failure.absent:
+        if failure.how == "raised" and failure.kind not in ("", *UNFIT) and not failure.absent:
             first = failure.error.strip().partition("\n")[0][:300]
             error = f"{failure.kind}: {first}" if first else failure.kind
             found = IMPORT_FAILS.found("bench", **evidence, error=error, place=failure.place or None)

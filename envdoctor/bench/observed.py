@@ -98,7 +98,7 @@ class Observed:
         elif "end" in record:
             self._ended(index, str(record["end"]), values)
         elif "failed" in record:
-            self._change(index, rung=str(record["failed"]))
+            self._change(index, rung=str(record["failed"]), **_torch_of(values))
             self._fail(
                 {"rung": record["failed"], "node": index, "how": record.get("how"), "values": record.get("values")}
             )
@@ -323,6 +323,11 @@ def failure_of(cause: Record, members: Mapping[int, Member]) -> Failure:
             for other, told in (peers or {}).items()
         ),
     )
+
+
+def _torch_of(values: Record) -> dict[str, str]:
+    """The version of a torch that cannot do what it is asked for."""
+    return {"torch": _name(values["torch"])[:64]} if values.get("torch") else {}
 
 
 def _size(row: Record) -> Size:

@@ -95,15 +95,28 @@ class Worker(object):
         if self.torch is None:
             raise Told(self.import_error)
         if not self.dist.is_available():
-            raise Told({"error": "torch.distributed is not in this build", "kind": "undistributed"})
+            self.unfit("undistributed")
         self.world_size = int(command["world_size"])
         self.rank = int(command["first_rank"]) + int(self.request["place"])
         cuda = self.torch.cuda.is_available()
+        if self.request["backend"] == "nccl":
+            self.look_for_nccl(cuda)
         return {
             "torch": str(self.torch.__version__), "cuda": self.torch.cuda.device_count() if cuda else 0,
             "nccl_built": bool(self.dist.is_nccl_available()), "nccl": nccl_version(self.torch),
             "free_bytes": memory.free() // max(1, int(self.request["nproc"])),
         }  # fmt: skip
+
+    def look_for_nccl(self, cuda: bool) -> None:
+        """What is asked for and cannot be is said before anybody waits for it. Raises Told."""
+        if not self.dist.is_nccl_available():
+            self.unfit("no-nccl")
+        if not cuda:
+            self.unfit("no-gpu")
+
+    def unfit(self, kind: str) -> None:
+        """This torch cannot take part, for one of `envdoctor.facts.allreduce.UNFIT`. Raises Told."""
+        raise Told({"error": kind, "kind": kind, "torch": str(self.torch.__version__)})
 
     def do_lookup(self, command: "Record") -> "Record":
         """Where the coordinator listens: rank 0 writes it into the store of torchrun's agent, the others read it."""

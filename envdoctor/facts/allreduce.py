@@ -15,6 +15,8 @@ RUNGS = (
     "count", "stream", "large", "sweep", "locate",
 )  # fmt: skip
 DONE = "done"
+# Kinds of a failure on "torch" where it came in and cannot do it: checks/torch.py tells of them.
+UNFIT = ("undistributed", "no-nccl", "no-gpu")
 LARGE = 1 << 20  # bytes; below this the time is that of the messages, and of what a rate limit lets pass at first
 
 

@@ -106,6 +106,16 @@ def test_wrong_usage_is_said_before_anything_starts(arguments: tuple[str, ...], 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.torch
+def test_a_torch_that_cannot_use_nccl_is_told_before_anybody_waits_for_it() -> None:
+    version = needs.distribution("torch")
+    asked = "distributed.is_nccl_available" if version.endswith("+cpu") else "cuda.is_available"
+    done = run("bench", "allreduce", "--backend", "nccl", "--color", "never", CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 1
+    assert "error[backend-unavailable]: the torch of " in done.stdout and f"seen  torch {version} (" in done.stdout
+    assert f": `torch.{asked}()` is False" in done.stdout and "stopped at torch; " in done.stdout
+
+
 def test_a_python_that_does_not_run(tmp_path: Path) -> None:
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho it is broken >&2\nexit 9\n")

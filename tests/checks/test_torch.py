@@ -39,6 +39,8 @@ def shadow(folder: str, version: str, place: str) -> TorchInstall:
 
 
 NO_TORCH = Failure("torch", 1, "gpu02", "raised", error="No module named 'torch'", absent=True)
+NO_NCCL = stopped("torch", *(Failure("torch", index, f"gpu0{index + 1}", "raised", kind="no-nccl") for index in (0, 1)))
+NO_GPU = stopped("torch", Failure("torch", 1, "gpu02", "raised", kind="no-gpu"))
 CASES = [
     Case("a benchmark found torch on all nodes", (BENCHED, WHOLE, FINE, PYTHON)),
     Case(
@@ -46,6 +48,8 @@ CASES = [
         (stopped("torch", Failure("torch", 1, "gpu02", "raised", kind="undistributed")), WHOLE, FINE),
         {"backend-unavailable": "error"},
     ),
+    Case("a benchmark over NCCL with builds for the CPU", (NO_NCCL, WHOLE, FINE), {"backend-unavailable": "error"}),
+    Case("a benchmark over NCCL without GPUs", (NO_GPU, WHOLE, FINE), {"backend-unavailable": "error"}),
     Case("another node of a benchmark has none", (stopped("torch", NO_TORCH), WHOLE, FINE), {"torch-missing": "error"}),
     Case(
         "another node of a benchmark has none, and was looked at as well",
@@ -112,6 +116,14 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
     case.assert_holds(FILE)
+
+
+def test_nodes_whose_torch_lacks_the_same_are_told_together() -> None:
+    (found,) = Case("", (NO_NCCL, WHOLE, FINE), {"backend-unavailable": "error"}).assert_holds(FILE)
+    assert found.nodes == ("gpu01", "gpu02") and found.evidence["node"] == "gpu[01-02]"
+    assert found.evidence["version"] == "2.13.0+cu126"
+    (found,) = Case("", (NO_GPU, WHOLE, FINE), {"backend-unavailable": "error"}).assert_holds(FILE)
+    assert found.nodes == ("gpu02",)
 
 
 def command(about: str) -> str | None:
