@@ -34,10 +34,11 @@ def read(names: Sequence[str], language: Language, quiet: bool) -> Reading:
         reading = scan.read(names, progress.told)
     if not reading.log.size_bytes and not reading.unread and not quiet:
         _say_that_nothing_came(names, language)
-    for sentence in reading.unread[:MOST_NAMED]:
-        print(f"envdoctor: {line(sentence)}", file=sys.stderr)
-    if len(reading.unread) > MOST_NAMED:
-        print(f"envdoctor: {counted(len(reading.unread) - MOST_NAMED, 'more file')} cannot be read", file=sys.stderr)
+    for error in reading.unread[:MOST_NAMED]:
+        print(f"envdoctor: {line(error.zh if language == 'zh' else str(error))}", file=sys.stderr)
+    if (more := len(reading.unread) - MOST_NAMED) > 0:
+        said = f"另有 {more} 个文件无法读取" if language == "zh" else f"{counted(more, 'more file')} cannot be read"
+        print(f"envdoctor: {said}", file=sys.stderr)
     return reading
 
 

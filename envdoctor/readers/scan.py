@@ -28,14 +28,14 @@ class Reading:
         log: the errors in them, settled: which follows from which.
         sections: section name -> fact, of all texts together.
         seen: the sightings before they were settled, to settle them with what else is known.
-        unread: a sentence for each text that could not be read, or not to its end.
+        unread: what is wrong with each text that could not be read, or not to its end.
         seconds: how long it took.
     """
 
     log: Log
     sections: Mapping[str, object] = field(default_factory=dict)
     seen: tuple[Sighting, ...] = ()
-    unread: tuple[str, ...] = ()
+    unread: tuple[UsageError, ...] = ()
     seconds: float = 0.0
 
 
@@ -53,7 +53,7 @@ def read(names: Sequence[str], progress: Progress | None = None) -> Reading:
     found: list[Mapping[str, object]] = []
     sightings: list[Sighting] = []
     scan = _Scan(readers)
-    unread: list[str] = []
+    unread: list[UsageError] = []
     for name in names:
         pieces = _readable(name, progress, unread)
         first = next(pieces, b"")
@@ -71,7 +71,7 @@ def read(names: Sequence[str], progress: Progress | None = None) -> Reading:
         found.append(facts)
         sightings += scan.of_whole(data, seen)
     if unread and not scan.size:
-        raise UsageError(unread[0])
+        raise unread[0]
     found += [reader.facts() for reader in readers]
     for one in readers:
         sightings += one.sightings()
@@ -84,7 +84,7 @@ def read(names: Sequence[str], progress: Progress | None = None) -> Reading:
     return Reading(log, sections, tuple(sightings), tuple(unread), time.monotonic() - began)
 
 
-def _readable(name: str, progress: Progress | None, unread: list[str]) -> Iterator[bytes]:
+def _readable(name: str, progress: Progress | None, unread: list[UsageError]) -> Iterator[bytes]:
     """The text of a file as far as it can be read; what is wrong with it is added to `unread`."""
     try:
         if progress is None:
@@ -93,7 +93,7 @@ def _readable(name: str, progress: Progress | None, unread: list[str]) -> Iterat
             progress(name, 0)
             yield from sources.pieces(name, lambda read: progress(name, read))
     except UsageError as error:
-        unread.append(str(error))
+        unread.append(error)
 
 
 def _whole(first: bytes, pieces: Iterator[bytes]) -> bytes:

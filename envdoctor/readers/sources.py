@@ -20,6 +20,8 @@ from envdoctor.errors import UsageError
 
 PIECE = 1 << 20  # bytes read at a time
 LONGEST_LINE = 1 << 18  # bytes; what is longer is cut into several
+# Bytes, of what need not end: without a line's end in so many it is no text, and a device that gave as many goes on.
+ENDLESS = 1 << 26
 
 # ECMA-48: CSI sequences (colours, cursor), OSC sequences (titles, links) and the two-character escapes.
 ESCAPES = re.compile(
@@ -51,7 +53,8 @@ def pieces(name: str, on_bytes: Callable[[int], None] | None = None) -> Iterator
         on_bytes: told how many bytes of the source have been read so far.
 
     Raises:
-        UsageError: the file cannot be read, or not to its end; the pieces before are the text up to there.
+        UsageError: the file cannot be read, or not to its end, or it has none (`ENDLESS`); the pieces before are the
+            text up to there.
     """
     try:
         with _opened(name) as file:
@@ -66,7 +69,14 @@ def pieces(name: str, on_bytes: Callable[[int], None] | None = None) -> Iterator
                         f"无法读取 {name}：它由 {kind} 打包；可用 `{way} | envdoctor explain -` 读取",
                     )
             rest = _Rest(start, file)
-            yield from _pieces(_unpacked(rest), (lambda: on_bytes(rest.taken)) if on_bytes else None)
+            yield from _pieces(_unpacked(rest), (lambda: on_bytes(rest.taken)) if on_bytes else None, rest.endless)
+    except _Endless:
+        called = ("standard input", "标准输入") if name == STANDARD_INPUT else (name, name)
+        raise UsageError(
+            f"{called[0]} does not end and is no text, so only its first {ENDLESS >> 20} MiB were read; "
+            "name the file that holds the log",
+            f"{called[1]} 没有结尾，也不是文本，因此只读取了开头 {ENDLESS >> 20} MiB；请给出日志所在的文件",
+        ) from None
     except BROKEN as error:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
         raise UsageError(f"cannot read {name}: {why[0].lower()}{why[1:]}", f"无法读取 {name}：{why}") from error
@@ -94,11 +104,17 @@ def _unpacked(file: _Rest) -> Read:
     return file.read
 
 
+class _Endless(Exception):
+    """What is read has no end that one could wait for."""
+
+
 class _Rest:
     """A file whose first bytes have been read already, up to where it ended when it was opened.
 
     Attributes:
         start: those bytes; taken: how many bytes of the file have been read.
+        endless: what of it may be read in vain: "" nothing, it has a size; "line" a line, as of a pipe; "device" all
+            of it, as of /dev/urandom.
     """
 
     def __init__(self, start: bytes, file: FileIO) -> None:
@@ -110,6 +126,9 @@ class _Rest:
             self._left = 0  # who ends the input at a terminal does so once
         elif stat.S_ISREG(status.st_mode) and status.st_size:  # files of /proc have no size and a text all the same
             self._left = max(0, status.st_size - file.tell())
+        self.endless = "" if self._left is not None else "line"
+        if self.endless and stat.S_ISCHR(status.st_mode) and not file.isatty():
+            self.endless = "device"
 
     def read(self, most: int = -1) -> bytes:
         """Some of the next bytes; none at the end."""
@@ -136,8 +155,9 @@ def _filled(read: Read, most: int) -> tuple[bytes, Exception | None]:
     return b"".join(parts), None
 
 
-def _pieces(source: Read, on_piece: Callable[[], None] | None) -> Iterator[bytes]:
+def _pieces(source: Read, on_piece: Callable[[], None] | None, endless: str) -> Iterator[bytes]:
     rest = b""
+    unended = 0  # bytes since the last line's end; of a device, bytes
     first = True
     recode: Callable[[bytes, bool], bytes] | None = None
     ended = False
@@ -157,6 +177,9 @@ def _pieces(source: Read, on_piece: Callable[[], None] | None) -> Iterator[bytes
             yield piece
         if error is not None:
             raise error
+        unended = 0 if endless != "device" and b"\n" in data else unended + len(data)
+        if endless and unended >= ENDLESS and not ended:
+            raise _Endless
 
 
 def _recoder(start: bytes) -> Callable[[bytes, bool], bytes] | None:

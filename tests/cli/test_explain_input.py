@@ -111,12 +111,37 @@ def test_a_pipe_that_nobody_writes_to_is_named(tmp_path: Path) -> None:
         assert "error[shm-too-small]" in one.shown
 
 
-def test_what_never_ends_is_read_until_one_has_enough() -> None:
-    with terminal("/dev/zero") as one:
-        one.wait_for(r"reading /dev/zero [0-9]{2,} MB, [0-9]+ MB/s")
+def test_what_never_ends_is_read_until_one_has_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pipe = Path("pipe")
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with contextlib.suppress(BrokenPipeError), pipe.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"epoch 1\n" * 8192)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with terminal(str(pipe)) as one:
+        one.wait_for(r"reading pipe [0-9]{2,} MB, [0-9]+ MB/s")
         one.process.send_signal(signal.SIGINT)
         assert one.end() == 130
         assert "envdoctor: interrupted" in one.shown
+    writer.join()
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "envdoctor: /dev/zero does not end and is no text, so only its first 64 MiB were read; name the file"),
+        ("zh", "envdoctor：/dev/zero 没有结尾，也不是文本，因此只读取了开头 64 MiB；请给出日志所在的文件"),
+    ],
+)
+def test_a_device_without_an_end_is_refused(language: str, said: str) -> None:
+    done = subprocess.run([*EXPLAIN, "/dev/zero", "--lang", language], capture_output=True, text=True, timeout=LONG_S)
+    assert done.returncode == 2
+    assert done.stderr.startswith(said) and done.stderr.count("\n") == 1
 
 
 def test_thousands_of_files(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import lzma
 import os
@@ -41,8 +42,8 @@ def test_a_packed_log_that_breaks_off_is_read_as_far_as_it_goes(pack: Callable[[
     reading = read(packed[: len(packed) - 20])
     assert lines_of(reading) == [1]
     assert reading.log.size_bytes > 600_000
-    (sentence,) = reading.unread
-    assert "train.log: " in sentence and "end" in sentence
+    (error,) = reading.unread
+    assert "train.log: " in str(error) and "end" in str(error)
     with pytest.raises(UsageError, match="cannot read"):
         read(packed[:20])
 
@@ -152,7 +153,7 @@ def test_one_file_that_cannot_be_read_keeps_nobody_from_the_others(tmp_path: Pat
     path.write_bytes(SHM)
     reading = scan.read([str(tmp_path / "gone.log"), str(path), str(tmp_path)])
     assert lines_of(reading) == [1]
-    assert [sentence.rpartition(": ")[2] for sentence in reading.unread] == [
+    assert [str(error).rpartition(": ")[2] for error in reading.unread] == [
         "no such file or directory",
         "is a directory",
     ]
@@ -196,3 +197,42 @@ def test_an_error_far_into_an_endless_line_is_found(at: int) -> None:
     assert seen.code == "shm-too-small"
     assert seen.place.line == 2
     assert "DataLoader worker (pid 2718)" in seen.quote
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a device that does not end")
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom"])
+def test_a_device_that_does_not_end_is_told_as_one(device: str) -> None:
+    with pytest.raises(UsageError, match=f"^{device} does not end and is no text") as refused:
+        for _ in sources.pieces(device):
+            pass
+    assert refused.value.zh.startswith(f"{device} 没有结尾")
+
+
+def test_a_line_of_a_pipe_that_does_not_end_is_given_up_and_lines_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "ENDLESS", 2 << 20)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def write(text: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError), pipe.open("wb", buffering=0) as file:
+            for _ in range(64):
+                file.write(text)
+
+    read: dict[bytes, scan.Reading] = {}
+    for text in (b"a" * (1 << 17), b"a" * (1 << 16) + b"\n" + b"a" * (1 << 16)):
+        writer = threading.Thread(target=write, args=(SHM + b"\n" + text if b"\n" in text else text,))
+        writer.start()
+        read[text] = scan.read([str(pipe)])
+        writer.join()
+    endless, lines = read.values()
+    assert [str(error).partition(" and")[0] for error in endless.unread] == [f"{pipe} does not end"]
+    assert endless.log.size_bytes < 4 << 20
+    assert lines.unread == ()
+    assert [seen.times for seen in lines.log.sightings] == [64]
+
+
+def test_a_file_is_read_to_its_end_however_long_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "ENDLESS", 2 << 20)
+    assert lines_of(read(b"a" * (5 << 20) + b"\n" + SHM)) == [2]
