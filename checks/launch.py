@@ -22,7 +22,7 @@ LAUNCH_ENV_MISSING = Problem(
     code="launch-env-missing",
     severity=Severity.ERROR,
     title=Text(
-        "{missing} is not set, though {present} is",
+        "{missing} {lacking:is|are} not set, though {present} {given:is|are}",
         "已设置 {present}，但缺少 {missing}",
     ),
     why=Text(
@@ -165,7 +165,9 @@ def launch_env_missing(environment: Environment) -> Iterable[Finding]:
     if present and missing:
         evidence: dict[str, Scalar] = {
             "missing": ", ".join(missing),
+            "lacking": len(missing),
             "present": ", ".join(present),
+            "given": len(present),
             "values": ", ".join(f"{name}={variables[name]}" for name in present),
         }
         if "RANK" in present:

@@ -138,6 +138,21 @@ def test_commands_name_the_variable_that_holds_the_right_number() -> None:
     assert finding.severity is Severity.ERROR
 
 
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"RANK": 0}, "WORLD_SIZE, MASTER_ADDR, MASTER_PORT are not set, though RANK is"),
+        ({"RANK": 0, "WORLD_SIZE": 2}, "MASTER_ADDR, MASTER_PORT are not set, though RANK, WORLD_SIZE are"),
+        ({"WORLD_SIZE": 2, **MASTER}, "RANK is not set, though WORLD_SIZE, MASTER_ADDR, MASTER_PORT are"),
+    ],
+)
+def test_several_variables_are_not_set(variables: dict[str, object], said: str) -> None:
+    severity = "error" if "RANK" in variables else "warning"
+    (finding,) = Case("", (env(**variables),), {"launch-env-missing": severity}).assert_holds(FILE)
+    assert finding.words.title is not None
+    assert finding.words.title.say("en", finding.evidence) == said
+
+
 def over(*environments: Environment) -> list[tuple[str | None, tuple[str, ...]]]:
     """Situation and nodes of every finding over nodes with these environments."""
     node_facts: dict[str, Facts] = {
