@@ -243,4 +243,4 @@ def conclusion(page: Page, report: Report, last: str, style: Style, redactor: Re
         page.line(("", ""))
         page.line((last, "bold"), indent=2)
         more = KEPT_BACK.say(style.language) if repeated else ""
-        page.line((tally(report, style) + more, "bold"))
+        page.line((tally(report, style, at_hand=True) + more, "bold"))

@@ -119,7 +119,7 @@ def render(report: Report, style: Style, redactor: Redactor) -> str:
         not_run(page, report, style, redactor)
     if style.verbosity >= 0:
         page.line(("", ""))
-        page.line((tally(report, style), "bold"))
+        page.line((tally(report, style, at_hand=True), "bold"))
     return page.text()
 
 

@@ -41,7 +41,8 @@ AND = Text(", ", "、")
 COLON = Text(": ", "：")
 NOTHING = Text("no problems found", "没有发现问题")
 TAIL = Text("; {checks} {checks:check|checks} in {seconds:.1f} s", "；{checks} 项检查，用时 {seconds:.1f} 秒")
-NOT_RUN = Text(", {n} not run (-v says why)", "，{n} 项未检查（-v 查看原因）")
+NOT_RUN = Text(", {n} not run", "，{n} 项未检查")
+WAY_TO_WHY = Text(" (-v says why)", "（-v 查看原因）")
 CRASHED = Text(", {n} crashed", "，{n} 项崩溃")
 
 MOST_REASONS = 60  # why something was not checked; of thousands of nodes each may have a reason of its own
@@ -142,8 +143,12 @@ def _value(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def tally(report: Report, style: Style) -> str:
-    """How many problems and where, how many checks, how long: the last line. Problems are counted as they are told."""
+def tally(report: Report, style: Style, at_hand: bool = False) -> str:
+    """How many problems and where, how many checks, how long: the last line. Problems are counted as they are told.
+
+    Args:
+        at_hand: who reads it has typed the command, and may do so again with -v.
+    """
     language = style.language
     told = alike(report)
     counts = [_count(severity, told, report, language) for severity in Severity if report.count(severity)]
@@ -151,6 +156,7 @@ def tally(report: Report, style: Style) -> str:
     crashed = len(report.with_status("crashed")) + len(report.unloaded)
     tail = TAIL.say(language, {"checks": len(report.outcomes), "seconds": report.seconds})
     tail += NOT_RUN.say(language, {"n": skipped}) if skipped else ""
+    tail += WAY_TO_WHY.say(language) if skipped and at_hand and style.verbosity < 1 else ""
     tail += CRASHED.say(language, {"n": crashed}) if crashed else ""
     return (AND.say(language).join(counts) or NOTHING.say(language)) + tail
 

@@ -100,6 +100,7 @@ def test_what_was_not_checked_is_said_with_v() -> None:
     usual, more = (bench.ending(FINE, report, Style(verbosity=verbosity), REDACTOR) for verbosity in (0, 1))
     assert "1 not run (-v says why)" in usual and "Not checked, because:" not in usual
     assert "Not checked, because:" in more and "busbw_low" in more
+    assert "1 not run\n" in more
 
 
 def test_of_many_counters_v_shows_all() -> None:

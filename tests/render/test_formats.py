@@ -99,6 +99,14 @@ def test_markdown_escapes_what_would_be_markup() -> None:
     assert "- /sys/class/infiniband is absent" in said("markdown", verbosity=1)
 
 
+@pytest.mark.parametrize("form", ["github", "markdown", "nagios"])
+@pytest.mark.parametrize(("language", "skipped"), [("en", "1 not run"), ("zh", "1 项未检查")])
+def test_an_option_is_named_only_where_one_can_give_it(form: str, language: str, skipped: str) -> None:
+    page = said(form, language=language)
+    assert skipped in page
+    assert "(-v" not in page and "（-v" not in page
+
+
 def test_markdown_names_no_python_where_there_is_none() -> None:
     texts = replace(report(), nodes=(Node("train.log"),))
     page = renderer("markdown").render(texts, Style(), Redactor(b"k" * 16))
