@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -177,14 +178,14 @@ def hosts_answered(reached: PerNode[Reached], files: PerNode[ShellFiles]) -> Ite
 
     What a start-up file enters there is seen in those of nodes that answered: home directories are often shared.
     """
+    entered = functools.cache(lambda: _entered(files))  # one look for all that are silent
     for node, fact in reached.items():
         hosts = fact.hosts if isinstance(fact, Reached) else ()
         for host in hosts:
             if host.outcome in FELL_SILENT:
-                situation, shown = _situation(host), _entered(files)
-                if situation == "shell" and shown:
-                    situation = "shell-enters"
-                found = NODE_HUNG.found(situation, **_evidence(host), **shown)
+                situation = _situation(host)
+                shown = entered() if situation == "shell" else {}
+                found = NODE_HUNG.found("shell-enters" if shown else situation, **_evidence(host), **shown)
             elif host.outcome in ANSWERED:
                 found = NODE_ANSWER_INVALID.found(**_evidence(host))
             else:

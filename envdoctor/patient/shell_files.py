@@ -117,9 +117,9 @@ def lines_of(path: str) -> "List[Dict[str, Any]]":
                 found[-1]["ours"] = True
         elif re.match(r"\s*(module|ml)\s+(load|add)\b", line):
             found.append({"file": path, "line": number, "kind": "module", "value": line.strip()[:300]})
-        elif entered(line):
-            found.append({"file": path, "line": number, "kind": "enters", "value": entered(line)[:300]})
         else:
+            if entered(line):
+                found.append({"file": path, "line": number, "kind": "enters", "value": entered(line)[:300]})
             told = setting(line, ours)
             if told:
                 gone = missing_folders(told[1]) if re.search(r"PATH|HOME|ROOT|DIR", told[0]) else []

@@ -83,3 +83,13 @@ def test_what_start_up_files_enter_is_shown_from_a_node_that_answered() -> None:
     assert str(found.evidence["entered"]).endswith("/data/4 (/home/ada/.bashrc:4), ...")
     (found,) = Case("", nodes={"gpu01": (ok,), "gpu02": (silent,)}, expect={"node-hung": "error"}).assert_holds(FILE)
     assert found.situation == "shell"
+
+
+@pytest.mark.parametrize("outcome", ["hung", "died", "login-hangs"])
+def test_start_up_files_of_another_node_are_no_evidence_where_the_shell_came_to_its_end(outcome: str) -> None:
+    entering = ShellLine("/home/ada/.bashrc", 1, "enters", value="/data")
+    files = ShellFiles("bash", "/home/ada", (StartUpFile("/home/ada/.bashrc", "bash", (entering,)),))
+    ok, silent = Reached((Reach("gpu01", outcome="ok"),)), Reached((Reach("gpu02", outcome=outcome),))
+    nodes = {"gpu01": (ok, files), "gpu02": (silent,)}
+    (found,) = Case("", nodes=nodes, expect={"node-hung": "error"}).assert_holds(FILE)
+    assert not {"other", "entered"} & set(found.evidence)

@@ -181,3 +181,12 @@ def test_what_a_start_up_file_enters(home: Path, line: str, path: str) -> None:
     (file,) = shell_files.start_up_files()
     entered = [(told["line"], told["value"]) for told in file["lines"] if told["kind"] == "enters"]
     assert entered == ([(2, path)] if path else [])
+
+
+def test_a_line_that_sets_something_and_enters_a_folder_tells_both(home: Path) -> None:
+    make(home / ".bashrc", "export CUDA_HOME=/usr/local/cuda; . /nfs/tools/env.sh\n")
+    (file,) = shell_files.start_up_files()
+    assert [(told["kind"], told.get("name", "")) for told in file["lines"]] == [
+        ("enters", ""),
+        ("setting", "CUDA_HOME"),
+    ]
