@@ -194,5 +194,6 @@ def line(result: AllreduceResult) -> tuple[Text, Mapping[str, Scalar]] | None:
     seen = round_trips.trips(result).values()
     if not seen:
         return None
-    ends = dict.fromkeys(f"{us / 1e3:.2g}" for us in (min(seen), max(seen)))
+    # Two digits, and never "1.5e+02".
+    ends = dict.fromkeys(f"{us / 1e3:{'.0f' if us >= 9950 else '.2g'}}" for us in (min(seen), max(seen)))
     return Text("shortest round trips {ms} ms", "最短往返 {ms} 毫秒"), {"ms": "-".join(ends)}

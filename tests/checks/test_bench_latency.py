@@ -119,4 +119,6 @@ def test_the_topic_s_line() -> None:
     near, far = Way(0, 1, rtt_us=120), Way(0, 2, rtt_us=4100)
     assert line_of(FILE, {"a": (replace(FINE, ways=(near, far)),)}) == "shortest round trips 0.12-4.1 ms"
     assert line_of(FILE, {"a": (replace(FINE, ways=(near,)),)}, "zh") == "最短往返 0.12 毫秒"
+    around = Way(0, 1, rtt_us=152_300)
+    assert line_of(FILE, {"a": (replace(FINE, ways=(around,)),)}) == "shortest round trips 152 ms"
     assert line_of(FILE, {"a": (replace(FINE, ways=()),)}) == ""
