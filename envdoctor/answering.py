@@ -88,6 +88,8 @@ def _all_local() -> bool:
 
 
 def all_local(mounts: Iterable[str]) -> bool:
-    """Whether none of these mounts, lines of proc_pid_mounts(5), is another's to answer for."""
+    """Whether none of these mounts, lines of proc_pid_mounts(5), is another's to answer for. After a chroot the list
+    lacks what the root lies on, and tells nothing."""
     parts = [line.split(" ") for line in mounts]
-    return all(len(mount) > 2 and (mount[2] in LOCAL or mount[1].startswith(ASIDE)) for mount in parts)
+    known = any(mount[1:2] == ["/"] for mount in parts)
+    return known and all(len(mount) > 2 and (mount[2] in LOCAL or mount[1].startswith(ASIDE)) for mount in parts)

@@ -52,8 +52,13 @@ gvfsd-fuse /run/user/1000/gvfs fuse.gvfsd-fuse rw 0 0
 )  # fmt: skip
 def test_a_shell_is_sent_ahead_only_where_a_server_or_a_process_answers_for_files(other: str) -> None:
     mounts = LOCAL.splitlines()
-    assert answering.all_local(mounts) and answering.all_local([])
+    assert answering.all_local(mounts)
+    assert not answering.all_local([])
     assert not answering.all_local([*mounts, other])
+
+
+def test_a_list_without_the_root_tells_nothing() -> None:
+    assert not answering.all_local(["proc /proc proc rw 0 0\n", "tmpfs /dev/shm tmpfs rw 0 0\n"])
 
 
 def test_a_program_is_looked_for_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
