@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from envdoctor.facts.log import Sighting
-from envdoctor.readers.decisions import Context
+from envdoctor.readers.decisions import Context, value
 from envdoctor.readers.decisions.container import container
 
 
@@ -17,6 +17,12 @@ def worker_ended(seen: Sighting, context: Context) -> Sighting:
         return seen
     shared = container(context) and not context.saw("shm-given", "shm-bus", "bus-error")
     return replace(seen, code="shm-too-small" if shared else seen.code, severity="warning")
+
+
+def cache(seen: Sighting, context: Context) -> Sighting:
+    """huggingface_hub only says so, and goes on without."""
+    del context
+    return replace(seen, severity="warning") if value(seen, "folder") else seen
 
 
 # The kernel answers the same where its own tables are full: watches, namespaces, groups, keys, mounts.
