@@ -32,8 +32,8 @@ MANY_RANKS, GPUS_OF_A_NODE = 64, 8
 # gpud: components/os, 80 % degraded, 95 % unhealthy.
 SYSTEM_FILES_LOW, SYSTEM_FILES_OUT = 0.80, 0.95
 RECENT_S = 3600.0
-# Names of training's processes as the kernel has them: python3.11, pt_data_worker, pt_main_thread, pt_elastic, ray::x.
 OF_A_GROUP = "Memory cgroup out of memory"  # the kernel's words (mm/oom_kill.c) where not the machine ran out of memory
+# Names of training's processes as the kernel has them: python3.11, pt_data_worker, pt_main_thread, pt_elastic, ray::x.
 TRAINING = re.compile(r"python|pt_|torchrun|ray|deepspeed|accelerate")
 
 MEMLOCK_LIMIT = Problem(
