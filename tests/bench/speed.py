@@ -125,6 +125,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cuda-doctor", default=shutil.which("cuda-doctor") or "", help="the program, to compare with")
     options = parser.parse_args()
+    # An installer compiles what it installs; a checkout that may not keep what it compiled would do so in every run.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with dropping() as dropped, tempfile.TemporaryDirectory() as home:
         table = rows(options.cuda_doctor, dropped, home)
         measure(table, options.rounds)
