@@ -14,6 +14,7 @@ from envdoctor.facts.environment import Environment
 from envdoctor.facts.host import Host
 from envdoctor.facts.launch import Launch, launches, node_count, node_rank, process, several_nodes
 from envdoctor.facts.names import HostNames, NameResolution, is_loopback, torchrun_recognises
+from envdoctor.facts.nics import Nics
 from envdoctor.facts.rendezvous import RendezvousReach, Target
 from envdoctor.model import Scalar
 
@@ -65,6 +66,16 @@ MASTER_UNREACHABLE = Problem(
                 "{source}={host}，地址 {address}；连接端口 {port}：{outcome}",
             ),
             look="ip route get {address}",
+        ),
+        "lo-down": Situation(
+            title=Text("lo is down, and {host} is reached over nothing else", "lo 未启用，而 {host} 只能经由它到达"),
+            seen=Text("the way to {address}: {outcome}; lo: down", "到 {address} 的路径：{outcome}；lo：down"),
+            why=Text(
+                "the ranks of one machine meet over it, and much else does",
+                "同一台机器的各 rank 经由它会合，许多程序也要用它",
+            ),
+            help=Text("bring it up, as root of this network namespace", "请以该网络命名空间的 root 身份启用它"),
+            command="ip link set lo up",
         ),
         "refused": Situation(
             title=Text("{host} refuses connections to port {port}", "{host} 拒绝连接端口 {port}"),
@@ -273,7 +284,7 @@ def _evidence(target: Target) -> dict[str, Scalar]:
 
 @check(MASTER_UNREACHABLE)
 def master_unreachable(
-    reach: RendezvousReach, environment: Environment, host: Host | None, names: HostNames | None
+    reach: RendezvousReach, environment: Environment, host: Host | None, names: HostNames | None, nics: Nics | None
 ) -> Iterable[Finding]:
     """Silence is a fault. A refusal is none before rank 0 has started, and one among torchrun's workers, or where it
     was waited for. A host that lives and keeps silent on the port is a firewall's work (checks/firewall.py)."""
@@ -299,7 +310,13 @@ def master_unreachable(
         elif target.outcome == "timeout" and target.elsewhere not in ("connected", "refused", "login"):
             yield MASTER_UNREACHABLE.found("apart" if target.elsewhere == "listens" else None, **evidence)
         elif target.outcome not in ("timeout", "filtered", "reset", "unresolved-in-time"):
-            yield MASTER_UNREACHABLE.found("no-route", **evidence)
+            yield MASTER_UNREACHABLE.found("lo-down" if _lo_is_down(target, nics) else "no-route", **evidence)
+
+
+def _lo_is_down(target: Target, nics: Nics | None) -> bool:
+    """Whether that is why there is no way: it is, in a network namespace that nobody has set up."""
+    lo = nics.owner(target.addresses[0]) if nics and target.addresses else None
+    return lo is not None and lo.kind == "loopback" and not lo.up
 
 
 @check(RDZV_HOST_NOT_LOCAL)

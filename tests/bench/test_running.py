@@ -106,6 +106,16 @@ def test_wrong_usage_is_said_before_anything_starts(arguments: tuple[str, ...], 
     assert "Traceback" not in done.stderr
 
 
+def test_a_namespace_whose_lo_is_down() -> None:
+    needs.namespaces()
+    alone = (needs.program("unshare", "util-linux"), "-n", *ENVDOCTOR, "bench", "links", "--color", "never")
+    done = subprocess.run(alone, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stderr
+    assert "error[master-unreachable]: lo is down, and 127.0.0.1 is reached over nothing else" in done.stdout
+    assert "fix   ip link set lo up" in done.stdout and "firewall" not in done.stdout
+    assert "port 0" not in done.stdout
+
+
 @pytest.mark.torch
 def test_a_torch_that_cannot_use_nccl_is_told_before_anybody_waits_for_it() -> None:
     version = needs.distribution("torch")

@@ -11,6 +11,7 @@ from envdoctor.columns import Facts
 from envdoctor.facts.environment import Environment
 from envdoctor.facts.host import Host
 from envdoctor.facts.names import HostNames, NameResolution, Resolution
+from envdoctor.facts.nics import Nic, Nics
 from envdoctor.facts.rendezvous import RendezvousReach, Target
 from envdoctor.model import Missing
 from envdoctor.testing import Case, speak, topic_file
@@ -33,6 +34,10 @@ NAMES = HostNames("gpu01", outward_address="10.0.0.1")
 DEBIAN = NameResolution((Resolution("gpu01", own=True, ipv4=("127.0.1.1",), local=("127.0.1.1",)),))
 NAMED_RIGHT = NameResolution((Resolution("gpu01", own=True, ipv4=("10.0.0.1",), local=("10.0.0.1",)),))
 ETCD = Target("etcd", 2379, "PET_RDZV_ENDPOINT", "etcd", ("10.0.0.9",), outcome="refused")
+
+ITSELF = Target("127.0.0.1", 0, "--master-addr", addresses=("127.0.0.1",), outcome="EHOSTUNREACH")
+DOWN = Nics((Nic("lo", 1, "loopback", up=False, running=False),))
+UP = Nics((Nic("lo", 1, "loopback"),))
 
 
 def reach(target: Target, **changes: object) -> RendezvousReach:
@@ -59,6 +64,8 @@ CASES = [
     ),
     Case("a login from there works", (reach(TARGET, outcome="timeout", elsewhere="login"), NODE_1)),
     Case("no route", (reach(TARGET, outcome="EHOSTUNREACH"), NODE_1), {"master-unreachable": "error"}),
+    Case("no way to itself without lo", (reach(ITSELF), Environment(), DOWN), {"master-unreachable": "error"}),
+    Case("lo is there, and yet no way", (reach(ITSELF), Environment(), UP), {"master-unreachable": "error"}),
     Case("refused before the start", (reach(TARGET, outcome="refused"), NODE_1), {"master-unreachable": "note"}),
     Case(
         "refused to a worker of torchrun", (reach(TARGET, outcome="refused"), WORKER), {"master-unreachable": "error"}
@@ -160,6 +167,14 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case) -> None:
     case.assert_holds(FILE)
+
+
+def test_where_lo_is_down_that_is_said_and_mended() -> None:
+    said = {}
+    for name in ("no way to itself without lo", "lo is there, and yet no way"):
+        (found,) = next(case for case in CASES if case.about == name).assert_holds(FILE)
+        said[name] = found.situation, found.command
+    assert list(said.values()) == [("lo-down", "ip link set lo up"), ("no-route", None)]
 
 
 @pytest.mark.parametrize(
