@@ -102,5 +102,5 @@ class Table:
             head = f"{bench.heading(result, self._style, self._redactor)}\n\n{bench.table_head(self._style)}\n"
             options.write(head, None)
         for size in result.sizes[len(self.printed or ()) :]:
-            options.write(bench.table_row(size) + "\n", None)
+            options.write(bench.table_row(size, self._style) + "\n", None)
         self.printed = result.sizes

@@ -16,12 +16,16 @@ from envdoctor.render.text import Page, findings, not_run
 from envdoctor.render.words import tally
 
 WIDTH = 60  # columns of the plot
+LEAST = 2  # columns of a size in it: a bar, and a gap
 HEIGHT = 8  # lines of it
 MARGIN = 11  # left of it
 BLOCKS = " ▁▂▃▄▅▆▇█"
 UNITS = ("B/s", "kB/s", "MB/s", "GB/s", "TB/s")
-COLUMNS = ("size", "iterations", "time", "p5", "p95", "algbw", "busbw", "wrong")
-WIDTHS = (10, 6, 12, 12, 12, 11, 11, 7)
+COLUMNS = {
+    "size": 8, "iterations": 6, "time": 12, "p5": 12, "p95": 12, "algbw": 11, "busbw": 11, "wrong": 7,
+}  # fmt: skip
+# What is left out, one after the other, where the screen is too narrow for all: 79 cells.
+LEFT_OUT = ("p5", "p95", "algbw", "iterations", "wrong", "time")
 KEPT_BACK = Text("; -v shows the notes on these counters", "；-v 显示关于计数器的提示")
 COUNTED = ("packets-lost",)  # notes that repeat the counters below the table
 HEADINGS = {
@@ -77,10 +81,19 @@ def heading(result: AllreduceResult, style: Style, redactor: Redactor) -> str:
     return line(redactor.text(said.say(style.language, values)))
 
 
+def columns(style: Style) -> dict[str, int]:
+    """The columns that fit the screen, and how wide they are."""
+    kept = dict(COLUMNS)
+    for name in LEFT_OUT:
+        if not style.width or sum(kept.values()) <= style.width:
+            break
+        del kept[name]
+    return kept
+
+
 def table_head(style: Style) -> str:
     """The line above the rows."""
-    cells = [HEADINGS[name].say(style.language) for name in COLUMNS]
-    return "".join(_right(cell, width) for cell, width in zip(cells, WIDTHS, strict=True))
+    return "".join(_right(HEADINGS[name].say(style.language), width) for name, width in columns(style).items())
 
 
 def _right(cell: str, width: int) -> str:
@@ -89,35 +102,47 @@ def _right(cell: str, width: int) -> str:
     return " " * max(1, width - cell_len(cell)) + cell
 
 
-def table_row(size: Size) -> str:
+def table_row(size: Size, style: Style) -> str:
     """A row of the table."""
-    cells = (
-        size_of(size.bytes),
-        str(size.iterations),
-        f"{size.median_us:.1f}",
-        f"{size.p5_us:.1f}",
-        f"{size.p95_us:.1f}",
-        rate_of(size.algbw_gb_s),
-        rate_of(size.busbw_gb_s),
-        str(size.wrong),
-    )
-    return "".join(cell.rjust(width) for cell, width in zip(cells, WIDTHS, strict=True))
+    cells = {
+        "size": size_of(size.bytes),
+        "iterations": str(size.iterations),
+        "time": f"{size.median_us:.1f}",
+        "p5": f"{size.p5_us:.1f}",
+        "p95": f"{size.p95_us:.1f}",
+        "algbw": rate_of(size.algbw_gb_s),
+        "busbw": rate_of(size.busbw_gb_s),
+        "wrong": str(size.wrong),
+    }
+    return "".join(cells[name].rjust(width) for name, width in columns(style).items())
 
 
 def plot(result: AllreduceResult, style: Style) -> Iterator[str]:
-    """Bus bandwidth over size, a column per size, with a line where the expectation lies."""
-    sizes = [size for size in result.sizes if size.busbw_gb_s > 0]
+    """Bus bandwidth over size, a column per size, with a line where the expectation lies. Of more sizes than fit the
+    screen the largest, which show a rate."""
+    wide = min(WIDTH, style.width - MARGIN) if style.width else WIDTH
+    sizes = [size for size in result.sizes if size.busbw_gb_s > 0][-max(1, wide // LEAST) :]
     if len(sizes) < 2:
         return
     top = max([size.busbw_gb_s for size in sizes] + [result.expected_busbw_gb_s or 0.0])
-    each = max(3, min(6, WIDTH // len(sizes)))
+    each = min(6, wide // len(sizes))
     expected = result.expected_busbw_gb_s
     for row in range(HEIGHT, 0, -1):
         low, high = top * (row - 1) / HEIGHT, top * row / HEIGHT
         label = (rate_of(high) if row in (HEIGHT, HEIGHT // 2) else "").rjust(MARGIN - 1) + " "
         mark = expected is not None and low < expected <= high
         yield label + "".join(_column(size.busbw_gb_s, low, high, each, mark, style.unicode) for size in sizes).rstrip()
-    yield " " * MARGIN + "".join(size_of(size.bytes).rjust(each - 1) + " " for size in sizes).rstrip()
+    yield _under([size_of(size.bytes) for size in sizes], each)
+
+
+def _under(labels: Sequence[str], each: int) -> str:
+    """The line below the plot: of the labels as many as fit beside each other, the last one always."""
+    row = " " * (MARGIN + each * len(labels))
+    every = math.ceil((max(map(len, labels)) + 1) / each)
+    for place in range(len(labels) - 1, -1, -every):
+        end = MARGIN + each * (place + 1)
+        row = row[: end - len(labels[place])] + labels[place] + row[end:]
+    return row
 
 
 def _column(value: float, low: float, high: float, width: int, mark: bool, unicode: bool) -> str:
@@ -210,7 +235,7 @@ def ending(
             page.line(("", ""))
             page.line((table_head(style), "dim"), indent=None)
         for size in result.sizes[len(printed or ()) :]:
-            page.line((table_row(size), ""), indent=None)
+            page.line((table_row(size, style), ""), indent=None)
         if result.left_out:
             said = Text("left out, too long or too large here: {sizes}", "未测（在此耗时过长或内存不足）：{sizes}")
             sizes = ", ".join(size_of(size) for size in result.left_out)
@@ -223,7 +248,7 @@ def ending(
         for row in bench_counters.moved(result, style, redactor):
             page.line((row, "dim"), indent=2)
     conclusion(page, report, verdict(result, report, style, redactor), style, redactor)
-    return page.text()
+    return page.text() if printed else page.text().lstrip("\n")
 
 
 def conclusion(page: Page, report: Report, last: str, style: Style, redactor: Redactor) -> None:

@@ -57,15 +57,20 @@ def verdict(result: AllreduceResult, style: Style) -> str:
 
 def ending(result: AllreduceResult, report: Report, style: Style, redactor: Redactor) -> str:
     """The whole report."""
+    from rich.cells import cell_len
+
     page = Page(style)
     names = {end: result.named(end) for end in sorted({pair.a for pair in result.pairs})}
     shown = {end: redactor.text(name) for end, name in names.items()}
     rates = [fit.usual(pairs) for pairs in fit.by_rail(result.pairs).values()]
     # Where nothing is usual, what the faster ones carry is blank.
     best = max([*rates, *(one.usual for one in link_kinds.uneven(result.pairs))], default=0.0)
+    fits = len(names) <= heat.MOST
     for rail, pairs in fit.by_rail(result.pairs).items():
         drawn = list(heat.heat(pairs, shown, best, style.unicode))
-        if drawn and style.verbosity >= 0:
+        if style.width and any(cell_len(row) > style.width for row in drawn):
+            fits = False
+        elif drawn and style.verbosity >= 0:
             interface = result.nic(0, rail)
             head = Text(
                 "who sends (rows) to whom (columns){over}; the darker, the slower",
@@ -75,9 +80,9 @@ def ending(result: AllreduceResult, report: Report, style: Style, redactor: Reda
             page.line((line(redactor.text(head.say(style.language, {"over": over if interface else ""}))), ""))
             for row in drawn:
                 page.line((row, "cyan"), indent=2)
-    if len(names) > heat.MOST and style.verbosity >= 0:
+    if not fits and style.verbosity >= 0:
         many = Text(
-            "a map of {count} nodes fits no screen; --json holds every stream",
+            "a map of {count} nodes does not fit the screen; --json holds every stream",
             "{count} 个节点的热力图无法在屏幕上显示；--json 包含每条数据流",
         )
         page.line((many.say(style.language, {"count": len(names)}), "dim"))
@@ -87,4 +92,4 @@ def ending(result: AllreduceResult, report: Report, style: Style, redactor: Reda
     told = result.done and result.own == 0
     last = line(redactor.text(verdict(result, style))) if told else bench.verdict(result, report, style, redactor)
     bench.conclusion(page, report, last, style, redactor)
-    return page.text()
+    return page.text().lstrip("\n")

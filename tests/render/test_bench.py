@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from envdoctor import engine
 from envdoctor.facts.allreduce import AllreduceResult, Counter, Size, Way
@@ -16,7 +17,7 @@ from envdoctor.redact import Redactor
 from envdoctor.render import Style, bench
 from envdoctor.testing import facts_by_type, topic_file
 from tests import CHECKS
-from tests.checks.bench_results import FINE, SIZES
+from tests.checks.bench_results import FINE, SIZES, stopped
 
 REDACTOR = Redactor(b"k" * 16)
 FACTORS = {"B/s": 1.0, "kB/s": 1e3, "MB/s": 1e6, "GB/s": 1e9, "TB/s": 1e12}
@@ -126,3 +127,38 @@ def test_of_many_nodes_some_are_shown() -> None:
     usual = shown(replace(FINE, counters=many))
     assert usual.count("rx_errors") == 8 and "counted meanwhile on 12 more nodes (-v)" in usual
     assert shown(replace(FINE, counters=many), verbosity=1).count("rx_errors") == 20
+
+
+MANY = tuple(Size(8 << 2 * step, 3, 1e6, 9e5, 1.1e6, 0.01 * 1.4**step, 0.02 * 1.4**step) for step in range(13))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("columns", [24, 32, 40, 60, 80, 132])
+def test_no_line_is_wider_than_the_screen(columns: int, language: Language) -> None:
+    style = Style(language, width=columns)
+    result = replace(FINE, sizes=MANY, expected_busbw_gb_s=1.2, expected_by="unknown")
+    lines = bench.ending(result, judged(result), style, REDACTOR).splitlines()
+    assert max(map(cell_len, lines)) <= columns
+    assert sum(line.split()[:1] == ["512K"] for line in lines) == 1 and any("█" in line for line in lines)
+
+
+def test_on_a_narrow_screen_the_columns_that_matter_least_are_left_out() -> None:
+    heads = [bench.table_head(Style(width=columns)).split() for columns in (0, 79, 78, 40, 20)]
+    assert heads[0] == heads[1] == ["size", "iter", "time", "us", "p5", "p95", "algbw", "busbw", "wrong"]
+    assert heads[2] == ["size", "iter", "time", "us", "p95", "algbw", "busbw", "wrong"]
+    assert heads[3:] == [["size", "time", "us", "busbw", "wrong"], ["size", "busbw"]]
+    assert bench.table_row(SIZES[1], Style(width=40)).split() == ["64M", "560000.0", "120", "MB/s", "0"]
+
+
+def test_below_the_plot_each_label_stands_under_its_bar() -> None:
+    drawn = list(bench.plot(replace(FINE, sizes=MANY), Style(width=40)))
+    assert drawn[-1].split() == ["8", "512", "32K", "2M", "128M"]
+    assert [label.end() - bench.MARGIN for label in re.finditer(r"\S+", drawn[-1])] == [2, 8, 14, 20, 26]
+    assert len(drawn[0]) == bench.MARGIN + 26 and drawn[0].endswith("█")
+
+
+def test_a_run_that_stopped_early_begins_with_what_was_found() -> None:
+    told = stopped("join", members=FINE.members[:1], missing=(1,), missing_ranks=(1,))
+    assert shown(told, "bench_ranks.py").startswith("error[rank-missing]")
+    printed = bench.ending(told, judged(told, "bench_ranks.py"), Style(), REDACTOR, FINE.sizes)
+    assert printed.startswith("\nerror[rank-missing]")

@@ -12,6 +12,7 @@ from envdoctor.model import Language, Report
 from envdoctor.redact import Redactor
 from envdoctor.render import Style, bench_json, bench_links
 from tests.bench import fabrics
+from tests.checks.bench_results import FINE
 
 CAME = fabrics.links(fabrics.Fabric(100, seed=1))
 SHORT = fabrics.links(fabrics.Fabric(40, seed=1), budget_s=10.0)
@@ -54,8 +55,8 @@ def test_where_most_are_slow_they_are_dark_and_the_faster_ones_blank() -> None:
 
 
 def test_a_map_that_fits_no_screen_is_said_to_be_left_out() -> None:
-    assert "a map of 100 nodes fits no screen; --json holds every stream" in page(CAME.result)
-    assert "fits no screen" not in page(SHORT.result)
+    assert "a map of 100 nodes does not fit the screen; --json holds every stream" in page(CAME.result)
+    assert "fit the screen" not in page(SHORT.result)
 
 
 def test_each_link_stands_once_in_json() -> None:
@@ -63,3 +64,18 @@ def test_each_link_stands_once_in_json() -> None:
     document = bench_json.document(result, Report("", "", 0.0, (), (), (), ()), (), Style(), Redactor(b"k" * 16))
     ends = [(link["a"], link["b"]) for link in document["links"]]
     assert len(ends) == len(set(ends)) and document["links"][0]["gb_s"] == CAME.result.pairs[0].gb_s
+
+
+def test_a_map_that_is_wider_than_the_screen_is_left_out() -> None:
+    few = fabrics.links(fabrics.Fabric(8, seed=1)).result
+    wide, narrow = (
+        bench_links.ending(few, Report("", "", 0.0, (), (), (), (), {}), Style(width=width), Redactor(b"k" * 16))
+        for width in (40, 30)
+    )
+    assert "who sends" in wide and "does not fit" not in wide
+    assert "who sends" not in narrow and narrow.startswith("a map of 8 nodes does not fit")
+    assert max(map(len, (wide + narrow).splitlines())) <= 40
+
+
+def test_alone_the_first_line_says_so() -> None:
+    assert page(FINE).startswith("one machine: there is no link to measure\n")
