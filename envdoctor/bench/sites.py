@@ -203,7 +203,9 @@ def refuse(names: Sequence[str]) -> None:
             near = difflib.get_close_matches(name.strip().lower(), words, 1)
             known = ", ".join((*mirrors.WITH_OPTION, mirrors.OFFICIAL))
             meant = f"did you mean {near[0]}?" if near else f"there are {known} and more, and any index by its URL"
-            raise UsageError(f"no mirror is called {name}; {meant}")
+            meant_zh = f"是否指 {near[0]}？" if near else f"可用 {known} 等，也可直接给出任意索引的 URL"
+            called = name if name.strip() else repr(name)
+            raise UsageError(f"no mirror is called {called}; {meant}", f"没有名为 {called} 的镜像；{meant_zh}")
 
 
 def _official(of: Patient) -> Site:
@@ -213,7 +215,10 @@ def _official(of: Patient) -> Site:
 
 def _given(url: str, of: Patient) -> Site:
     if not _is_index(url):
-        raise UsageError(f"{url} is no package index; give one such as https://mirrors.aliyun.com/pypi/simple")
+        raise UsageError(
+            f"{url} is no package index; give one such as https://mirrors.aliyun.com/pypi/simple",
+            f"{url} 不是软件包索引；请给出形如 https://mirrors.aliyun.com/pypi/simple 的地址",
+        )
     return _elsewhere(url, _place(url) == _place(of.in_effect))
 
 
@@ -223,7 +228,8 @@ def _named(name: str, of: Patient) -> Site:
     if name.strip().lower() == mirrors.OFFICIAL:
         if not of.official:
             raise UsageError(
-                "the address of the official index is known from the target's pip alone, and that has none"
+                "the address of the official index is known from the target's pip alone, and that has none",
+                "官方索引的地址只能从目标环境的 pip 得知，而它没有给出",
             )
         return _official(of)
     mirror = mirrors.named(name)

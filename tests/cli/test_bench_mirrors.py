@@ -103,6 +103,8 @@ def test_exit_1_and_one_sentence_where_nothing_can_be_used(environ: dict[str, st
         (["tunna"], "no mirror is called tunna; did you mean tuna?"),
         (["sjtugg"], "did you mean sjtug?"),
         (["zzzzzz"], "no mirror is called zzzzzz; there are tuna, ustc, aliyun"),
+        ([""], "no mirror is called ''; there are tuna, ustc, aliyun"),
+        (["tunna", "--lang", "zh"], "没有名为 tunna 的镜像；是否指 tuna？"),
         (["ftp://mirror.example/simple"], "is no package index"),
         (["tuna", "--url", "mirrors.aliyun.com"], "is no package index"),
         (["tuna", "-o", "/no/such/folder/x"], "there is no folder"),
