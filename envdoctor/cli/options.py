@@ -202,7 +202,7 @@ def refuse(output: Path | None, option: str = "-o") -> None:
     """Refuse, before anything is examined, an output that cannot be written in the end.
 
     Raises:
-        UsageError: its folder does not exist, or it is a folder itself.
+        UsageError: its folder does not exist, nor the working directory it is relative to, or it is a folder itself.
     """
     if output is None:
         return
@@ -210,15 +210,22 @@ def refuse(output: Path | None, option: str = "-o") -> None:
         raise UsageError(
             f"{option} {output} is a folder; name a file in it", f"{option} {output} 是目录，请指定其中的文件"
         )
-    try:
-        folder = os.path.dirname(os.path.realpath(output))
-    except OSError:
-        folder = ""  # the working directory is gone
-    if not os.path.isdir(folder):
+    if not os.path.isdir(_place(output, option).parent):
         raise UsageError(
             f"{option} {output}: there is no folder {output.parent}; make it with `mkdir -p {output.parent}`",
             f"{option} {output}：目录 {output.parent} 不存在，可用 `mkdir -p {output.parent}` 创建",
         )
+
+
+def _place(output: Path, option: str) -> Path:
+    """Where an output goes. Raises UsageError where the working directory that it is relative to is gone."""
+    try:
+        return Path(os.path.realpath(output))
+    except OSError:
+        raise UsageError(
+            f"{option} {output}: the working directory is gone; `cd` into one that is there, or name an absolute path",
+            f"{option} {output}：当前工作目录已被删除；请先 `cd` 到存在的目录，或使用绝对路径",
+        ) from None
 
 
 def write(document: str, output: Path | None) -> None:
@@ -232,7 +239,7 @@ def write(document: str, output: Path | None) -> None:
     if output is None:
         _write_all(sys.stdout, document)
         return
-    place = Path(os.path.realpath(output))
+    place = _place(output, "-o")
     try:
         if os.path.lexists(place) and not place.is_file():
             with place.open("w", encoding="utf-8", errors="backslashreplace") as file:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from rich.cells import cell_len
 
 from envdoctor.filling import pieces
 from envdoctor.model import Language, Problem, Severity, Text, TopicFile
@@ -26,12 +29,32 @@ LABELS = {
     "refs": Text("read", "参考"),
     "seen": Text("note", "说明"),
 }
+# Where a sentence may be cut: behind a mark, so that what is left out is a whole part of it.
+PART = re.compile(r"[,;:.] |[，；：。]")
+LONG = 60  # cells of a part; an ellipsis for a shorter one hides more than it spares
 
 
 def named(text: Text, language: Language) -> str:
     """A text without a finding: each hole shows its name, as in `<driver>`."""
     template = text.zh if language == "zh" else text.en
     return "".join(said + (f"<{hole}>" if hole else "") for said, hole in pieces(template))
+
+
+def apart(text: str, told: str) -> str:
+    """A sentence without the long parts at its beginning and end that `told` has there too, "…" in their place."""
+    marks = [mark.end() for mark in PART.finditer(text)]
+    whole = [0, *(place for place in marks if _closed(text[:place])), len(text)]
+    start = max(place for place in whole if told.startswith(text[:place]))
+    start = start if cell_len(text[:start]) >= LONG else 0
+    end = min(place for place in whole if told.endswith(text[place:]))
+    end = end if cell_len(text[end:]) >= LONG else len(text)
+    if start >= end:
+        return text
+    return ("… " if start else "") + text[start:end].rstrip(" ,;:，；：") + (" …" if end < len(text) else "")
+
+
+def _closed(text: str) -> bool:
+    return text.count("(") + text.count("（") == text.count(")") + text.count("）")
 
 
 def _command(template: str | None) -> str:
@@ -89,8 +112,11 @@ def render(problem: Problem, topic: str, fixes: Sequence[str], as_json: bool, st
     rows += [("fix" if not number else "when", line, "cyan") for number, line in enumerate(commands)]
     if problem.help:
         rows.append(("" if commands else "fix", named(problem.help, language), ""))
+    usual = named(problem.help, language) if problem.help else ""
     for own in problem.situations.values():
-        told = [named(text, language) for text in (own.title, own.help) if text]
+        told = [named(own.title, language)] if own.title else []
+        if own.help:
+            told.append(apart(named(own.help, language), usual))
         rows += [("when" if not number else "", line, "") for number, line in enumerate(told)]
         label = "when" if not told else "fix" if own.command else "look"
         if own.command or own.look:

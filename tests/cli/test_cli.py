@@ -18,6 +18,7 @@ from envdoctor.facts.asked import Asked
 from envdoctor.facts.host import Host
 from envdoctor.facts.limits import Limits, SharedMemory
 from envdoctor.model import Node
+from envdoctor.render.explanation import apart
 from envdoctor.snapshot import Snapshot, to_json
 
 SMALL = Limits(shm=SharedMemory(64 << 20, 60 << 20))
@@ -151,6 +152,22 @@ def test_output_goes_to_a_file_whole_or_not_at_all(
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a working directory cannot be deleted")
+@pytest.mark.parametrize("verb", [["list"], ["check", "shm"]])
+def test_an_output_in_a_working_directory_that_is_gone(
+    verb: list[str], tmp_path: Path, sick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    source = ["--from", str(sick)] if verb[0] == "check" else []
+    with pytest.raises(UsageError, match="-o x: the working directory is gone; `cd` into") as refused:
+        run([*verb, *source, "-o", "x"])
+    assert "当前工作目录已被删除" in refused.value.zh
+    assert run([*verb, *source, "-o", str(tmp_path / "report")]) in (0, 1)
+    assert (tmp_path / "report").read_text()
+
+
 def test_a_full_disk_is_named(sick: Path) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full on this platform")
@@ -180,6 +197,31 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["code"] == "shm-too-small"
     with pytest.raises(UsageError, match="neither a file nor a finding code"):
         run(["explain", "shm-too-smal"])
+
+
+@pytest.mark.parametrize(
+    ("language", "common", "left"),
+    [
+        ("en", "newer ones do not (<why_not>)", "\n  or        … A newer driver is no way out: branch <last> is"),
+        ("zh", "更新的版本不行（<why_not>）", "\n  或者      … 升级驱动行不通：<last> 是支持"),
+    ],
+)
+def test_what_situations_have_in_common_is_said_once(
+    language: str, common: str, left: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["explain", "driver-too-old", "--lang", language]) == 0
+    page = capsys.readouterr().out
+    assert page.count(common) == 1
+    assert left in page
+
+
+def test_what_is_short_or_in_brackets_is_not_left_out() -> None:
+    common = "the command installs torch <build> and everything that this very build requires"
+    assert apart(f"{common}; ask", f"{common}; wait") == "… ask"
+    assert apart(f"ask: {common}", f"wait: {common}") == "ask …"
+    assert apart(f"ask (so: {common})", f"wait (so: {common})") == f"ask (so: {common})"
+    assert apart("install it; ask", "install it; wait") == "install it; ask"
+    assert apart(common, common) == common
 
 
 def test_an_explanation_names_the_fix_and_holes_by_name(capsys: pytest.CaptureFixture[str]) -> None:
