@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from envdoctor.facts.log import Sighting
-from envdoctor.readers.decisions import Context, value
+from envdoctor.readers.decisions import Context
 from envdoctor.readers.decisions.container import container
 
 
@@ -20,9 +20,9 @@ def worker_ended(seen: Sighting, context: Context) -> Sighting:
 
 
 def cache(seen: Sighting, context: Context) -> Sighting:
-    """huggingface_hub only says so, and goes on without."""
+    """huggingface_hub only says so and goes on without, as does whoever writes no name of an exception before it."""
     del context
-    return replace(seen, severity="warning") if value(seen, "folder") else seen
+    return seen if re.search(r"Error: \[Errno 13\]", seen.quote) else replace(seen, severity="warning")
 
 
 # The kernel answers the same where its own tables are full: watches, namespaces, groups, keys, mounts.
@@ -30,9 +30,11 @@ TABLES = re.compile(
     r"inotify|file watch|watch limit|watcher|namespace|nsenter|unshare|cgroup|epoll|add_key|keyctl|keyring|\bbpf\b",
     re.IGNORECASE,
 )
+# A file may be called anything; those of the kernel's own lie here.
+PATHS = re.compile(r"(?<![\w/.~-])[\w.~-]*/(?!sys/fs/)[^\s'\"]*")
 
 
 def no_space(seen: Sighting, context: Context) -> Sighting | None:
     """ENOSPC tells of a disk only where the line names no limit of the kernel that is counted in something else."""
     del context
-    return None if TABLES.search(seen.quote) else seen
+    return None if TABLES.search(PATHS.sub(" ", seen.quote)) else seen
