@@ -6,8 +6,17 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from envdoctor import load
+from envdoctor.bench import sizes
+from envdoctor.facts.allreduce import Size
+from envdoctor.model import Node, Outcome, Problem, Report, Severity, Situation, Text
+from envdoctor.render import Style, bench
+from envdoctor.render.words import tally
 from tests import ROOT, needs
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -108,3 +117,60 @@ def test_the_fix_and_its_undo_are_what_a_terminal_shows(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     (shown,) = re.findall(r"^```\n(\$ envdoctor fix pip-mirror.*?)^```", README, re.M | re.S)
     assert comparable(done.stdout) == comparable(shown)
+
+
+RECORDED = ("envdoctor bench allreduce --hosts node[0-3] --sizes 256K:16M", "envdoctor check --hosts node[0-6]")
+UNITS = {"MB/s": 1e-3, "GB/s": 1.0}
+
+
+def recorded(command: str) -> list[str]:
+    """The lines of a sample that takes several hosts to record."""
+    return README.partition(f"$ {command}\n")[2].partition("```")[0].splitlines()
+
+
+def template(said: Text) -> str:
+    """A pattern for what a sentence with holes may become."""
+    return ".+".join(re.escape(part) for part in re.split(r"\{[^}]*\}", said.en))
+
+
+def test_the_table_of_the_benchmark_is_that_of_today() -> None:
+    head, *rows = [line for line in recorded(RECORDED[0])[2:] if line.startswith(" ")][:5]
+    assert head == bench.table_head(Style())
+    for row in rows:
+        _, iterations, median, p5, p95, algbw, alg_unit, busbw, bus_unit, wrong = words = row.split()
+        rates = float(algbw) * UNITS[alg_unit], float(busbw) * UNITS[bus_unit]
+        times = float(median), float(p5), float(p95)
+        size = Size(sizes.sizes(f"{words[0]}:{words[0]}")[0], int(iterations), *times, *rates, int(wrong))
+        assert bench.table_row(size, Style()) == row
+
+
+@pytest.mark.parametrize("command", RECORDED)
+def test_what_several_hosts_showed_is_worded_as_today(command: str) -> None:
+    problems = load.everything().problems
+    found = [re.fullmatch(r"(\w+)\[([\w-]+)\]: (.*) \[node.*\]", line) for line in recorded(command)]
+    told = [one.groups() for one in found if one is not None]
+    assert told
+    for severity, code, title in told:
+        problem = problems[code]
+        every: list[Problem | Situation] = [problem, *problem.situations.values()]
+        assert any(re.fullmatch(template(one.title), title) for one in every if one.title is not None), title
+        assert severity in {one.severity.value for one in every if one.severity is not None}
+
+
+@pytest.mark.parametrize("command", RECORDED)
+def test_the_tally_of_several_hosts_is_worded_as_today(command: str) -> None:
+    last = recorded(command)[-1]
+    counted = re.findall(r"(\d+) (error|warning|note)s?(?: on (\d+) nodes?)?", last)
+    findings = tuple(
+        Problem(f"c{number}", Severity(severity), Text("t", "t"), Text("w", "w")).found()
+        for count, severity, _ in counted
+        for number in range(int(count))
+    )
+    nodes = {severity: tuple(f"node{number}" for number in range(int(on or 0))) for _, severity, on in counted}
+    findings = tuple(replace(one, nodes=nodes[one.severity.value]) for one in findings)
+    checks, seconds, *skipped = re.findall(r"[\d.]+", last.partition("; ")[2])
+    ran = Outcome(load.everything().checks[0], "ran")
+    outcomes = [replace(ran, status="skipped")] * int(skipped[0] if skipped else 0)
+    outcomes += [ran] * (int(checks) - len(outcomes))
+    report = Report("", "", float(seconds), (Node(),) * 7, findings, tuple(outcomes), ())
+    assert tally(report, Style(), at_hand=True) == last

@@ -128,10 +128,18 @@ def test_the_page_of_the_readme_is_what_is_printed(
 ) -> None:
     monkeypatch.chdir(Path(two[0]).parent)
     assert run(["diff", "good.json", "bad.json"]) == 1
-    printed = iter(capsys.readouterr().out.splitlines())
+    printed = capsys.readouterr().out.splitlines()
     shown = (ROOT / "README.md").read_text(encoding="utf-8").partition("$ envdoctor diff good.json bad.json\n")[2]
+    place, left_out = 0, False
     for line in shown.partition("```")[0].splitlines():
-        assert line == "..." or line in printed, f"{line!r} is not printed, or not in this place"
+        if line == "...":
+            left_out = True
+            continue
+        assert line in printed[place:], f"{line!r} is not printed, or not in this place"
+        next_place = printed.index(line, place)
+        assert left_out or not any(printed[place:next_place]), f"above {line!r} something is left out without a word"
+        place, left_out = next_place + 1, False
+    assert not any(printed[place:])
 
 
 def test_hidden_values_are_compared_where_they_were_hidden_under_one_key(
