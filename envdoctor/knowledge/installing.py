@@ -95,6 +95,11 @@ def in_own_environment(
 
     Args: as those of `install_steps`.
     """
+    if system == "windows":  # where uv's own Pythons belong to uv as well
+        own = r"venvs\torch"
+        (step,) = install_steps(fit, rf"{own}\Scripts\python.exe", "", system, machine, beside=beside, index=index)
+        steps = [(python or "python", "-m", "venv", own), step, ("envdoctor", "check", "--python", own)]
+        return " && ".join(" ".join(_quoted(word, system) for word in one) for one in steps)
     (step,) = install_steps(fit, f"{OWN}/bin/python", "", system, machine, beside=beside, index=index)
     return (
         f"{shlex.quote(python or 'python3')} -m venv {OWN} && {step[0]} {shlex.join(step[1:])} && "

@@ -30,6 +30,12 @@ def test_into_a_venv_where_the_python_is_not_the_user_s() -> None:
         f"~/venvs/torch/bin/python -m pip install torch==2.11.0+cu126 {INDEX}/cu126 && "
         "envdoctor check --python ~/venvs/torch"
     )
+    python = r"C:\Users\Ada L\uv\python.exe"
+    assert in_own_environment(fit("2.11.0", "cu126"), python, "windows") == (
+        rf'"{python}" -m venv venvs\torch && '
+        rf"venvs\torch\Scripts\python.exe -m pip install torch==2.11.0+cu126 {INDEX}/cu126 && "
+        r"envdoctor check --python venvs\torch"
+    )
 
 
 def test_another_build_is_named_with_its_cuda() -> None:
