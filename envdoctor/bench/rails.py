@@ -43,7 +43,7 @@ def _asked(interface: str, question: int) -> str:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             told = fcntl.ioctl(probe.fileno(), question, struct.pack("256s", interface.encode("utf-8")[:15]))
         return socket.inet_ntoa(told[20:24])
-    except (ImportError, OSError):
+    except (ImportError, OSError, UnicodeError):
         return ""
 
 

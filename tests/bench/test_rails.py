@@ -121,5 +121,6 @@ def test_what_gloo_gives_to_the_others() -> None:
     assert loopback == ["lo", "127.0.0.1/8"]
     assert rails.of_gloo({"GLOO_SOCKET_IFNAME": "lo,eth7"}) == loopback
     assert rails.of_gloo({"GLOO_SOCKET_IFNAME": "no-such-one"}) == []
+    assert rails.of_gloo({"GLOO_SOCKET_IFNAME": "eth\udcff"}) == []
     own = rails.of_gloo({})
     assert own == [] or (own[0] in rails._present() and "/" in own[1])
