@@ -6,6 +6,7 @@ is ever loaded from the working directory unasked: a check file is code.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import re
@@ -66,11 +67,12 @@ class Loaded:
         """The findings with the options of this run that the commands about them need."""
         asked = len(nodes) == 1 and nodes[0].python_why == "asked"
         python = ("--python", nodes[0].python) if asked else ()
+        explaining = functools.cache(self.explaining)  # thousands of nodes have the same few problems
         return tuple(
             replace(
                 finding,
                 carried=(*python, *self.carried(finding.fix[0])) if finding.fix else (),
-                explained_with=self.explaining(finding.code),
+                explained_with=explaining(finding.code),
             )
             if finding.fix or self.extra
             else finding
