@@ -99,8 +99,7 @@ class Table:
         if not self._live or len(result.sizes) <= len(self.printed or ()):
             return
         if self.printed is None:
-            head = f"{bench.heading(result, self._style, self._redactor)}\n\n{bench.table_head(self._style)}\n"
-            options.write(head, None)
+            options.write(bench.opening(result, self._style, self._redactor), None)
         for size in result.sizes[len(self.printed or ()) :]:
             options.write(bench.table_row(size, self._style) + "\n", None)
         self.printed = result.sizes

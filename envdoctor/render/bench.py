@@ -224,6 +224,19 @@ def _of_small_sums(sizes: Sequence[Size], style: Style) -> str:
     return said.say(style.language, values)
 
 
+def opening(result: AllreduceResult, style: Style, redactor: Redactor) -> str:
+    """What stands above the rows, for a table that grows."""
+    page = Page(style)
+    _open(page, result, style, redactor)
+    return page.text()
+
+
+def _open(page: Page, result: AllreduceResult, style: Style, redactor: Redactor) -> None:
+    page.line((heading(result, style, redactor), ""))
+    page.line(("", ""))
+    page.line((table_head(style), "dim"), indent=None)
+
+
 def ending(
     result: AllreduceResult, report: Report, style: Style, redactor: Redactor, printed: Sequence[Size] | None = None
 ) -> str:
@@ -231,9 +244,7 @@ def ending(
     page = Page(style)
     if style.verbosity >= 0 and result.own == 0:
         if printed is None and result.sizes:
-            page.line((heading(result, style, redactor), ""))
-            page.line(("", ""))
-            page.line((table_head(style), "dim"), indent=None)
+            _open(page, result, style, redactor)
         for size in result.sizes[len(printed or ()) :]:
             page.line((table_row(size, style), ""), indent=None)
         if result.left_out:

@@ -138,7 +138,8 @@ def test_no_line_is_wider_than_the_screen(columns: int, language: Language) -> N
     style = Style(language, width=columns)
     result = replace(FINE, sizes=MANY, expected_busbw_gb_s=1.2, expected_by="unknown")
     lines = bench.ending(result, judged(result), style, REDACTOR).splitlines()
-    assert max(map(cell_len, lines)) <= columns
+    opening = bench.opening(result, style, REDACTOR).splitlines()
+    assert max(map(cell_len, lines)) <= columns and lines[: len(opening)] == opening
     assert sum(line.split()[:1] == ["512K"] for line in lines) == 1 and any("█" in line for line in lines)
 
 
