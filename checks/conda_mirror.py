@@ -42,7 +42,10 @@ def _mirror(options: Mapping[str, Any]) -> CondaMirror | None:
     named = [name for name in conda_channels.WITH_OPTION if options.get(name)]
     if len(named) + bool(url) + official != 1:
         known = " ".join(f"--{name}" for name in conda_channels.WITH_OPTION)
-        raise UsageError(f"say which mirror: one of {known}, or --url URL; --official takes every mirror out again")
+        raise UsageError(
+            f"say which mirror: one of {known}, or --url URL; --official takes every mirror out again",
+            f"请指定镜像：{known} 之一，或 --url URL；--official 会移除所有镜像",
+        )
     if official:
         return None
     if url:
@@ -54,9 +57,15 @@ def _of_url(url: str) -> CondaMirror:
     endpoint = url.rstrip("/")
     place = conda_channels.address(endpoint)
     if not re.fullmatch(r"https?://[!-~]+", endpoint) or not host_of(endpoint):
-        raise UsageError(f"--url {url!r} is no address such as https://mirror.example/anaconda")
+        raise UsageError(
+            f"--url {url!r} is no address such as https://mirror.example/anaconda",
+            f"--url {url!r} 不是形如 https://mirror.example/anaconda 的地址",
+        )
     if place is not None:
-        raise UsageError(f"--url takes the address above /pkgs and /cloud: {place.endpoint}")
+        raise UsageError(
+            f"--url takes the address above /pkgs and /cloud: {place.endpoint}",
+            f"--url 应为 /pkgs 与 /cloud 的上一级地址：{place.endpoint}",
+        )
     known = conda_channels.mirror_of(endpoint)
     return known if known and known.endpoint == endpoint else CondaMirror("", endpoint)
 
@@ -147,7 +156,8 @@ def _tried(recipe: Recipe, asked: AskedPlaces | None, mirror: CondaMirror) -> tu
     own = [url for url in every if url.startswith(mirror.endpoint + "/")]
     if own and all(states[url] == "gone" for url in own):
         raise UsageError(
-            f"{mirror.endpoint} holds none of these channels now: {_told(own[0], probes[own[0]])}; take another mirror"
+            f"{mirror.endpoint} holds none of these channels now: {_told(own[0], probes[own[0]])}; take another mirror",
+            f"{mirror.endpoint} 目前没有这些频道：{_told(own[0], probes[own[0]])}；请换用其他镜像",
         )
     # What nobody asked for by name is written only where it is known to be there.
     custom = {
@@ -215,7 +225,10 @@ def _edits(config: CondaConfig, recipe: Recipe, files: Files) -> tuple[list[Edit
         except (OSError, NotUnderstood) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             if path == target:
-                raise UsageError(f"{path} is not edited: {why}; mend it or move it away, then run this again") from None
+                raise UsageError(
+                    f"{path} is not edited: {why}; mend it or move it away, then run this again",
+                    f"未修改 {path}：{why}；请先修好或移走该文件，再重新运行",
+                ) from None
             text_of = said("{path} is left as it is: {why}", "{path} 保持原样：{why}", path=path, why=str(why))
             remarks.append(Remark(text_of, "warning"))
             continue

@@ -38,16 +38,23 @@ def _chosen(roots: list[str], wanted: str, kind: str, files: Files) -> str:
     if wanted:
         wanted = wanted.rstrip("/")
         if not wanted.startswith("/"):
-            raise UsageError(f"--root {wanted}: name conda's folder by its absolute path")
+            raise UsageError(
+                f"--root {wanted}: name conda's folder by its absolute path",
+                f"--root {wanted}：请用绝对路径指定 conda 的目录",
+            )
         roots = [wanted]
     file = FISH if kind == "fish" else POSIX
     found = next((root for root in roots if files.read(f"{root}/{file}") is not None), "")
     if found:
         return found
     if not roots:
-        raise UsageError("no installation of conda is found in the usual places; name its folder: --root FOLDER")
+        raise UsageError(
+            "no installation of conda is found in the usual places; name its folder: --root FOLDER",
+            "在常见位置没有找到 conda；请用 --root FOLDER 指定其目录",
+        )
     raise UsageError(
-        f"there is no {roots[0]}/{file}: {roots[0]} is not a whole installation of conda; see --root FOLDER"
+        f"there is no {roots[0]}/{file}: {roots[0]} is not a whole installation of conda; see --root FOLDER",
+        f"没有 {roots[0]}/{file}：{roots[0]} 不是完整的 conda 安装；参见 --root FOLDER",
     )
 
 
@@ -94,9 +101,12 @@ def conda_path(config: CondaConfig | Missing, shell: ShellFiles, files: Files, *
         for place in start_up.places(shell, files, interactive=True):
             changed.put(place, Line("conda-path", _statement(chosen, place.shell)))
     except shell_words.CannotSay as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(str(error), error.zh) from error
     except OSError as error:
-        raise UsageError(f"{error.filename} cannot be read ({error.strerror}), so no line is put there") from error
+        raise UsageError(
+            f"{error.filename} cannot be read ({error.strerror}), so no line is put there",
+            f"无法读取 {error.filename}（{error.strerror}），因此没有写入",
+        ) from error
     remarks = [
         exports.in_this_shell(_here(chosen, kind), start_up.only_login(shell)) if changed.made() else None,
         Remark(
@@ -115,7 +125,10 @@ def conda_path(config: CondaConfig | Missing, shell: ShellFiles, files: Files, *
 def _by_conda_itself(config: CondaConfig | Missing, shell: ShellFiles, kind: str, root: str) -> Plan:
     roots = [root] if root else _roots(config, shell)
     if not roots:
-        raise UsageError("no installation of conda is found in the usual places; name its folder: --root FOLDER")
+        raise UsageError(
+            "no installation of conda is found in the usual places; name its folder: --root FOLDER",
+            "在常见位置没有找到 conda；请用 --root FOLDER 指定其目录",
+        )
     why = said("envdoctor does not write start-up files of {shell}", "envdoctor 不写 {shell} 的启动文件", shell=kind)
     title = said("Have conda of {root} in every new terminal", "让新的终端都能使用 {root} 中的 conda", root=roots[0])
     return Plan(title, by_hand=(ByHand(f"{shlex.quote(roots[0] + '/bin/conda')} init {shlex.quote(kind)}", why),))

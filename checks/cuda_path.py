@@ -52,7 +52,10 @@ def _module(shell: ShellFiles, cuda: str) -> str:
 def _named(path: str, found: Toolkit, files: Files) -> CudaToolkit:
     path = path.rstrip("/") or "/"
     if not path.startswith("/"):
-        raise UsageError(f"--toolkit {path}: name the folder by its absolute path")
+        raise UsageError(
+            f"--toolkit {path}: name the folder by its absolute path",
+            f"--toolkit {path}：请用绝对路径指定目录",
+        )
     for one in found.toolkits:
         if path in (one.root, one.nvcc.removesuffix("/bin/nvcc")):
             return CudaToolkit(f"{path}/bin/nvcc", path, "--toolkit", one.version)
@@ -61,7 +64,10 @@ def _named(path: str, found: Toolkit, files: Files) -> CudaToolkit:
     except OSError:
         there = True  # it is too large to be looked into, or may only be run
     if not there:
-        raise UsageError(f"--toolkit {path}: there is no {path}/bin/nvcc")
+        raise UsageError(
+            f"--toolkit {path}: there is no {path}/bin/nvcc",
+            f"--toolkit {path}：没有 {path}/bin/nvcc",
+        )
     return CudaToolkit(f"{path}/bin/nvcc", path, "--toolkit", _version(path, files))
 
 
@@ -116,7 +122,10 @@ def cuda_path(
     LD_LIBRARY_PATH: torch's wheels bring their libraries, and a toolkit's would be found before them."""
     cuda = ".".join(torch.cuda.split(".")[:2]) if torch is not None else ""
     if torch is not None and torch.hip and not toolkit:
-        raise UsageError("this torch is a ROCm build, which no CUDA toolkit fits; name one with --toolkit all the same")
+        raise UsageError(
+            "this torch is a ROCm build, which no CUDA toolkit fits; name one with --toolkit all the same",
+            "此 torch 是 ROCm 版本，没有与之匹配的 CUDA 工具包；若仍需要，请用 --toolkit 指定",
+        )
     module = _module(shell, cuda) if cuda else ""
     if module and not toolkit:
         title = said("Load {module} for compiling extensions", "加载 {module} 用于编译扩展", module=module)
@@ -134,7 +143,10 @@ def cuda_path(
     if chosen is None:
         if cuda:
             return _none_fits(cuda, found)
-        raise UsageError("there is no CUDA toolkit here, and no CUDA build of torch that tells which is needed")
+        raise UsageError(
+            "there is no CUDA toolkit here, and no CUDA build of torch that tells which is needed",
+            "本机没有 CUDA 工具包，也没有 CUDA 版 torch 可据以判断所需版本",
+        )
     return _plan(chosen, cuda, found, python, shell, files)
 
 
@@ -164,9 +176,12 @@ def _plan(chosen: CudaToolkit, cuda: str, found: Toolkit, python: Python, shell:
         )
         change = exports.exporting(shell, files, {"CUDA_HOME": root}, [first])
     except shell_words.CannotSay as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(str(error), error.zh) from error
     except OSError as error:
-        raise UsageError(f"{error.filename} cannot be read ({error.strerror})") from error
+        raise UsageError(
+            f"{error.filename} cannot be read ({error.strerror})",
+            f"无法读取 {error.filename}（{error.strerror}）",
+        ) from error
     rivals = dict.fromkeys(f"{one.root}/bin" for one in found.toolkits if one.root != root and ":" not in one.root)
     wants: dict[str, Scalar] = {**change.wants, "first PATH": ":".join([f"{root}/bin", *rivals])}
     return Plan(title, change.edits, by_hand=change.by_hand, remarks=(*remarks, *change.remarks), wants=wants)

@@ -21,14 +21,23 @@ LISTS = {"PATH": "cuda-path", "LD_LIBRARY_PATH": "library-path"}
 
 def _assigned(words: tuple[str, ...]) -> dict[str, str | None]:
     if not words:
-        raise UsageError("name what to set: `envdoctor fix env NAME=VALUE`; `NAME=` takes a variable out")
+        raise UsageError(
+            "name what to set: `envdoctor fix env NAME=VALUE`; `NAME=` takes a variable out",
+            "请指定要设置的变量：`envdoctor fix env NAME=VALUE`；`NAME=` 则移除该变量",
+        )
     values: dict[str, str | None] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
-            raise UsageError(f"{word!r} is no NAME=VALUE; `{word}=` takes a variable out of the start-up files")
+            raise UsageError(
+                f"{word!r} is no NAME=VALUE; `{word}=` takes a variable out of the start-up files",
+                f"{word!r} 不是 NAME=VALUE 的形式；`{word}=` 可从启动文件中移除该变量",
+            )
         if not shell_words.NAME.fullmatch(name):
-            raise UsageError(f"{name!r} is no name of a variable: letters, digits and _, not beginning with a digit")
+            raise UsageError(
+                f"{name!r} is no name of a variable: letters, digits and _, not beginning with a digit",
+                f"{name!r} 不是合法的变量名：只能含字母、数字和 _，且不能以数字开头",
+            )
         values[name] = value or None
     return values
 
@@ -38,24 +47,34 @@ def _refuse(name: str, value: str, torch: TorchInstall | None) -> None:
     if is_secret(name):
         raise UsageError(
             f"{name} is a secret, which a start-up file, the record for undoing and the shell's history would keep "
-            "readable; use the program's own login (`hf auth login`, `wandb login`), or a file that you alone can read"
+            "readable; use the program's own login (`hf auth login`, `wandb login`), or a file that you alone can read",
+            f"{name} 是机密，写入启动文件后，它会以明文留在启动文件、撤销记录和 shell 历史中；"
+            "请使用程序自带的登录方式（`hf auth login`、`wandb login`），或存入仅自己可读的文件",
         )
     if name == "HOME":
         raise UsageError(
             f"HOME={value} would have every program look for its files elsewhere, envdoctor's own record for undoing "
-            "this too; a program's own variable moves what is its own (XDG_CACHE_HOME, HF_HOME)"
+            "this too; a program's own variable moves what is its own (XDG_CACHE_HOME, HF_HOME)",
+            f"HOME={value} 会让所有程序到别处查找自己的文件，envdoctor 的撤销记录也不例外；"
+            "各程序可用自己的变量移动自己的文件（XDG_CACHE_HOME、HF_HOME）",
         )
     if name == "LD_LIBRARY_PATH" and (torch is None or torch.from_wheels):
         raise UsageError(
             "a torch from wheels brings its libraries and finds them itself; LD_LIBRARY_PATH would put others before "
-            "them, so it is not set (`envdoctor fix library-path` takes folders out of it)"
+            "them, so it is not set (`envdoctor fix library-path` takes folders out of it)",
+            "由 wheel 安装的 torch 自带所需的库，并能自行找到；LD_LIBRARY_PATH 会让其他库抢在前面，"
+            "因此不予设置（`envdoctor fix library-path` 可从中移除目录）",
         )
     if name in LISTS and re.search(r"\$\{?" + name, value):
         raise UsageError(
-            f"the value is written as it stands and ${name} would not be expanded; see `envdoctor fix {LISTS[name]}`"
+            f"the value is written as it stands and ${name} would not be expanded; see `envdoctor fix {LISTS[name]}`",
+            f"值会原样写入，其中的 ${name} 不会展开；参见 `envdoctor fix {LISTS[name]}`",
         )
     if name == "PATH":
-        raise UsageError(f"PATH={value} would take all other folders away; see `envdoctor fix cuda-path`")
+        raise UsageError(
+            f"PATH={value} would take all other folders away; see `envdoctor fix cuda-path`",
+            f"PATH={value} 会丢掉其他所有目录；参见 `envdoctor fix cuda-path`",
+        )
 
 
 def _worth_a_word(name: str, value: str, torch: TorchInstall | None) -> Iterable[Remark]:
@@ -177,7 +196,7 @@ def env(
     try:
         change = exports.exporting(shell, files, values)
     except shell_words.CannotSay as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(str(error), error.zh) from error
     remarks += [*change.remarks, *(_outside_of_shells(given, host) if given else ())]
     title = _title(values, start_up.only_login(shell))
     return Plan(title, change.edits, by_hand=change.by_hand, remarks=tuple(remarks), wants=change.wants)

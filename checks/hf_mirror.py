@@ -24,7 +24,10 @@ TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 def _endpoint(url: str, official: bool) -> str:
     """The endpoint that is asked for, "" for Hugging Face's own. Raises UsageError."""
     if official and url:
-        raise UsageError("--official and --url exclude each other")
+        raise UsageError(
+            "--official and --url exclude each other",
+            "--official 与 --url 不能同时使用",
+        )
     if official:
         return ""
     wanted = (url or MIRROR).strip().rstrip("/")
@@ -34,9 +37,15 @@ def _endpoint(url: str, official: bool) -> str:
     except ValueError:
         fits = False
     if not fits or not wanted.isascii() or not wanted.isprintable() or any(sign in wanted for sign in " ?#"):
-        raise UsageError(f"--url {url!r} is no endpoint of a hub; it looks like {MIRROR}")
+        raise UsageError(
+            f"--url {url!r} is no endpoint of a hub; it looks like {MIRROR}",
+            f"--url {url!r} 不是 hub 的地址；应形如 {MIRROR}",
+        )
     if "@" in parts.netloc:
-        raise UsageError("--url holds credentials, which a start-up file would keep readable; give it without them")
+        raise UsageError(
+            "--url holds credentials, which a start-up file would keep readable; give it without them",
+            "--url 含有凭据，写入启动文件后会以明文保存；请去掉凭据",
+        )
     return wanted
 
 

@@ -45,9 +45,15 @@ def own_address(names: HostNames, host: Host | None, files: Files) -> Plan:
     file is the kubelet's, and in a container the engine's."""
     name, address = names.name, names.outward_address
     if not re.fullmatch(r"[\w.-]+", name) or name in LOCAL_NAMES:
-        raise UsageError(f"this machine calls itself {name!r}, which is no name to give an address to")
+        raise UsageError(
+            f"this machine calls itself {name!r}, which is no name to give an address to",
+            f"本机自称 {name!r}，这不是可以分配地址的主机名",
+        )
     if not address:
-        raise UsageError("this machine has no address on a default route that other nodes could reach")
+        raise UsageError(
+            "this machine has no address on a default route that other nodes could reach",
+            "本机默认路由上没有其他节点可达的地址",
+        )
     title = said("Have {name} lead to {address}", "让 {name} 对应 {address}", name=name, address=address)
     container = host.container if host is not None else ""
     lines = names.lines_for(name)
@@ -63,7 +69,10 @@ def own_address(names: HostNames, host: Host | None, files: Files) -> Plan:
     try:
         before = files.read(FILE)
     except OSError as error:
-        raise UsageError(f"{FILE} cannot be read ({error.strerror})") from error
+        raise UsageError(
+            f"{FILE} cannot be read ({error.strerror})",
+            f"无法读取 {FILE}（{error.strerror}）",
+        ) from error
     after, script = hosts.leading_to(before or b"", name, address)
     # The file of a container is mounted by itself: it can be written, not replaced.
     by_hand = (

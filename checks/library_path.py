@@ -99,7 +99,10 @@ def library_path(
     if not gone:
         return _missing(libraries, torch, python, files) or Plan(TITLE)
     if strange := [folder for folder in folders if folder.rstrip("/") not in (one.rstrip("/") for one in known)]:
-        raise UsageError(f"{strange[0]} is not on LD_LIBRARY_PATH, which is {':'.join(known) or 'not set'}")
+        raise UsageError(
+            f"{strange[0]} is not on LD_LIBRARY_PATH, which is {':'.join(known) or 'not set'}",
+            f"LD_LIBRARY_PATH 中没有 {strange[0]}，其当前值为：{':'.join(known) or '未设置'}",
+        )
     by_hand: list[ByHand] = []
     edits: dict[str, EditFile] = {}
     filtered: list[str] = []
@@ -111,7 +114,10 @@ def library_path(
                 before = edits[path].before if path in edits else files.read(path)
                 now = edits[path].after if path in edits else before
             except OSError as error:
-                raise UsageError(f"{path} cannot be read ({error.strerror})") from error
+                raise UsageError(
+                    f"{path} cannot be read ({error.strerror})",
+                    f"无法读取 {path}（{error.strerror}）",
+                ) from error
             edits[path] = EditFile(path, before, without_folder(now or b"", number, folder, shell.home))
             if edits[path].after != now:
                 continue
@@ -124,7 +130,7 @@ def library_path(
         try:
             change = exports.exporting(shell, _Changed(files, edits), {}, [_filter(folder) for folder in filtered])
         except shell_words.CannotSay as error:
-            raise UsageError(str(error)) from error
+            raise UsageError(str(error), error.zh) from error
     rest = _rest(libraries, gone)
     here = shell_words.setting(NAME, rest, "bash") if rest else f"unset {NAME}"
     remarks = [exports.in_this_shell(here)] if edits or change.edits else []

@@ -33,13 +33,17 @@ def _chosen(nics: Nics, wanted: str) -> str:
     names = [nic.name for nic in nics.nics]
     if wanted:
         if wanted not in names:
-            raise UsageError(f"there is no interface {wanted!r} here; there are {', '.join(names)}")
+            raise UsageError(
+                f"there is no interface {wanted!r} here; there are {', '.join(names)}",
+                f"本机没有网卡 {wanted!r}；现有 {'、'.join(names)}",
+            )
         return wanted
     found = best(nics)
     if found is None:
         raise UsageError(
             "no route tells which interface leads to the other nodes; name it: `envdoctor fix nccl-interface IFACE`, "
-            f"one of {', '.join(names)}"
+            f"one of {', '.join(names)}",
+            f"没有路由表明哪个网卡通向其他节点；请指定：`envdoctor fix nccl-interface IFACE`，可选 {'、'.join(names)}",
         )
     return found.name
 

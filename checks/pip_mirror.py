@@ -151,7 +151,8 @@ def pip_mirror(
         remarks += _refused(levels)  # what was hidden so far
     except ini.Unfit as error:
         raise UsageError(
-            f"pip's configuration is such that no safe edit is known ({error}); write it by hand"
+            f"pip's configuration is such that no safe edit is known ({error}); write it by hand",
+            f"无法安全地修改现有的 pip 配置（{error}）；请手工修改",
         ) from error
     remarks += [
         *_of_the_index(wanted, probe),
@@ -236,7 +237,10 @@ def _set_index(levels: Levels, wanted: Chosen) -> None:
     if wanted.official and levels.drop("index-url", lambda won: won is None):
         return
     if not wanted.url:
-        raise UsageError("the address of the official index is known from pip alone, and this Python's did not answer")
+        raise UsageError(
+            "the address of the official index is known from pip alone, and this Python's did not answer",
+            "官方索引的地址只能从 pip 得知，而此 Python 的 pip 没有应答",
+        )
     levels.make("index-url", lambda _: wanted.url, lambda won: won is not None and right(won))
 
 

@@ -274,7 +274,9 @@ def _silent(asked: AskedPlaces | None, removes: bool) -> Iterator[Remark]:
             if removes:
                 raise UsageError(
                     f"{probe.url} does not answer now ({outcome}), and torch would come from there: nothing is removed "
-                    "before it does; --wheels-mirror nju names another place, --offline does not ask"
+                    "before it does; --wheels-mirror nju names another place, --offline does not ask",
+                    f"{probe.url} 目前没有应答（{outcome}），而 torch 要从那里下载：在其应答之前不会移除任何内容；"
+                    "可用 --wheels-mirror nju 换一处下载，或用 --offline 跳过询问",
                 )
             yield Remark(
                 said(
@@ -324,7 +326,9 @@ def torch(
     told = prescribe(host, python, driver, gpus, environment, found, packages)
     names = [name for word in beside for name in word.replace(",", " ").split()]
     if odd := next((name for name in names if name not in COMPANIONS), ""):
-        raise UsageError(f"--beside {odd}: it takes torchvision and torchaudio")
+        raise UsageError(
+            f"--beside {odd}: it takes torchvision and torchaudio", f"--beside {odd}：只支持 torchvision 和 torchaudio"
+        )
     wants: dict[str, Scalar] = {"version": "", "tag": "", "gpus": bool(told.seen.gpus)}
     if found and not (version or cpu or cuda) and runs(found, told):
         kept = said("torch {version} fits this machine", "torch {version} 适合本机", version=found.version)

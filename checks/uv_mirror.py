@@ -139,7 +139,10 @@ def uv_mirror(
     try:
         change = uv_default.make(wanted, uv.files, before, kept, uv.indexes)
     except toml.CannotEdit as error:
-        raise UsageError(f"{uv.user_file} or another file of uv's cannot be edited: {error}") from error
+        raise UsageError(
+            f"{uv.user_file} or another file of uv's cannot be edited: {error}",
+            f"无法修改 {uv.user_file} 或 uv 的其他配置文件：{error}",
+        ) from error
     edits = tuple(
         EditFile(path, files.read(path), change.documents[path].content(), mode=0o600 if "@" in wanted.url else 0o644)
         for path, document in before.items()
@@ -164,9 +167,15 @@ def _documents(uv: UvConfig, files: Files) -> dict[str, Document]:
         try:
             found[path] = Document(files.read(path) or b"")
         except toml.NotToml as error:
-            raise UsageError(f"{path} is not valid TOML, so uv refuses it as well; mend it first: {error}") from error
+            raise UsageError(
+                f"{path} is not valid TOML, so uv refuses it as well; mend it first: {error}",
+                f"{path} 不是合法的 TOML，uv 同样会拒绝它；请先修好：{error}",
+            ) from error
         except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+            raise UsageError(
+                f"{path} cannot be read: {error.strerror}",
+                f"无法读取 {path}：{error.strerror}",
+            ) from error
     return found
 
 

@@ -40,9 +40,11 @@ def _chosen(options: dict[str, Any]) -> WheelMirror | None:
     given = [name for name in (*NAMES, "official", "url") if options.get(name)]
     if len(given) != 1:
         told = f"{' and '.join(f'--{name}' for name in given)} exclude each other; " if given else ""
+        told_zh = f"{' 与 '.join(f'--{name}' for name in given)} 不能同时使用；" if given else ""
         known = " ".join(f"--{name}" for name in NAMES)
         raise UsageError(
-            f"{told}say which mirror: one of {known} --official --url URL (TUNA and BFSU mirror no wheels of PyTorch)"
+            f"{told}say which mirror: one of {known} --official --url URL (TUNA and BFSU mirror no wheels of PyTorch)",
+            f"{told_zh}请指定镜像：{known} --official --url URL 之一（TUNA 与 BFSU 不镜像 PyTorch 的 wheel）",
         )
     if given == ["official"]:
         return None
@@ -58,11 +60,15 @@ def _at(url: str) -> WheelMirror:
         fits = False
     if not fits or not url.isascii() or not url.isprintable() or any(sign in url for sign in " {}"):
         raise UsageError(
-            f"--url {shown!r} is no address of wheels; it looks like https://HOST/whl or https://HOST/whl/cu126"
+            f"--url {shown!r} is no address of wheels; it looks like https://HOST/whl or https://HOST/whl/cu126",
+            f"--url {shown!r} 不是 wheel 的地址；应形如 https://HOST/whl 或 https://HOST/whl/cu126",
         )
     known = mirrors.wheels(url)
     if known and known.kind != "flat":
-        raise UsageError(f"--url {shown} serves no wheels of PyTorch's; --nju, --sjtug and --aliyun do")
+        raise UsageError(
+            f"--url {shown} serves no wheels of PyTorch's; --nju, --sjtug and --aliyun do",
+            f"--url {shown} 不提供 PyTorch 的 wheel；可用 --nju、--sjtug 或 --aliyun",
+        )
     bare = re.sub(r"/(?:cpu|cu\d+)/?$", "", url).rstrip("/")
     return WheelMirror("url", bare + "/{tag}" + ("/" if known else ""), "find-links" if known else "extra-index-url")
 
@@ -161,7 +167,10 @@ def pytorch_wheels_mirror(
     """An extra index or a find-links page for the one build that fits, beside whatever index pip has."""
     mirror = _chosen({"nju": nju, "sjtug": sjtug, "aliyun": aliyun, "official": official, "url": url})
     if build and not BUILD_TAG.fullmatch(build):
-        raise UsageError(f"--build {build!r} is no build of PyTorch's; it looks like cu126 or cpu")
+        raise UsageError(
+            f"--build {build!r} is no build of PyTorch's; it looks like cu126 or cpu",
+            f"--build {build!r} 不是 PyTorch 的构建；应形如 cu126 或 cpu",
+        )
     need = _need(host, python, driver, gpus, environment)
     tag = build or need.tag
     release = need.release if tag == need.tag else wheel_mirrors.newest_with(tag)
@@ -171,13 +180,17 @@ def pytorch_wheels_mirror(
         return _by_uv(mirror.of(tag), tag, release, python)
     levels = Levels(config, files)
     if broken := next((sheet for sheet in levels.sheets if sheet.hopeless or sheet.faults), None):
-        raise UsageError(f"pip cannot read {broken.path}; mend it first: `envdoctor fix pip-config-broken`")
+        raise UsageError(
+            f"pip cannot read {broken.path}; mend it first: `envdoctor fix pip-config-broken`",
+            f"pip 无法读取 {broken.path}；请先修复：`envdoctor fix pip-config-broken`",
+        )
     wanted = mirror.of(tag) if mirror else ""
     try:
         _write(levels, mirror.option if mirror else "", wanted)
     except ini.Unfit as error:
         raise UsageError(
-            f"pip's configuration is such that no safe edit is known ({error}); write it by hand"
+            f"pip's configuration is such that no safe edit is known ({error}); write it by hand",
+            f"无法安全地修改现有的 pip 配置（{error}）；请手工修改",
         ) from error
     edits = levels.edits(0o600 if "@" in urlsplit(wanted).netloc else 0o644)
     if mirror is None:
@@ -219,7 +232,10 @@ def _is_stale(word: str, url: str, kept: set[str]) -> bool:
 
 def _not_needed(need: Need) -> Plan:
     if need.why == "nothing-fits":
-        raise UsageError("no build of PyTorch's fits this machine, from wherever; `envdoctor check torch` says why")
+        raise UsageError(
+            "no build of PyTorch's fits this machine, from wherever; `envdoctor check torch` says why",
+            "没有适合本机的 PyTorch 构建，换任何来源都一样；原因见 `envdoctor check torch`",
+        )
     why = (
         said("the default index has the right wheel for this machine, torch {default}: pip-mirror is enough",
              "默认索引中的 wheel（torch {default}）正适合本机：使用 pip-mirror 即可", default=need.default)

@@ -51,8 +51,8 @@ class Changed(EnvdoctorError):
 
     exit_code = 1
 
-    def __init__(self, message: str, path: str, expected: bytes | None, found: bytes | None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, path: str, expected: bytes | None, found: bytes | None, zh: str = "") -> None:
+        super().__init__(message, zh)
         self.path = path
         self.expected = expected
         self.found = found

@@ -107,7 +107,9 @@ class Journal:
         except OSError as error:
             raise CannotMend(
                 f"the undo record cannot be written in {self.folder} ({error.strerror}), so nothing was changed; "
-                "set XDG_STATE_HOME to a folder of yours"
+                "set XDG_STATE_HOME to a folder of yours",
+                f"无法在 {self.folder} 写入撤销记录（{error.strerror}），因此未做任何改动；"
+                "请将 XDG_STATE_HOME 设为自己的目录",
             ) from error
         try:
             with contextlib.suppress(OSError):
@@ -179,14 +181,21 @@ class Journal:
         if os.path.basename(name) != name or not os.path.lexists(path):
             known = [entry.id for entry in self.entries() if entry.undoable]
             told = f"those that can be undone: {', '.join(known[-5:])}" if known else "there is none to undo"
-            raise UsageError(f"no applied fix has the id {name!r}; {told}; `envdoctor fix --history` shows all")
+            told_zh = f"可撤销的有：{'、'.join(known[-5:])}" if known else "没有可撤销的修复"
+            raise UsageError(
+                f"no applied fix has the id {name!r}; {told}; `envdoctor fix --history` shows all",
+                f"没有编号为 {name!r} 的修复；{told_zh}；全部记录见 `envdoctor fix --history`",
+            )
         return self._read(path)
 
     def _read(self, path: Path) -> Entry:
         try:
             return _decode(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"the undo record {path} cannot be read ({error})") from error
+            raise UsageError(
+                f"the undo record {path} cannot be read ({error})",
+                f"无法读取撤销记录 {path}（{error}）",
+            ) from error
 
 
 def _lock(descriptor: int, folder: Path) -> bool:
@@ -200,7 +209,9 @@ def _lock(descriptor: int, folder: Path) -> bool:
             if time.monotonic() > until:
                 raise CannotMend(
                     f"another `envdoctor fix` has been at work for {LOCK_WAIT_S:.0f} s (it holds {folder / 'lock'}); "
-                    "nothing was changed; try again when it has ended"
+                    "nothing was changed; try again when it has ended",
+                    f"另一个 `envdoctor fix` 已运行 {LOCK_WAIT_S:.0f} 秒（占用 {folder / 'lock'}）；"
+                    "未做任何改动；请在它结束后重试",
                 ) from None
             time.sleep(0.05)
         except OSError:

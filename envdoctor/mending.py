@@ -92,7 +92,10 @@ class Mender:
         for name, option in fix.options.items():
             if option.measures and options.get(name):
                 if self.offline:
-                    raise UsageError(f"--{name} measures over the network, which --offline forbids")
+                    raise UsageError(
+                        f"--{name} measures over the network, which --offline forbids",
+                        f"--{name} 需要联网测量，与 --offline 冲突",
+                    )
                 found = self.measure(option.measures, known)
                 known[type(found)] = found
         if fix.asks is not None:
@@ -150,7 +153,10 @@ class Mender:
         checks = _reporting(codes, self.loaded)
         own = _reporting((code,), self.loaded)
         if not own:
-            raise UsageError(f"{code} shows in logs and scripts only: `envdoctor explain FILE` looks for it there")
+            raise UsageError(
+                f"{code} shows in logs and scripts only: `envdoctor explain FILE` looks for it there",
+                f"{code} 只出现在日志和脚本中：可用 `envdoctor explain FILE` 在其中查找",
+            )
         seen = self.look(_sections([check.judge for check in checks]), self.offline)
         known = decode.by_type({"asked": Asked(offline=self.offline), **seen})
         outcomes = engine.run(checks, {"here": known})
@@ -211,7 +217,10 @@ def _refuse_unknown(code: str, outcomes: list[Outcome]) -> None:
     why = next((outcome.error for outcome in outcomes if outcome.error), "")
     if missing is not None:
         why = f"{missing.fact}: {(missing.detail or missing.reason).splitlines()[0]}"
-    raise ExaminationError(f"whether there is {code} cannot be told ({why}); `envdoctor check {code} -v` says more")
+    raise ExaminationError(
+        f"whether there is {code} cannot be told ({why}); `envdoctor check {code} -v` says more",
+        f"无法判断是否存在 {code}（{why}）；详见 `envdoctor check {code} -v`",
+    )
 
 
 def chain(code: str, loaded: Loaded) -> frozenset[str]:
@@ -274,7 +283,11 @@ def _arguments(function: Any, known: Mapping[type, object], files: Files, skip: 
             arguments.append(None)
         else:
             told = f" ({fact.detail.splitlines()[0]})" if fact.detail else ""
-            raise UsageError(f"no plan can be made here: {fact.fact} is not known{told}")
+            told_zh = f"（{fact.detail.splitlines()[0]}）" if fact.detail else ""
+            raise UsageError(
+                f"no plan can be made here: {fact.fact} is not known{told}",
+                f"无法给出修复方案：{fact.fact} 未知{told_zh}",
+            )
     return arguments
 
 
@@ -298,7 +311,10 @@ def of_finding(finding: Finding, loaded: Loaded) -> tuple[Fix, tuple[str, ...]] 
     if finding.fix and finding.fix[0] in loaded.fixes:
         return loaded.fixes[finding.fix[0]], finding.fix[1:]
     if not finding.command:
-        raise UsageError(f"no command mends {finding.code}; `envdoctor explain {finding.code}` says what does")
+        raise UsageError(
+            f"no command mends {finding.code}; `envdoctor explain {finding.code}` says what does",
+            f"没有命令能修复 {finding.code}；处理办法见 `envdoctor explain {finding.code}`",
+        )
     title = finding.words.title or Text(finding.code, finding.code)
     why = said("envdoctor does not do this by itself", "envdoctor 不会自动执行这一步")
     return Plan(title=Said(title, finding.evidence), by_hand=(ByHand(finding.command, why),))

@@ -198,7 +198,10 @@ def _merged(edits: tuple[EditFile, ...], files: Files) -> list[EditFile]:
         if known is None or known.after == edit.before:
             by_place[place] = edit if known is None else replace(known, after=edit.after, by_hand="")
         elif known != replace(edit, path=known.path):
-            raise CannotMend(f"{known.path} and {edit.path} are one file, and the fix makes different things of it")
+            raise CannotMend(
+                f"{known.path} and {edit.path} are one file, and the fix makes different things of it",
+                f"{known.path} 与 {edit.path} 是同一个文件，而修复对两者的改动不同",
+            )
     return [edit for edit in by_place.values() if edit.changes]
 
 

@@ -51,7 +51,10 @@ def on_terminal(argv: tuple[str, ...]) -> int:
     try:
         return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=2, check=False).returncode
     except OSError as error:
-        raise NotStarted(f"{argv[0]} could not be started: {error.strerror}") from error
+        raise NotStarted(
+            f"{argv[0]} could not be started: {error.strerror}",
+            f"无法启动 {argv[0]}：{error.strerror}",
+        ) from error
 
 
 def apply(
@@ -84,7 +87,8 @@ def apply(
             journal.write(entry)
         except OSError as error:
             raise CannotMend(
-                f"the undo record cannot be written in {journal.folder} ({error.strerror}), so nothing was changed"
+                f"the undo record cannot be written in {journal.folder} ({error.strerror}), so nothing was changed",
+                f"无法在 {journal.folder} 写入撤销记录（{error.strerror}），因此未做任何改动",
             ) from error
         done: list[Edited] = []
         try:
@@ -108,27 +112,36 @@ def apply(
             entry = replace(entry, state="applied")
             journal.write(entry)
         except (Exception, KeyboardInterrupt) as error:
-            told = _sentence(error)
-            _take_back(entry, journal, run, done, told)
+            told, told_zh = _sentences(error)
+            _take_back(entry, journal, run, done, error)
             if isinstance(error, Changed):
                 raise  # by another, whose change stands
             if isinstance(error, KeyboardInterrupt):
-                raise Interrupted(f"{told}; everything is as it was") from error
+                raise Interrupted(f"{told}; everything is as it was", f"{told_zh}；一切均已恢复原状") from error
             if isinstance(error, (OSError, EnvdoctorError)):
-                raise CannotMend(f"{told}; everything is as it was") from error
+                raise CannotMend(f"{told}; everything is as it was", f"{told_zh}；一切均已恢复原状") from error
             raise
     return Applied(entry)
 
 
-def _sentence(error: BaseException) -> str:
+def _sentences(error: BaseException) -> tuple[str, str]:
+    """What went wrong, in English and in Chinese."""
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
+        return "interrupted", "已中断"
     if isinstance(error, OSError):
         # On Windows a file that another program has open cannot be replaced.
         held = sys.platform == "win32" and isinstance(error, PermissionError)
         hint = "; close the program that has it open and run the fix again" if held else ""
-        return f"{error.filename or 'a file'}: {error.strerror or error}{hint}"
-    return str(error) or type(error).__name__
+        hint_zh = "；请关闭占用它的程序后重新运行" if held else ""
+        why = error.strerror or error
+        return f"{error.filename or 'a file'}: {why}{hint}", f"{error.filename or '某个文件'}：{why}{hint_zh}"
+    said = str(error) or type(error).__name__
+    return said, error.zh if isinstance(error, EnvdoctorError) else said
+
+
+def _untouched(error: OSError) -> CannotMend:
+    en, zh = _sentences(error)
+    return CannotMend(f"{en}; nothing was changed", f"{zh}；未做任何改动")
 
 
 def roll_back(entry: Entry, journal: Journal, run: Runner = on_terminal) -> Entry:
@@ -148,11 +161,17 @@ def undo(entry: Entry, journal: Journal, run: Runner = on_terminal) -> Entry:
     with journal.locked():
         entry = journal.get(entry.id)
         if not entry.undoable:
-            raise CannotMend(f"{entry.id} is taken back already")
+            raise CannotMend(
+                f"{entry.id} is taken back already",
+                f"{entry.id} 已经撤销",
+            )
         try:
             entry = _backwards(entry, run, journal, still_there(entry))
         except KeyboardInterrupt as error:
-            raise Interrupted(f"interrupted; `envdoctor fix --undo {entry.id}` goes on with it") from error
+            raise Interrupted(
+                f"interrupted; `envdoctor fix --undo {entry.id}` goes on with it",
+                f"已中断；可用 `envdoctor fix --undo {entry.id}` 继续撤销",
+            ) from error
         entry = replace(entry, state="undone")
         _note(entry, journal)
         return entry
@@ -177,26 +196,33 @@ def still_there(
         if now == edit.before:
             continue
         if now != edit.after:
+            way, way_zh = _way_out(edit, now, others)
             raise Changed(
-                f"{edit.path} has been changed since {entry.id}, so nothing was undone; {_way_out(edit, now, others)}",
+                f"{edit.path} has been changed since {entry.id}, so nothing was undone; {way}",
                 edit.path, edit.after, now,
+                f"{edit.path} 在 {entry.id} 之后又被修改，因此未撤销任何内容；{way_zh}",
             )  # fmt: skip
         found.append(edit)
     return tuple(found)
 
 
-def _way_out(edit: Edited, now: bytes | None, others: Iterable[Entry]) -> str:
+def _way_out(edit: Edited, now: bytes | None, others: Iterable[Entry]) -> tuple[str, str]:
+    """What to do about a file that is no longer what a fix made of it, in English and in Chinese."""
     for other in others:
         if other.undoable and any(later.file == edit.file and later.after == now for later in other.edits):
-            return f"{other.id} did it: take that back first, `envdoctor fix --undo {other.id}`"
-    return "mend the file by hand, or make it again what the fix had made of it"
+            command = f"`envdoctor fix --undo {other.id}`"
+            return f"{other.id} did it: take that back first, {command}", f"是 {other.id} 所改：请先撤销它，{command}"
+    return (
+        "mend the file by hand, or make it again what the fix had made of it",
+        "请手工修改该文件，或将其恢复为修复后的内容",
+    )
 
 
 def _now(path: str) -> bytes | None:
     try:
         return contents(path)
     except OSError as error:
-        raise CannotMend(f"{_sentence(error)}; nothing was changed") from error
+        raise _untouched(error) from error
 
 
 def _edited(edit: EditFile) -> Edited:
@@ -206,6 +232,7 @@ def _edited(edit: EditFile) -> Edited:
         raise Changed(
             f"{edit.path} has been changed meanwhile, so nothing was done; run the fix again",
             edit.path, edit.before, found,
+            f"{edit.path} 在此期间被修改，因此未做任何改动；请重新运行修复",
         )  # fmt: skip
     if edit.before is None:
         folders = tuple(atomic.missing_folders(os.path.dirname(place)))
@@ -214,7 +241,7 @@ def _edited(edit: EditFile) -> Edited:
         state = os.stat(place)
         kept = atomic.attributes(place) if edit.after is None else {}
     except OSError as error:
-        raise CannotMend(f"{_sentence(error)}; nothing was changed") from error
+        raise _untouched(error) from error
     attributes = {name: base64.b64encode(value).decode() for name, value in kept.items()}
     return Edited(
         edit.path, place, edit.before, edit.after, stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid,
@@ -228,7 +255,10 @@ def _put(edit: Edited, old: bytes | None, new: bytes | None, token: str) -> None
     def compare() -> None:
         found = contents(edit.file)
         if found != old:
-            raise Changed(f"{edit.path} has been changed meanwhile; run the fix again", edit.path, old, found)
+            raise Changed(
+                f"{edit.path} has been changed meanwhile; run the fix again", edit.path, old, found,
+                f"{edit.path} 在此期间被修改；请重新运行修复",
+            )  # fmt: skip
 
     if new is None:
         compare()
@@ -253,7 +283,9 @@ def _backwards(entry: Entry, run: Runner, journal: Journal, edits: tuple[Edited,
         if status := run(command.undo):
             raise CannotMend(
                 f"`{shlex.join(command.undo)}` ended with status {status}, so the files were left as the fix made "
-                f"them; run `envdoctor fix --undo {entry.id}` again when it works"
+                f"them; run `envdoctor fix --undo {entry.id}` again when it works",
+                f"`{shlex.join(command.undo)}` 以状态 {status} 结束，因此文件保持修复后的样子；"
+                f"待其可用后，请再次运行 `envdoctor fix --undo {entry.id}`",
             )
         entry = with_command(entry, number, False)
         with contextlib.suppress(OSError):
@@ -267,8 +299,10 @@ def _backwards(entry: Entry, run: Runner, journal: Journal, edits: tuple[Edited,
                 if edit.before is None:
                     atomic.remove_folders(list(edit.folders))
     except OSError as error:
+        en, zh = _sentences(error)
         raise CannotMend(
-            f"{_sentence(error)}; run `envdoctor fix --undo {entry.id}` again when it can be written"
+            f"{en}; run `envdoctor fix --undo {entry.id}` again when it can be written",
+            f"{zh}；待其可写后，请再次运行 `envdoctor fix --undo {entry.id}`",
         ) from error
     return entry
 
@@ -312,15 +346,20 @@ def _clear_up(journal: Journal) -> None:
             continue  # it stays in the history as interrupted
 
 
-def _take_back(entry: Entry, journal: Journal, run: Runner, done: Iterable[Edited], because: str = "") -> Entry:
+def _take_back(
+    entry: Entry, journal: Journal, run: Runner, done: Iterable[Edited], because: BaseException | None = None
+) -> Entry:
     began = any(command.began for command in entry.commands)
     try:
         entry = _backwards(entry, run, journal, still_there(entry, edits=done))
     except (EnvdoctorError, KeyboardInterrupt) as error:
         kind = Interrupted if isinstance(error, KeyboardInterrupt) else CannotMend
+        first, first_zh = _sentences(because) if because else ("", "")
+        en, zh = _sentences(error)
         raise kind(
-            f"{because + '; ' if because else ''}it could not be taken back whole ({_sentence(error)}); "
-            f"`envdoctor fix --undo {entry.id}` tries again"
+            f"{first + '; ' if because else ''}it could not be taken back whole ({en}); "
+            f"`envdoctor fix --undo {entry.id}` tries again",
+            f"{first_zh + '；' if because else ''}未能全部撤销（{zh}）；可用 `envdoctor fix --undo {entry.id}` 重试",
         ) from error
     entry = replace(entry, state="rolled-back")
     if began:
@@ -335,5 +374,6 @@ def _note(entry: Entry, journal: Journal) -> None:
         journal.write(entry)
     except OSError as error:
         raise CannotMend(
-            f"every file is as it was before, but the undo record cannot be written ({error.strerror})"
+            f"every file is as it was before, but the undo record cannot be written ({error.strerror})",
+            f"所有文件均已恢复原状，但无法写入撤销记录（{error.strerror}）",
         ) from error

@@ -24,8 +24,10 @@ def state_folder() -> Path:
     # An empty HOME would make `~/x` the path /x, and root would make a home folder that is only named somewhere.
     if not os.path.isabs(home) or not os.path.isabs(place) or not os.path.isdir(home):
         absent = "the home folder does not exist" if os.path.isabs(home) else "HOME is no absolute path"
+        absent_zh = "主目录不存在" if os.path.isabs(home) else "HOME 不是绝对路径"
         raise CannotMend(
             f"{absent if home else 'HOME is empty'}, so there is no place for the undo record; "
-            "set XDG_STATE_HOME to a folder of yours"
+            "set XDG_STATE_HOME to a folder of yours",
+            f"{absent_zh if home else 'HOME 为空'}，因此没有存放撤销记录的位置；请将 XDG_STATE_HOME 设为自己的目录",
         )
     return Path(place) / "envdoctor"

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envdoctor import plan as plans
-from envdoctor.errors import CannotMend, Changed
+from envdoctor.errors import CannotMend, Changed, UsageError
 from envdoctor.journal import Edited, Journal
 from envdoctor.plan import apply, roll_back, undo
 from tests import needs
@@ -247,10 +247,12 @@ def test_a_command_runs_without_our_input_and_prints_to_standard_error(capfd: py
 
 def test_the_hint_for_windows_is_for_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     error = PermissionError(errno.EACCES, "Access is denied", "pip.ini")
-    assert plans._sentence(error) == "pip.ini: Access is denied"
+    assert plans._sentences(error) == ("pip.ini: Access is denied", "pip.ini：Access is denied")
     monkeypatch.setattr(sys, "platform", "win32")
-    assert "close the program that has it open" in plans._sentence(error)
-    assert plans._sentence(ZeroDivisionError()) == "ZeroDivisionError"
+    en, zh = plans._sentences(error)
+    assert "close the program that has it open" in en and "请关闭占用它的程序" in zh
+    assert plans._sentences(ZeroDivisionError()) == ("ZeroDivisionError", "ZeroDivisionError")
+    assert plans._sentences(UsageError("no", "不行")) == ("no", "不行")
 
 
 def test_without_posix_a_file_comes_back_all_the_same(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

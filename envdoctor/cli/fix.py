@@ -72,7 +72,10 @@ def fix(
         print(context.get_help())
         return 0
     if name is not None and name.startswith("-"):
-        raise UsageError(f"{name} stands before the name of a fix; write `envdoctor fix NAME {name} ...`")
+        raise UsageError(
+            f"{name} stands before the name of a fix; write `envdoctor fix NAME {name} ...`",
+            f"{name} 写在了修复名之前；应写作 `envdoctor fix NAME {name} ...`",
+        )
     options.refuse(output)
     style = options.style(form, lang, color, quiet, verbose, output is not None)
     session = fix_session.Session(
@@ -83,10 +86,16 @@ def fix(
         return session.help(language)
     lists = [flag for flag, given in (("--list", show_list), ("--undo", undo), ("--history", history)) if given]
     if len(lists) > 1:
-        raise UsageError(f"{' and '.join(lists)} exclude each other; see `envdoctor fix --help`")
+        raise UsageError(
+            f"{' and '.join(lists)} exclude each other; see `envdoctor fix --help`",
+            f"{' 与 '.join(lists)} 不能同时使用；参见 `envdoctor fix --help`",
+        )
     if lists or name is None:
         if extra:
-            raise UsageError(f"{extra[0]!r} is one argument too many here; see `envdoctor fix --help`")
+            raise UsageError(
+                f"{extra[0]!r} is one argument too many here; see `envdoctor fix --help`",
+                f"多余的参数 {extra[0]!r}；参见 `envdoctor fix --help`",
+            )
         if history:
             return session.history()
         if undo:

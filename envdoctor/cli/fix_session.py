@@ -116,9 +116,15 @@ class Session:
         # `fix pip-mirror --undo` is what people type: the last one of that fix.
         entry = journal.last(self.name) or (journal.get(self.name) if self.name else None)
         if entry is None:
-            raise UsageError("no applied fix is left to undo; `envdoctor fix --history` shows all")
+            raise UsageError(
+                "no applied fix is left to undo; `envdoctor fix --history` shows all",
+                "没有可撤销的修复；全部记录见 `envdoctor fix --history`",
+            )
         if not entry.undoable:
-            raise UsageError(f"{entry.id} is taken back already; `envdoctor fix --history` shows all")
+            raise UsageError(
+                f"{entry.id} is taken back already; `envdoctor fix --history` shows all",
+                f"{entry.id} 已经撤销；全部记录见 `envdoctor fix --history`",
+            )
         try:
             edits = plans.still_there(entry, journal.entries())
             left = bool(edits) or any(command.began and command.undo for command in entry.commands)
@@ -191,7 +197,10 @@ class Session:
         try:
             verdict = mender.verify(prepared, code)
         except KeyboardInterrupt as error:
-            raise Interrupted(f"interrupted before it was checked again; {_way_back(entry)}") from error
+            raise Interrupted(
+                f"interrupted before it was checked again; {_way_back(entry)}",
+                f"已中断，未能再次检查；修复已应用，可用 `envdoctor fix --undo {entry.id}` 撤销",
+            ) from error
         except BaseException:
             # It is applied, and how to take it back must be known whatever ends the second look.
             print(f"envdoctor: {_way_back(entry)}", file=sys.stderr)
@@ -225,7 +234,10 @@ class Session:
         from envdoctor.render import fixes
 
         if self.extra:
-            raise UsageError(f"{self.extra[0]!r} belongs to no fix: none mends {self.name} by itself")
+            raise UsageError(
+                f"{self.extra[0]!r} belongs to no fix: none mends {self.name} by itself",
+                f"{self.extra[0]!r} 不属于任何修复：没有修复能自动处理 {self.name}",
+            )
         self._name_python()
         return self._told(fixes.planned(None, plan, "by-hand", self.style, self.redactor), DID_NOT)
 
@@ -248,9 +260,12 @@ class Session:
     def _refuse(self, loaded: load.Loaded) -> NoReturn:
         near = _near(self.name, self.extra, loaded)
         hint = f" (did you mean {near!r}?)" if near else ""
+        hint_zh = f"（是否指 {near!r}？）" if near else ""
         broken = "".join(f"; {path} did not load: {error}" for path, error in loaded.broken.items())
+        broken_zh = "".join(f"；{path} 未能加载：{error}" for path, error in loaded.broken.items())
         raise UsageError(
-            f"{self.name!r} is neither a fix nor a code{hint}; `envdoctor fix --list` shows them all{broken}"
+            f"{self.name!r} is neither a fix nor a code{hint}; `envdoctor fix --list` shows them all{broken}",
+            f"{self.name!r} 既不是修复名也不是问题代码{hint_zh}；全部修复见 `envdoctor fix --list`{broken_zh}",
         )
 
     def _same_run(self, loaded: load.Loaded, fix: Fix) -> tuple[str, ...]:
@@ -293,7 +308,7 @@ class Session:
             answer = sys.stdin.buffer.readline().decode("utf-8", "replace").strip().lower()
         except KeyboardInterrupt as error:
             print(flush=True)
-            raise Interrupted("interrupted; nothing was changed") from error
+            raise Interrupted("interrupted; nothing was changed", "已中断；未做任何改动") from error
         if answer not in YES:
             self._hint(DECLINED)
         return answer in YES

@@ -26,7 +26,7 @@ def measure(name: str, known: Mapping[type, object], style: Style, quiet: bool) 
         UsageError: nothing measures a fact of that name.
     """
     if name != "mirror-speeds":
-        raise UsageError(f"nothing measures {name!r}")
+        raise UsageError(f"nothing measures {name!r}", f"没有可测量 {name!r} 的方法")
     from envdoctor import facts
     from envdoctor.bench import sites
     from envdoctor.facts.host import Host

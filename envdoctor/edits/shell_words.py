@@ -15,7 +15,11 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class CannotSay(ValueError):
-    """A value that a line of this shell cannot hold; the message says why."""
+    """A value that a line of this shell cannot hold; the message says why, `zh` in Chinese."""
+
+    def __init__(self, message: str, zh: str) -> None:
+        super().__init__(message)
+        self.zh = zh
 
 
 def quoted(value: str, shell: str) -> str:
@@ -31,12 +35,15 @@ def quoted(value: str, shell: str) -> str:
     if PLAIN.fullmatch(value):
         return value
     if "\0" in value:
-        raise CannotSay("a variable cannot hold the character NUL")
+        raise CannotSay("a variable cannot hold the character NUL", "变量不能包含 NUL 字符")
     if language == "fish":
         return _fish(value)
     if CONTROL.search(value):
         if language != "bash":
-            raise CannotSay(f"{shell} has no notation for a line break or another control character in one line")
+            raise CannotSay(
+                f"{shell} has no notation for a line break or another control character in one line",
+                f"{shell} 无法在一行中写出换行符等控制字符",
+            )
         inner = value.replace("\\", "\\\\").replace("'", "\\'")
         return "$'" + CONTROL.sub(lambda found: f"\\{ord(found.group()):03o}", inner) + "'"
     inner = value.replace("'", "'\\''")
@@ -68,7 +75,9 @@ def first_on(name: str, folder: str, shell: str) -> str:
     Raises CannotSay for a folder with a colon, which such a list cannot hold, and in csh.
     """
     if ":" in folder:
-        raise CannotSay(f"{folder} has a colon in its name, which {name} cannot hold")
+        raise CannotSay(
+            f"{folder} has a colon in its name, which {name} cannot hold", f"{folder} 的名称含有冒号，{name} 无法容纳"
+        )
     word = quoted(folder, shell)
     if LANGUAGES[shell] == "fish":
         return f'test "${name}[1]" = {word}; or set -gx {name} {word} ${name}'
@@ -95,7 +104,9 @@ def without(name: str, folder: str, shell: str) -> str:
     if LANGUAGES[shell] == "fish":
         return f"while set -l at (contains -i -- {word} ${name}); set -e {name}[$at]; end"
     if LANGUAGES[shell] == "csh":
-        raise CannotSay(f"{shell} cannot take a folder out of {name} in one line")
+        raise CannotSay(
+            f"{shell} cannot take a folder out of {name} in one line", f"{shell} 无法用一行命令从 {name} 中移除目录"
+        )
     return (
         f'if [ -n "${{{name}-}}" ]; then {name}=":${name}:"; while case "${name}" in *:{word}:*) ;; *) false ;; esac; '
         f"do {name}=${{{name}%%:{word}:*}}:${{{name}#*:{word}:}}; done; {name}=${{{name}#:}}; "

@@ -59,7 +59,11 @@ def chosen(default: str, speeds: MirrorSpeeds | None, options: Mapping[str, Any]
     if len(given) != 1:
         wanted = " ".join(f"--{name}" for name in mirrors.WITH_OPTION)
         told = f"{' and '.join(f'--{name}' for name in given)} exclude each other; " if given else ""
-        raise UsageError(f"{told}say which index: one of {wanted} --official --url URL --fastest")
+        told_zh = f"{' 与 '.join(f'--{name}' for name in given)} 不能同时使用；" if given else ""
+        raise UsageError(
+            f"{told}say which index: one of {wanted} --official --url URL --fastest",
+            f"{told_zh}请指定索引：{wanted} --official --url URL --fastest 之一",
+        )
     if given == ["official"]:
         return Chosen(default, OFFICIAL, official=True)
     if given == ["url"]:
@@ -69,7 +73,9 @@ def chosen(default: str, speeds: MirrorSpeeds | None, options: Mapping[str, Any]
         if best is None:
             raise UsageError(
                 "no mirror could be measured, so none is the fastest; `envdoctor bench mirrors` says why each failed, "
-                "and --tuna or another by name writes it all the same"
+                "and --tuna or another by name writes it all the same",
+                "没有一个镜像能够测得速度，因此选不出最快的；各自失败的原因见 `envdoctor bench mirrors`，"
+                "仍可用 --tuna 等选项按名称写入",
             )
         if default and best.url.rstrip("/") == default.rstrip("/"):
             return Chosen(default, OFFICIAL, official=True)
@@ -98,15 +104,28 @@ def _at(url: str) -> Chosen:
         wrong, port = True, None
     shown = re.sub(r"//[^/?#]*@", "//", url)  # without credentials
     if wrong or not url.isascii() or not url.isprintable() or " " in url:
-        raise UsageError(f"--url {shown!r} is no address of an index; it looks like https://HOST/simple")
+        raise UsageError(
+            f"--url {shown!r} is no address of an index; it looks like https://HOST/simple",
+            f"--url {shown!r} 不是索引的地址；应形如 https://HOST/simple",
+        )
     wheels, mirror = mirrors.wheels(url), mirrors.pypi_mirror(url) if port is None else None
     if wheels:
         better = f"; its index is {wheels.instead}" if wheels.instead else ""
-        raise UsageError(f"--url {shown} is a list of files or refuses pip, and no index{better}")
+        better_zh = f"；其索引是 {wheels.instead}" if wheels.instead else ""
+        raise UsageError(
+            f"--url {shown} is a list of files or refuses pip, and no index{better}",
+            f"--url {shown} 是文件列表或拒绝 pip 访问，不是索引{better_zh}",
+        )
     if mirror and mirror.status == "dead":
-        raise UsageError(f"--url {shown} is of a mirror that is gone; --aliyun is one that works")
+        raise UsageError(
+            f"--url {shown} is of a mirror that is gone; --aliyun is one that works",
+            f"--url {shown} 属于已停止服务的镜像；可改用 --aliyun",
+        )
     if mirror and not re.search(r"/simple/?$", parts.path):
-        raise UsageError(f"--url {shown} lacks the path of an index; that mirror's is {mirror.index_url}")
+        raise UsageError(
+            f"--url {shown} lacks the path of an index; that mirror's is {mirror.index_url}",
+            f"--url {shown} 缺少索引的路径；该镜像的索引是 {mirror.index_url}",
+        )
     return Chosen(url, _plainly(url), mirror)
 
 

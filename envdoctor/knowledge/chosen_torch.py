@@ -19,13 +19,19 @@ CPU = "cpu"
 def chosen(told: Prescription, torch: TorchInstall | None, version: str, cpu: bool, cuda: str) -> Fit:
     """The build to install. Raises UsageError where none fits."""
     if cpu and cuda:
-        raise UsageError("--cpu and --cuda exclude each other")
+        raise UsageError(
+            "--cpu and --cuda exclude each other",
+            "--cpu 与 --cuda 不能同时使用",
+        )
     tag = CPU if cpu else _tag(cuda)
     if not version and not tag:
         if torch and (own := _own(torch, told.machine)):
             return own
         if told.verdict.proposal is None:
-            raise UsageError(f"no torch on PyTorch's index fits this machine: {told.verdict.why_not() or 'none known'}")
+            raise UsageError(
+                f"no torch on PyTorch's index fits this machine: {told.verdict.why_not() or 'none known'}",
+                f"PyTorch 索引中没有适合本机的 torch：{told.verdict.why_not() or '没有已知的版本'}",
+            )
         return told.verdict.proposal
     known = [version] if version else _versions(torch)
     refused: list[Refusal] = []
@@ -33,7 +39,10 @@ def chosen(told: Prescription, torch: TorchInstall | None, version: str, cpu: bo
         release = torch_builds.release(name)
         if release is None or not release.default:
             newest = next(one.version for one in torch_builds.releases() if one.default)
-            raise UsageError(f"--version {version}: no release of torch known here; the newest is {newest}")
+            raise UsageError(
+                f"--version {version}: no release of torch known here; the newest is {newest}",
+                f"--version {version}：没有已知的 torch 版本与之对应；最新版本是 {newest}",
+            )
         if tag == CPU:
             if fit := _cpu_build(release, told.machine):
                 return fit
@@ -47,9 +56,16 @@ def chosen(told: Prescription, torch: TorchInstall | None, version: str, cpu: bo
         refused += [one for one in judged if isinstance(one, Refusal)]
     if tag and not refused:
         named = f"torch {version}" if version else "any torch known here"
-        raise UsageError(f"there is no build of {named} for {tag} on this platform and Python")
+        named_zh = f"torch {version} " if version else "已知的 torch 都"
+        raise UsageError(
+            f"there is no build of {named} for {tag} on this platform and Python",
+            f"{named_zh}没有适合本平台与此 Python 的 {tag} 构建",
+        )
     against = "; ".join(f"{one.version}+{one.tag}: {one.reasons[0].needs}" for one in refused[:4])
-    raise UsageError(f"that torch cannot run here ({against}); without --version and --cuda the fitting one is chosen")
+    raise UsageError(
+        f"that torch cannot run here ({against}); without --version and --cuda the fitting one is chosen",
+        f"本机无法运行该 torch（{against}）；去掉 --version 与 --cuda 即自动选择合适的版本",
+    )
 
 
 def _own(torch: TorchInstall, machine: Machine) -> Fit | None:
@@ -66,7 +82,10 @@ def _tag(cuda: str) -> str:
         return ""
     tag = "cu" + cuda.lower().removeprefix("cu").replace(".", "")
     if not BUILD_TAG.fullmatch(tag):
-        raise UsageError(f"--cuda {cuda!r} is no build of torch; it takes one such as cu126")
+        raise UsageError(
+            f"--cuda {cuda!r} is no build of torch; it takes one such as cu126",
+            f"--cuda {cuda!r} 不是 torch 的构建；应形如 cu126",
+        )
     return tag
 
 
@@ -120,5 +139,8 @@ def index_of(mirror: str) -> str:
         return ""
     known = {index.id: index.url for index in mirrors.torch_indexes()}
     if mirror not in known:
-        raise UsageError(f"--wheels-mirror {mirror}: no such mirror is known; there is {', '.join(known)}")
+        raise UsageError(
+            f"--wheels-mirror {mirror}: no such mirror is known; there is {', '.join(known)}",
+            f"--wheels-mirror {mirror}：没有这个镜像；可用 {'、'.join(known)}",
+        )
     return known[mirror]

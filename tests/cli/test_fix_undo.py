@@ -23,7 +23,7 @@ def test_undo_of_what_was_changed_since_shows_the_difference(
     conf(home).write_text(POURED + "timeout = 5\n")
     with pytest.raises(Changed, match="has been changed since") as caught:
         fix("--undo", "--yes")
-    assert caught.value.exit_code == 1
+    assert caught.value.exit_code == 1 and "又被修改，因此未撤销任何内容" in caught.value.zh
     assert "+timeout = 5" in capsys.readouterr().err
     assert conf(home).read_text() == POURED + "timeout = 5\n"
     conf(home).write_text(POURED)
