@@ -27,14 +27,18 @@ class Startable(Places, Protocol):
         """Take these for what the machines look like."""
 
 
+def reached(snapshot: Snapshot) -> bool:
+    """Whether a host was reached."""
+    told = snapshot.sections.get("reached")
+    return isinstance(told, Reached) and all(host.outcome == "ok" for host in told.hosts)
+
+
 def able(snapshot: Snapshot) -> bool:
     """Whether a host was reached and holds a torch to try, with a Python that starts."""
-    reached, torch = snapshot.sections.get("reached"), snapshot.sections.get("torch-install")
-    python = snapshot.sections.get("python")
+    torch, python = snapshot.sections.get("torch-install"), snapshot.sections.get("python")
     if isinstance(python, Python) and python.failure:
         return False
-    there = isinstance(reached, Reached) and all(host.outcome == "ok" for host in reached.hosts)
-    return there and isinstance(torch, TorchInstall) and bool(torch.version)
+    return reached(snapshot) and isinstance(torch, TorchInstall) and bool(torch.version)
 
 
 def tried(

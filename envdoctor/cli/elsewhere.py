@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,10 +192,26 @@ def _of_benches(loaded: Loaded, names: Sequence[str]) -> bool:
     return not names or any(need.fact is AllreduceResult for one in checks for need in engine.needs(one.judge))
 
 
+def _say_what_was_not_tried(told: Sequence[Snapshot], language: Language) -> None:
+    """That nothing will be exchanged: a host that is not reached is a finding, one without torch is none."""
+    from envdoctor.bench import connectivity
+    from envdoctor.model import Text
+
+    able, reached = (sum(map(which, told)) for which in (connectivity.able, connectivity.reached))
+    if able < 2 <= reached:
+        said = Text(
+            "no data was exchanged between the nodes: of {reached} reached, {able:one has|none have} torch",
+            "节点之间未交换数据：已连通 {reached} 个节点，其中有 torch 的为 {able} 个",
+        ).say(language, {"reached": reached, "able": able})
+        print(f"envdoctor{'：' if language == 'zh' else ': '}{said}", file=sys.stderr)
+
+
 def _tried(route: Route, told: list[Snapshot], question: Question, style: Style) -> list[Snapshot]:
     from envdoctor.bench import connectivity
     from envdoctor.cli.nodes_bar import NodesBar
 
+    if not question.quiet:
+        _say_what_was_not_tried(told, style.language)
     target = _target(question.python)
     with NodesBar(style.language, [], question.quiet) as bar:
         return connectivity.tried(told, lambda numbers: route.places(numbers, target, os.environ), bar.rung)

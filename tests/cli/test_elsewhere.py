@@ -15,6 +15,10 @@ import pytest
 
 from envdoctor import load
 from envdoctor.cli import elsewhere
+from envdoctor.facts.reached import Reach, Reached
+from envdoctor.facts.torch import TorchInstall
+from envdoctor.model import Language, Missing, Node
+from envdoctor.snapshot import Snapshot
 from tests import ROOT, needs
 from tests.bench.nodes import Ended
 from tests.lab.hosts import Lab
@@ -174,6 +178,30 @@ def test_wrong_use(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 2 and said in done.stderr, done.stderr
     assert done.stdout == ""
+
+
+def examined(outcome: str, version: str) -> Snapshot:
+    torch = TorchInstall(version=version) if version else Missing("torch-install", "not-here")
+    sections = {"reached": Reached((Reach("h", outcome=outcome),)), "torch-install": torch}
+    return Snapshot(Node("h"), "2026-11-22T00:00:00Z", "envdoctor", sections)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "language", "said"),
+    [
+        ([("ok", ""), ("ok", "")], "en", "envdoctor: no data was exchanged between the nodes: of 2 reached, none have"),
+        ([("ok", ""), ("ok", "2.8.0")], "en", "of 2 reached, one has torch"),
+        ([("ok", ""), ("ok", "")], "zh", "envdoctor：节点之间未交换数据：已连通 2 个节点，其中有 torch 的为 0 个"),
+        ([("ok", "2.8.0"), ("ok", "2.8.0"), ("ok", "")], "en", ""),
+        ([("ok", ""), ("refused", "")], "en", ""),
+    ],
+)
+def test_that_nothing_was_exchanged_for_want_of_torch_is_said(
+    hosts: list[tuple[str, str]], language: Language, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere._say_what_was_not_tried([examined(*host) for host in hosts], language)
+    told = capsys.readouterr().err
+    assert said in told if said else told == ""
 
 
 def test_a_python_that_is_only_there(lab: Lab) -> None:
