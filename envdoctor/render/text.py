@@ -244,8 +244,9 @@ def _topic_state(
     worst = min([*failed, *([worst] if worst else [])], key=lambda severity: severity.rank, default=None)
     if not said and not worst:
         said = NOTHING_FOUND.say(style.language, {"n": len(ran)})
-    if worst is Severity.NOTE and not line.text:
-        return "none", said  # "there is no torch in ..." is no good news, and a tick beside it says so
+    if not line.text and (worst is Severity.NOTE or (skipped and not worst)):
+        # "there is no torch in ..." and "7 not checked" are no good news, and a tick beside them says so.
+        return "none", said
     return (worst.value if worst else "fine"), said
 
 

@@ -67,6 +67,16 @@ def test_a_topic_that_could_not_be_checked_says_why() -> None:
     assert "- rdma    not checked: /sys/class/infiniband is absent" in said()
 
 
+def test_what_was_mostly_not_checked_has_no_tick() -> None:
+    absent = Missing("rdma", "not-here", "/sys/class/infiniband is absent")
+    outcomes = (Outcome(check_for("down", "rdma"), "skipped", missing=absent), Outcome(check_for("log", "rdma"), "ran"))
+    told = replace(report(), outcomes=outcomes, findings=(), topics=(TopicLine(Topic("rdma", 80)),))
+    page = text.render(told, Style(), Redactor(b"k" * 16))
+    assert "\n- rdma  1 not checked: /sys/class/infiniband is absent\n" in page
+    summed_up = replace(told, topics=(TopicLine(Topic("rdma", 80), Text("2 ports", "2 个端口")),))
+    assert "\n✓ rdma  2 ports (1 not checked)\n" in text.render(summed_up, Style(), Redactor(b"k" * 16))
+
+
 def test_quiet_shows_problems_only() -> None:
     page = said(verbosity=-1)
     assert page.startswith("error[driver-too-old]")
