@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check
-from envdoctor.facts import hostlist, link_kinds, round_trips
-from envdoctor.facts.allreduce import AllreduceResult, Pair
+from envdoctor.facts import hostlist, link_kinds
+from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.link_kinds import Group, Uneven
 from envdoctor.facts.nics import Nics
 from envdoctor.facts.sending import interface, rated_gbit
@@ -129,15 +129,8 @@ def links_uneven(nics: PerNode[Nics], results: PerNode[AllreduceResult]) -> Iter
     """More than a third of the nodes, or of as many paths, are slow, so nobody is the odd one out."""
     for holder, result in results.items():
         if isinstance(result, AllreduceResult) and result.pairs:
-            distances = round_trips.far(result)
-            near = [pair for pair in result.pairs if not _held_back_by_distance(pair, distances)]
-            for one in link_kinds.uneven(near):
+            for one in link_kinds.of_run(result):
                 yield _found(one, result, holder, nics)
-
-
-def _held_back_by_distance(pair: Pair, distances: Iterable[round_trips.Far]) -> bool:
-    """Whether a long way, which is told by itself (checks/bench_latency.py), explains what a stream carries."""
-    return any(far.concerns(pair.a, pair.b) and fabric.explained(far.us / 1e6, pair.gb_s) for far in distances)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from envdoctor.facts import link_groups, links
-from envdoctor.facts.allreduce import Pair
+from envdoctor.facts import link_groups, links, round_trips
+from envdoctor.facts.allreduce import AllreduceResult, Pair
 from envdoctor.facts.link_fit import BUSY, CONFIRMED, MOST, SLOW, by_rail, one_sided
+from envdoctor.knowledge import fabric
 
 KINDS = 4  # more of them are no kinds
 MOST_PATHS = 6  # slow paths that are named
@@ -49,6 +50,16 @@ class Uneven:
     count: int = 0
     of: int = 0
     rail: int | None = None
+
+
+def of_run(result: AllreduceResult) -> tuple[Uneven, ...]:
+    """What is uneven in a run beside what a long way explains, which is told by itself (checks/bench_latency.py)."""
+    distances = round_trips.far(result)
+    return uneven([pair for pair in result.pairs if not _held_back_by_distance(pair, distances)])
+
+
+def _held_back_by_distance(pair: Pair, distances: Iterable[round_trips.Far]) -> bool:
+    return any(far.concerns(pair.a, pair.b) and fabric.explained(far.us / 1e6, pair.gb_s) for far in distances)
 
 
 def uneven(pairs: Sequence[Pair]) -> tuple[Uneven, ...]:

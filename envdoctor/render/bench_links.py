@@ -28,7 +28,7 @@ def verdict(result: AllreduceResult, style: Style) -> str:
         "{pairs} {pairs:stream|streams} over TCP: usually {usual:.3g} Gbit/s, the slowest {slow:.3g} from {a} to {b}",
         "共 {pairs} 条 TCP 数据流：通常 {usual:.3g} Gbit/s，最慢 {slow:.3g} Gbit/s（{a} 到 {b}）",
     )
-    if link_kinds.uneven(result.pairs):
+    if link_kinds.of_run(result):
         values["fast"] = max(pair.gb_s for pair in result.pairs) * 8
         said = Text(
             "{pairs} {pairs:stream|streams} over TCP: no rate is the usual one, they carry {slow:.3g} Gbit/s ({a} to "
@@ -64,7 +64,7 @@ def ending(result: AllreduceResult, report: Report, style: Style, redactor: Reda
     shown = {end: redactor.text(name) for end, name in names.items()}
     rates = [fit.usual(pairs) for pairs in fit.by_rail(result.pairs).values()]
     # Where nothing is usual, what the faster ones carry is blank.
-    best = max([*rates, *(one.usual for one in link_kinds.uneven(result.pairs))], default=0.0)
+    best = max([*rates, *(one.usual for one in link_kinds.of_run(result))], default=0.0)
     fits = len(names) <= heat.MOST
     for rail, pairs in fit.by_rail(result.pairs).items():
         drawn = list(heat.heat(pairs, shown, best, style.unicode))
