@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
@@ -12,16 +12,7 @@ from envdoctor import Finding, Missing, PerNode, Problem, Severity, Text, check
 from envdoctor.engine import Need, fold, needs, run
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.model import Check, Outcome
-
-
-@dataclass(frozen=True)
-class Apples:
-    count: int = 0
-
-
-@dataclass(frozen=True)
-class Pears:
-    count: int = 0
+from tests.fruits import Apples, Pears
 
 
 def problem(code: str, severity: Severity = Severity.ERROR, *causes: str) -> Problem:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pytest
 
@@ -11,16 +10,7 @@ from envdoctor import PerNode, Text, Topic, summary
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.model import Scalar, TopicFile
 from envdoctor.summaries import spread, summarise
-
-
-@dataclass(frozen=True)
-class Apples:
-    count: int = 0
-
-
-@dataclass(frozen=True)
-class Pears:
-    count: int = 0
+from tests.fruits import Apples, Pears
 
 
 def test_summaries() -> None:

@@ -30,7 +30,7 @@ from tests import needs
 from tests.bench import overhead, test_bad_data
 from tests.bench.nodes import Ended, Node, ended
 from tests.bench.switched import second_nic, several, shape, slow_path, switch_of
-from tests.lab.relay import Relay
+from tests.lab.away import Relay
 
 DOCTOR = (sys.executable, "-m", "envdoctor", "bench")
 WAIT = ("--timeout", "60", "--json")

@@ -11,8 +11,8 @@ from tests import ROOT, needs
 from tests.bench.nodes import Ended, Node
 from tests.bench.switched import several, switch_of
 from tests.bench.test_links import RATE, links
+from tests.lab.away import Relay, away
 from tests.lab.hosts import Lab
-from tests.lab.relay import Relay, away
 
 FAR_S = 0.010
 ACROSS_S = 0.080

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.lab.away import away
 from tests.lab.hosts import Lab
-from tests.lab.relay import away
 
 RTT_S = 0.05
 # The shortest of some connections to sshd, seconds: a handshake of TCP takes one round trip.
