@@ -47,7 +47,12 @@ def removed(data: bytes, item: Item, normal: Normal = str.lower) -> bytes:
     """The file without an option and the lines that continue it; comments stay, and so does an empty section."""
     lines = data.splitlines(keepends=True)
     after = _joined(_without(lines, {item.line - 1, *_continuations(lines, item)}), data)
-    return _checked(data, after, normal, gone=_twins(data, item, normal))
+    gone = _twins(data, item, normal)
+    result = _checked(data, after, normal, gone=gone)
+    names = {said[:2] for said in gone}
+    if any((one.section, one.key) in names for one in options(result, normal)):
+        raise Unfit("[DEFAULT] says it as well")
+    return result
 
 
 def without_words(data: bytes, item: Item, words: Iterable[str], normal: Normal = str.lower) -> bytes:

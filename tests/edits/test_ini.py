@@ -96,6 +96,14 @@ def test_a_default_changes_in_every_section() -> None:
     assert ini.removed(data, one(data, "k", "b")) == b"[DEFAULT]\n[a]\n[b]\n"
 
 
+@pytest.mark.parametrize("value", ["old", "other"])
+def test_what_is_removed_is_not_said_by_the_defaults_then(value: str) -> None:
+    data = f"[global]\nk = old\n[DEFAULT]\nk = {value}\n".encode()
+    own = next(item for item in ini.options(data) if item.line == 2)
+    with pytest.raises(Unfit):
+        ini.removed(data, own)
+
+
 def test_comments_are_made_of_values() -> None:
     assert ini.commented(b"[g]\r\nk = a\r\n\r\n  b\r\n", 2, 4) == b"[g]\r\n# k = a\r\n\r\n#   b\r\n"
 
