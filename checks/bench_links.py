@@ -39,7 +39,7 @@ LINK_SLOW = Problem(
     ),
     look="ethtool -S INTERFACE | grep -E 'err|drop|discard'; tc qdisc show   # on {node}",
     confirm="envdoctor bench links",
-    caused_by=("network-slow", "latency-high"),
+    caused_by=("network-slow",),
     situations={
         "path": Situation(
             title=Text(
@@ -122,23 +122,26 @@ LINK_SLOW = Problem(
 DIRECTIONS = {(True, True): "sends and receives", (True, False): "sends", (False, True): "receives"}
 
 
-def _far(one: fit.Culprit, distances: Sequence[round_trips.Far]) -> bool:
-    """Whether a distance, which is told by itself (checks/bench_latency.py), explains what it carries; of a group what
-    each of its machines does."""
-    return one.a >= 0 and all(
-        any(far.concerns(end, one.b) and fabric.explained(far.us / 1e6, one.gb_s) for far in distances)
-        for end in one.group or (one.a,)
-    )
+def _far(one: fit.Culprit, distances: Sequence[round_trips.Far]) -> list[float]:
+    """The distances that it crosses, microseconds, the longest of each machine of a group; none where one is near."""
+    longest = [
+        max((far.us for far in distances if far.concerns(end, one.b)), default=0.0) for end in one.group or (one.a,)
+    ]
+    return longest if one.a >= 0 and all(longest) else []
 
 
 @check(LINK_SLOW)
 def link_slow(result: AllreduceResult) -> Iterable[Finding]:
     """Machines and paths that were slow twice, by no fault of the processors."""
     distances = [far for far in round_trips.far(result) if far.kind != "all"]
-    told = [one for one in links.blamed(result.pairs) if not _far(one, distances)]
-    bad = {end for one in told for end in (one.a, one.b, *one.group)}
+    told = []
+    for one in links.blamed(result.pairs):
+        crossed = _far(one, distances)  # told by itself (checks/bench_latency.py), and enough where it explains all
+        if not crossed or not all(fabric.explained(us / 1e6, one.gb_s) for us in crossed):
+            told.append((one, crossed))
+    bad = {end for one, _ in told for end in (one.a, one.b, *one.group)}
     good = next((result.named(member.index) for member in result.members if member.index not in bad), "another")
-    for one in told:
+    for one, crossed in told:
         nodes = (result.named(one.a),) if one.a >= 0 else tuple(member.node for member in result.members)
         values: dict[str, Scalar] = {
             "node": result.named(one.a),
@@ -170,7 +173,7 @@ def link_slow(result: AllreduceResult) -> Iterable[Finding]:
             found = LINK_SLOW.found("path", **values, other=other, target=shlex.quote(other), direction=arrow)
             nodes = (result.named(one.a), result.named(one.b))
         found = found.at(Severity.ERROR) if one.gb_s < FAILS * one.usual else found
-        yield replace(found, nodes=nodes)
+        yield replace(found, nodes=nodes, because_of="latency-high" if crossed else None)
 
 
 @summary

@@ -25,6 +25,7 @@ class Observed:
         self._processors: dict[int, tuple[str, int]] = {}  # the kernel, and a bit for each processor it may use
         self._failures: list[Failure] = []
         self._ways: dict[tuple[int, int, int], Way] = {}
+        self._at_rest: dict[tuple[int, int], int | None] = {}  # round trips, microseconds, while nothing else is sent
         self._pairs: dict[tuple[int, int, int, str], Pair] = {}
         self._counted: dict[int, Record] = {}  # what each machine had counted at first
         self._result = AllreduceResult(
@@ -170,6 +171,9 @@ class Observed:
             self._change(index, device=str(values.get("device") or ""))
         elif rung == "count" and isinstance(values.get("counters"), dict):
             self._count(index, values["counters"])
+        elif rung == "dial":
+            for other, us in (values.get("rtt_us") or {}).items():
+                self._at_rest[index, int(other)] = _whole(us)
         elif rung in ("bulk", "stream"):
             for other, told in (values.get("peers") or {}).items():
                 self._way(replace(_way(index, other, told), rail=int(values.get("rail") or 0)))
@@ -187,6 +191,7 @@ class Observed:
 
     def _way(self, way: Way) -> None:
         known = self._ways.get((way.a, way.b, way.rail))
+        way = replace(way, rtt_us=_shorter(self._at_rest.get((way.a, way.b)), way.rtt_us))
         # The bulk comes first, the stream that shows the rate later; both are of one way.
         if known is not None:
             way = replace(known, gb_s=way.gb_s, busy=way.busy, rtt_us=_shorter(known.rtt_us, way.rtt_us))

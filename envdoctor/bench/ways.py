@@ -308,15 +308,17 @@ def meet(
     return "mute", None
 
 
-def dial_all(peers: "Dict[int, Tuple[str, int]]") -> "Dict[str, str]":
-    """Dial the listeners of other nodes, all at once: node -> outcome."""
-    outcomes: "Dict[str, str]" = {}
+def dial_all(peers: "Dict[int, Tuple[str, int]]") -> "Dict[str, Tuple[str, Optional[int]]]":
+    """Dial the listeners of other nodes, all at once: node -> outcome and the shortest round trip, microseconds."""
+    outcomes: "Dict[str, Tuple[str, Optional[int]]]" = {}
 
     def one(node: int, address: str, port: int) -> None:
         outcome, connection = meet(address, port, "dial")
+        rtt_us = None
         if connection is not None:
+            rtt_us = round_trip_us(connection)
             connection.close()
-        outcomes[str(node)] = outcome
+        outcomes[str(node)] = outcome, rtt_us
 
     threads = [threading.Thread(target=one, args=(node,) + place, daemon=True) for node, place in peers.items()]
     for thread in threads:
@@ -324,7 +326,7 @@ def dial_all(peers: "Dict[int, Tuple[str, int]]") -> "Dict[str, str]":
     until = time.monotonic() + 2 * DIAL_S
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
-    return {str(node): outcomes.get(str(node), "timeout") for node in peers}
+    return {str(node): outcomes.get(str(node), ("timeout", None)) for node in peers}
 
 
 def push(address: str, port: int, size: int, seconds: float, rail: "Sequence[str]" = ()) -> "Dict[str, Any]":

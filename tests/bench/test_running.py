@@ -196,6 +196,7 @@ def test_a_banner_is_no_record_and_what_hangs_is_ended() -> None:
         {"node": 0, "failed": "join", "how": None, "values": {"peers": 5, "places": []}}, {"node": 1, "size": 3},
         {"node": 0, "size": {"bytes": 8}}, {"node": 0, "left_out": "1M"}, {"node": 0, "suspects": ["x"]},
         {"node": 0, "end": "join", "values": {"agents": [3]}}, {"node": 0, "hello": {"mtus": 5}},
+        {"node": 0, "end": "dial", "values": {"rtt_us": [8]}}, {"node": 0, "end": "dial", "values": {"rtt_us": {}}},
         {"node": 0, "pair": {"a": "x", "b": 1, "gb_s": 1.0, "busy": 0.0}}, {"node": 0, "failed": "dial", "values": 1},
         {"node": 0, "pair": {"a": 0, "b": 1, "gb_s": -1.0, "busy": 0.0}},
         {"node": 0, "pair": {"a": 0, "b": 1, "gb_s": float("nan"), "busy": 0.0}},
@@ -230,6 +231,16 @@ def test_what_is_measured_is_a_number_or_nothing() -> None:
     (pair,), (kept,) = observed.result.pairs, observed.result.ways
     assert (pair.gb_s, pair.rtt_us, pair.times) == (1.0, 80, 5)
     assert (kept.gb_s, kept.busy, kept.rtt_us, kept.mss) == (None, None, 80, None)
+
+
+def test_a_round_trip_is_the_one_of_a_network_at_rest_where_streams_queue() -> None:
+    observed = Observed(Part(), "gloo", "float32")
+    observed.take({"node": 0, "end": "dial", "values": {"reached": 2, "rtt_us": {"1": 90, "2": None}}})
+    for other in (1, 2):
+        observed.take(
+            {"node": 0, "end": "bulk", "values": {"peers": {str(other): {"outcome": "ok", "rtt_us": 25_000}}}}
+        )
+    assert [(way.b, way.outcome, way.rtt_us) for way in observed.result.ways] == [(1, "ok", 90), (2, "ok", 25_000)]
 
 
 def test_an_agent_of_this_machine_is_isolated_from_the_user_s_paths() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from envdoctor.facts.allreduce import AllreduceResult, Pair, Way
 from envdoctor.model import Finding
-from envdoctor.testing import Case
+from envdoctor.testing import Case, checks_of, findings, topic_file
 from tests import CHECKS
 from tests.bench import fabrics
 from tests.bench.fabrics import Fabric
@@ -43,6 +43,13 @@ def distant(rate: float, us: int) -> AllreduceResult:
     return replace(told, pairs=tuple(replace(one, rtt_us=us if 2 in (one.a, one.b) else 80) for one in told.pairs))
 
 
+def detour() -> AllreduceResult:
+    """The path of gpu1 and gpu3 is slow; that of gpu1 and gpu2 is long."""
+    told = links(lambda a, b: 0.3 if {a, b} == {1, 3} else 1.0)
+    pairs = tuple(replace(one, rtt_us=2_000 if {one.a, one.b} == {1, 2} else 80) for one in told.pairs)
+    return replace(told, pairs=pairs)
+
+
 def seen(fabric: Fabric) -> AllreduceResult:
     """What `bench links` measures between more machines than meet in all pairs."""
     return fabrics.links(fabric).result
@@ -73,6 +80,7 @@ CASES = [
     Case("a machine at a third, 20 ms away", (distant(0.3, 20_000),)),
     Case("a machine at a twentieth, 20 ms away", (distant(0.05, 20_000),)),
     Case("a machine at a hundredth, 20 ms away", (distant(0.01, 20_000),), {"link-slow": "error"}),
+    Case("one path, one of its ends far from a third", (detour(),), {"link-slow": "warning"}),
     Case("a machine at a third, a room away", (distant(0.3, 300),), {"link-slow": "warning"}),
     Case("an uplink", (seen(Fabric(40, 8, uplinks={(2, None): 0.25})),), {"link-slow": "warning"}),
     Case(
@@ -120,6 +128,14 @@ def test_of_several_interfaces_the_slow_one_is_named() -> None:
         "eth1",
     )
     assert finding("a path on a rail").evidence["direction"] == "gpu1 eth1 <-> gpu3 eth1"
+
+
+def test_only_a_distance_that_it_crosses_is_its_cause() -> None:
+    checks = (*checks_of(topic_file(FILE)), *checks_of(topic_file(CHECKS / "bench_latency.py")))
+    causes = {
+        (one.code, one.because_of) for result in (distant(0.01, 20_000), detour()) for one in findings(checks, result)
+    }
+    assert causes == {("latency-high", None), ("link-slow", "latency-high"), ("link-slow", None)}
 
 
 def test_the_machines_behind_a_slow_uplink_are_named_together() -> None:
