@@ -109,11 +109,11 @@ def to(
 def paths(all_: "Coordinator", machines: "List[Record]") -> str:
     """TCP between the machines: every pair both ways, and a bulk."""
     count = len(machines)
-    told = all_.together("dial", to(machines, lambda place: peers_of(place, count)))
-    # Of the bulks all but the first wait in queues.
-    trips = [us for values in told.values() for us in (values.get("rtt_us") or {}).values()]
-    all_.rtt_s = max([int(us or 0) for us in trips] or [0]) / 1e6
-    all_.together("bulk", to(machines, lambda place: peers_of(place, count), size=ways.BULK))
+    all_.together("dial", to(machines, lambda place: peers_of(place, count)))
+    told = all_.together("bulk", to(machines, lambda place: peers_of(place, count), size=ways.BULK))
+    # Those of the bulks, queues and all, and not those at rest: TCP has to find its pace through the queues.
+    rows = [row for values in told.values() for row in (values.get("peers") or {}).values()]
+    all_.rtt_s = max([int(row.get("rtt_us") or 0) for row in rows] or [0]) / 1e6
     return "bulk"
 
 
