@@ -32,7 +32,8 @@ def worthwhile(result: AllreduceResult) -> bool:
     if not usual:
         return False
     if any(
-        way.gb_s is not None and way.gb_s < fit.SLOW * usual and (way.busy or 0.0) < fit.BUSY for way in result.ways
+        way.gb_s is not None and way.gb_s < fit.SLOW * usual and not fit.held_back(way.gb_s, way.busy or 0.0, usual)
+        for way in result.ways
     ):
         return True
     best = result.best

@@ -136,10 +136,9 @@ def blamed(pairs: Sequence[Pair]) -> tuple[Culprit, ...]:
     held = []
     for one in told:
         own = [pair for pair in pairs if _concerns(one, pair)]
-        # On a busy cluster all wait for processors: who waits no longer than those that are fast is not slow by that.
-        others = [pair.busy for pair in pairs if not any(_concerns(other, pair) for other in told)]
-        limit = max(BUSY, median(others) if others else 0.0)
-        free = [pair for pair in own if pair.busy < limit]
+        fast = [pair.busy for pair in pairs if not any(_concerns(other, pair) for other in told)]
+        others = median(fast) if fast else 0.0  # on a busy cluster all wait for processors
+        free = [pair for pair in own if not held_back(pair.gb_s, pair.busy, one.usual, others)]
         again = sum(pair.times >= CONFIRMED for pair in own)
         if len(free) * 2 > len(own) and again:
             held.append(one)
@@ -152,6 +151,18 @@ def _concerns(one: Culprit, pair: Pair) -> bool:
     if one.b is None:
         return one.a in (-1, pair.a, pair.b)
     return {one.a, one.b} == {pair.a, pair.b}
+
+
+def held_back(gb_s: float, busy: float, usual: float, others: float = 0.0) -> bool:
+    """Whether processors can be what made a stream slow. Who waits no longer for them than those that are fast is not
+    slow by that; who waits longer stands still meanwhile, at most: what is slow for the time left as well has another
+    cause.
+
+    Args:
+        gb_s, busy: of the stream. usual: what streams carry otherwise, GB/s. others: how busy those are.
+    """
+    left = max(0.0, 1.0 - busy) / (1.0 - others) if others < 1.0 else 0.0
+    return busy >= max(BUSY, others) and gb_s >= SLOW * usual * left
 
 
 def one_sided(pairs: Sequence[Pair]) -> tuple[Pair, Pair] | None:

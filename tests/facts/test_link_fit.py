@@ -162,7 +162,16 @@ def slow_and_busy(own: float, others: float) -> list[Pair]:
 
 def test_busy_processors_are_no_slow_link() -> None:
     assert told(slow_and_busy(0.9, 0.1)) == []
-    assert told(slow_and_busy(0.9, 0.7)) == []
+    assert told(slow_and_busy(0.95, 0.7)) == []
+
+
+def test_what_processors_cannot_explain_is_a_slow_link() -> None:
+    rate = 0.1
+    assert not fit.held_back(rate, busy=0.4, usual=1.0), "hardly anybody waited"
+    assert not fit.held_back(rate, busy=0.6, usual=1.0), "in two fifths of the time others carry 0.4"
+    assert fit.held_back(rate, busy=0.9, usual=1.0) and fit.held_back(rate, busy=1.7, usual=1.0)
+    assert not fit.held_back(rate, busy=0.9, usual=1.0, others=0.8), "others carry ten times as much in twice the time"
+    assert fit.held_back(rate, busy=1.7, usual=1.0, others=1.6)
 
 
 def test_where_all_are_busy_the_one_that_waits_less_has_a_slow_link() -> None:
