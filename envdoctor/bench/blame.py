@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import median
 from typing import Any
 
 from envdoctor.bench import expectation
@@ -31,10 +32,10 @@ def worthwhile(result: AllreduceResult) -> bool:
     usual = expectation.usual_stream(result)
     if not usual:
         return False
-    if any(
-        way.gb_s is not None and way.gb_s < fit.SLOW * usual and not fit.held_back(way.gb_s, way.busy or 0.0, usual)
-        for way in result.ways
-    ):
+    streams = [(way.gb_s, way.busy or 0.0) for way in result.ways if way.gb_s is not None]
+    fast = [busy for gb_s, busy in streams if gb_s >= fit.SLOW * usual]
+    others = median(fast) if fast else 0.0  # on a busy cluster all wait for processors
+    if any(gb_s < fit.SLOW * usual and not fit.held_back(gb_s, busy, usual, others) for gb_s, busy in streams):
         return True
     best = result.best
     if result.backend != "gloo" or result.oversubscribed or best is None:

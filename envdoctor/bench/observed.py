@@ -10,6 +10,7 @@ from typing import Any
 from envdoctor.bench.conducting import Ended
 from envdoctor.bench.launching import Part
 from envdoctor.facts.allreduce import AllreduceResult, Counter, Failure, Member, Pair, Size, Way
+from envdoctor.facts.link_fit import SLOW
 from envdoctor.transport.commands import apart
 
 Record = Mapping[str, Any]
@@ -191,15 +192,17 @@ class Observed:
 
     def _way(self, way: Way) -> None:
         known = self._ways.get((way.a, way.b, way.rail))
-        way = replace(way, rtt_us=_shorter(self._at_rest.get((way.a, way.b)), way.rtt_us))
+        if way.rail == 0:  # they were dialled over one interface only
+            way = replace(way, rtt_us=_shorter(self._at_rest.get((way.a, way.b)), way.rtt_us))
         # The bulk comes first, the stream that shows the rate later; both are of one way.
         if known is not None:
             way = replace(known, gb_s=way.gb_s, busy=way.busy, rtt_us=_shorter(known.rtt_us, way.rtt_us))
         self._ways[way.a, way.b, way.rail] = way
 
     def _measured(self, told: Record) -> None:
-        """A stream of a pair; of several the best counts, for what disturbs only slows down. What others send at the
-        same time is no disturbance but what is asked for, so each kind of round counts for itself."""
+        """A stream of a pair; of several the best counts, for what disturbs only slows down, and of those that carried
+        about as much the one that waited least, for what it did without was not needed. What others send at the same
+        time is no disturbance but what is asked for, so each kind of round counts for itself."""
         gb_s, busy = _number(told["gb_s"]), _number(told["busy"])
         if gb_s is None or busy is None:
             return
@@ -209,8 +212,10 @@ class Observed:
         )  # fmt: skip
         known = self._pairs.get((new.a, new.b, new.rail, new.kind))
         if known is not None:
-            best = known if known.gb_s > new.gb_s else new
-            new = replace(best, times=known.times + 1, rtt_us=_shorter(known.rtt_us, new.rtt_us))
+            worse, best = sorted((known, new), key=lambda one: one.gb_s)
+            alike = worse.gb_s >= SLOW * best.gb_s
+            busy = min(worse.busy, best.busy) if alike else best.busy
+            new = replace(best, times=known.times + 1, busy=busy, rtt_us=_shorter(known.rtt_us, new.rtt_us))
         self._pairs[new.a, new.b, new.rail, new.kind] = new
 
     def _fail(self, cause: Record) -> None:

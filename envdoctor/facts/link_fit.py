@@ -14,7 +14,8 @@ from statistics import median
 from envdoctor.facts.allreduce import Pair
 
 SLOW = 0.6  # of what is usual; streams between healthy machines differ by a third on a busy network
-BUSY = 0.5  # processors a stream kept busy or waited for: from here on they hold it back, and not the network
+BUSY = 0.5  # processors a stream kept busy or waited for: from here on they may be what holds it back
+TWICE = 2.0  # times the share that its own idle time is worth at most, where the others were not idle either
 MOST = 0.34  # a larger share of slow machines has no usual to be compared with
 CONFIRMED = 2  # measurements before anyone is blamed
 
@@ -133,14 +134,11 @@ def blamed(pairs: Sequence[Pair]) -> tuple[Culprit, ...]:
     paths = {(one.a, one.b) for one in told if one.b is not None}
     if len(nodes) > MOST * len(ends) or len(paths) > max(1.0, MOST * len(ends)):
         return ()
+    others = waits(pair for pair in pairs if not any(_concerns(one, pair) for one in told))
     held = []
     for one in told:
         own = [pair for pair in pairs if _concerns(one, pair)]
-        fast = [pair.busy for pair in pairs if not any(_concerns(other, pair) for other in told)]
-        others = median(fast) if fast else 0.0  # on a busy cluster all wait for processors
-        free = [pair for pair in own if not held_back(pair.gb_s, pair.busy, one.usual, others)]
-        again = sum(pair.times >= CONFIRMED for pair in own)
-        if len(free) * 2 > len(own) and again:
+        if any(pair.times >= CONFIRMED for pair in own) and free(own, one.usual, others):
             held.append(one)
     return tuple(held)
 
@@ -154,15 +152,32 @@ def _concerns(one: Culprit, pair: Pair) -> bool:
 
 
 def held_back(gb_s: float, busy: float, usual: float, others: float = 0.0) -> bool:
-    """Whether processors can be what made a stream slow. Who waits no longer for them than those that are fast is not
-    slow by that; who waits longer stands still meanwhile, at most: what is slow for the time left as well has another
-    cause.
+    """Whether processors can be what made a stream slow. Who needs or waits for them less than those that are fast is
+    not slow by that; who does more stands still meanwhile, at most: what is slow for the time left as well has another
+    cause. Where no time is left to anybody, nothing can be said against the processors.
 
     Args:
-        gb_s, busy: of the stream. usual: what streams carry otherwise, GB/s. others: how busy those are.
+        gb_s, busy: of the stream. usual: what streams carry otherwise, GB/s. others: how busy those are; how much of it
+            they waited is not known, so that it counts for no more than `TWICE`.
     """
-    left = max(0.0, 1.0 - busy) / (1.0 - others) if others < 1.0 else 0.0
+    left = max(0.0, 1.0 - busy) * min(TWICE, 1.0 / max(1e-6, 1.0 - others))
     return busy >= max(BUSY, others) and gb_s >= SLOW * usual * left
+
+
+def waits(pairs: Iterable[Pair]) -> float:
+    """How busy processors usually are with streams that nobody suspects: on a busy cluster all wait for them."""
+    seen = [pair.busy for pair in pairs]
+    return median(seen) if seen else 0.0
+
+
+def free(own: Sequence[Pair], usual: float, others: float) -> bool:
+    """Whether half of the streams that are slow are so by no fault of the processors.
+
+    Args:
+        usual: what they should carry, GB/s. others: see `held_back`.
+    """
+    slow = [pair for pair in own if pair.gb_s < SLOW * usual] or own
+    return sum(held_back(pair.gb_s, pair.busy, usual, others) for pair in slow) * 2 <= len(slow)
 
 
 def one_sided(pairs: Sequence[Pair]) -> tuple[Pair, Pair] | None:

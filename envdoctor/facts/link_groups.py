@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from envdoctor.facts.allreduce import Pair
-from envdoctor.facts.link_fit import CONFIRMED, MOST, SLOW, Culprit, by_rail, held_back, upper_quartile
+from envdoctor.facts.link_fit import CONFIRMED, MOST, SLOW, Culprit, by_rail, free, upper_quartile, waits
 
 AMONG = 6  # rounds of suspects with each other
 APART = 2  # rounds of all suspects with others
@@ -242,23 +242,18 @@ def _blamed(seen: View) -> list[Culprit]:
     found: list[Culprit] = []
     few = seen.of("few")
     suspects = seen.suspects
-    fast = [pair.busy for pair in seen.pairs if pair.a not in suspects and pair.b not in suspects]
-    others = median(fast) if fast else 0.0
-
-    def free(own: Sequence[Pair], usual: float) -> bool:
-        """Whether it was not the processors that held back these streams."""
-        return sum(not held_back(pair.gb_s, pair.busy, usual, others) for pair in own) * 2 > len(own)
-
+    others = waits(pair for pair in seen.pairs if pair.a not in suspects and pair.b not in suspects)
     for group in groups(seen):
         one = _group(seen, frozenset(group))
-        if one is not None and free([pair for pair in seen.of("apart") if {pair.a, pair.b} & set(group)], one.usual):
+        own = [pair for pair in seen.of("apart") if {pair.a, pair.b} & set(group)]
+        if one is not None and free(own, one.usual, others):
             found.append(one)
     for end in sorted(seen.nodes):
         out, back = [pair for pair in few if pair.a == end], [pair for pair in few if pair.b == end]
         sends = bool(out) and max(pair.gb_s for pair in out) < SLOW * seen.out
         receives = bool(back) and max(pair.gb_s for pair in back) < SLOW * seen.back
         usual = min(seen.out, seen.back)
-        if (sends or receives) and sum(pair.times for pair in out) >= CONFIRMED and free([*out, *back], usual):
+        if (sends or receives) and sum(pair.times for pair in out) >= CONFIRMED and free([*out, *back], usual, others):
             worst = min(pair.gb_s for pair in (*out, *back))
             found.append(Culprit(end, None, worst, usual, sends=sends, receives=receives))
     weak = {
@@ -267,7 +262,7 @@ def _blamed(seen: View) -> list[Culprit]:
         if pair.times >= CONFIRMED
         and not {pair.a, pair.b} & suspects
         and pair.gb_s < SLOW * seen.best(pair)
-        and free([pair], seen.best(pair))
+        and free([pair], seen.best(pair), others)
     }
     for (a, b), pair in weak.items():
         if a < b or (b, a) not in weak:

@@ -7,13 +7,13 @@ and what the paths between groups of them do.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from envdoctor.facts import link_groups, links, round_trips
 from envdoctor.facts.allreduce import AllreduceResult, Pair
-from envdoctor.facts.link_fit import BUSY, CONFIRMED, MOST, SLOW, by_rail, one_sided
+from envdoctor.facts.link_fit import CONFIRMED, MOST, SLOW, by_rail, free, one_sided, waits
 from envdoctor.knowledge import fabric
 
 KINDS = 4  # more of them are no kinds
@@ -50,6 +50,14 @@ class Uneven:
     count: int = 0
     of: int = 0
     rail: int | None = None
+
+    @property
+    def slow(self) -> tuple[tuple[int, int], ...]:
+        """The paths that are slow; of "kinds" none, for there it is the machines, at their best."""
+        if self.kind == "kinds":
+            return ()
+        between = (itertools.product(one.ends, other.ends) for one, other in itertools.combinations(self.groups, 2))
+        return (*itertools.chain.from_iterable(between), *((a, b) for a, b, _ in self.paths))
 
 
 def of_run(result: AllreduceResult) -> tuple[Uneven, ...]:
@@ -106,11 +114,6 @@ def _best(pairs: Iterable[Pair]) -> tuple[dict[int, float], dict[int, float]]:
     return sends, receives
 
 
-def _free(pairs: Collection[Pair]) -> bool:
-    """Whether it was not the processors that held back these streams."""
-    return sum(pair.busy < BUSY for pair in pairs) * 2 > len(pairs)
-
-
 def _kinds(own: dict[int, float], pairs: Sequence[Pair], rail: int | None) -> Uneven | None:
     """Machines by what they carry, cut where the next one carries far more; None where all are of one kind."""
     ordered = sorted(own, key=lambda end: (-own[end], end))
@@ -123,7 +126,10 @@ def _kinds(own: dict[int, float], pairs: Sequence[Pair], rail: int | None) -> Un
     groups = tuple(Group(tuple(sorted(part)), median(own[end] for end in part)) for part in parts)
     slow = set(ordered[cuts[0] :])
     # Up to so many are somebody's fault, or were not measured again.
-    if len(slow) <= MOST * len(ordered) or not _free([pair for pair in pairs if slow & {pair.a, pair.b}]):
+    if len(slow) <= MOST * len(ordered):
+        return None
+    others = waits(pair for pair in pairs if not slow & {pair.a, pair.b})
+    if not free([pair for pair in pairs if slow & {pair.a, pair.b}], groups[0].gb_s, others):
         return None
     return Uneven("kinds", groups[-1].gb_s, groups[0].gb_s, groups, rail=rail)
 
@@ -133,13 +139,19 @@ def _islands_or_paths(
 ) -> Uneven | None:
     """Machines that manage the same, with more slow paths between them than can be somebody's fault."""
     weak = {(one.a, one.b): one for one in pairs if one.gb_s < SLOW * min(sends[one.a], receives[one.b])}
-    confirmed = [one for one in weak.values() if one.times >= CONFIRMED and one.busy < BUSY]
+    rest = [one for one in pairs if (one.a, one.b) not in weak]
+    others = waits(rest)
+    confirmed = [
+        one
+        for one in weak.values()
+        if one.times >= CONFIRMED and free([one], min(sends[one.a], receives[one.b]), others)
+    ]
     if len({frozenset((one.a, one.b)) for one in confirmed}) <= max(1.0, MOST * len(sends)):
         return None
     strong = [(one.a, one.b) for one in pairs if (one.a, one.b) not in weak and (one.b, one.a) not in weak]
     islands = _joined(sends, strong)
     slow = median(one.gb_s for one in weak.values())
-    fast = median([one.gb_s for one in pairs if (one.a, one.b) not in weak] or [slow])
+    fast = median([one.gb_s for one in rest] or [slow])
     if 1 < len(islands) <= KINDS and min(len(island) for island in islands) > 1:
         groups = tuple(
             Group(island, median(one.gb_s for one in pairs if {one.a, one.b} <= set(island))) for island in islands
@@ -164,8 +176,10 @@ def _joined(ends: Iterable[int], ties: Iterable[tuple[int, int]]) -> list[tuple[
 def _one_way(pairs: Sequence[Pair], rail: int | None) -> Uneven | None:
     """Two machines, of which one direction carries far less than the other, measured again."""
     both = one_sided(pairs)
-    if both is None or both[0].times < CONFIRMED or both[0].busy >= BUSY:
+    if both is None or both[0].times < CONFIRMED:
         return None
     slow, fast = both
+    if not free([slow], fast.gb_s, fast.busy):
+        return None
     groups = (Group((slow.a,), slow.gb_s), Group((slow.b,), fast.gb_s))
     return Uneven("one-way", slow.gb_s, fast.gb_s, groups, rail=rail)

@@ -102,6 +102,12 @@ def test_alone_there_is_no_link() -> None:
     assert (done.returncode, "no link to measure" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
+def waiting(busy: float, others: float) -> tuple[Way, ...]:
+    """The way from 2 to 3 carries a twelfth; how many processors its stream and those of the others waited for."""
+    slow = Way(2, 3, gb_s=0.01, busy=busy)
+    return (slow, *(Way(place, (place + 1) % 8, gb_s=0.12, busy=others) for place in (0, 1, 3, 4, 5, 6, 7)))
+
+
 @pytest.mark.parametrize(
     ("result", "worth"),
     [
@@ -109,6 +115,8 @@ def test_alone_there_is_no_link() -> None:
         (replace(FINE, ways=(Way(0, 1, gb_s=0.12, busy=0.1), Way(1, 0, gb_s=0.12, busy=0.1))), False),
         (replace(FINE, ways=(Way(0, 1, gb_s=0.3, busy=0.1), Way(1, 0, gb_s=0.3, busy=0.1))), True),
         (replace(FINE, ways=(Way(0, 1, gb_s=0.3, busy=0.9), Way(1, 0, gb_s=0.3, busy=0.9))), False),
+        (replace(FINE, ways=waiting(0.92, others=0.9)), True),
+        (replace(FINE, ways=waiting(0.92, others=0.1)), False),
         (replace(FINE, backend="nccl", ways=(Way(0, 1, gb_s=0.3, busy=0.1),)), False),
         (replace(FINE, oversubscribed=True, ways=(Way(0, 1, gb_s=0.3, busy=0.1),)), False),
         (replace(FINE, ways=(Way(0, 1, gb_s=0.1), Way(1, 2, gb_s=0.1), Way(2, 0, gb_s=0.01, busy=0.1))), True),
@@ -125,3 +133,11 @@ def test_of_several_measurements_the_best_counts() -> None:
     observed.take({"node": 0, "pair": {"a": 0}})
     (pair,) = observed.result.pairs
     assert (pair.gb_s, pair.times) == (0.9, 3)
+
+
+def test_of_streams_that_carried_alike_the_one_that_waited_least_tells_of_the_processors() -> None:
+    observed = Observed(Part(), "tcp", "float32", "links")
+    for rate, busy in ((0.5, 0.9), (0.48, 0.2), (0.2, 0.1)):
+        observed.take({"node": 0, "pair": {"a": 0, "b": 1, "gb_s": rate, "busy": busy}})
+    (pair,) = observed.result.pairs
+    assert (pair.gb_s, pair.busy, pair.times) == (0.5, 0.2, 3)

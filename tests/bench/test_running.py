@@ -240,7 +240,11 @@ def test_a_round_trip_is_the_one_of_a_network_at_rest_where_streams_queue() -> N
         observed.take(
             {"node": 0, "end": "bulk", "values": {"peers": {str(other): {"outcome": "ok", "rtt_us": 25_000}}}}
         )
-    assert [(way.b, way.outcome, way.rtt_us) for way in observed.result.ways] == [(1, "ok", 90), (2, "ok", 25_000)]
+    rail = {"rail": 1, "peers": {"1": {"outcome": "ok", "rtt_us": 25_000}}}
+    observed.take({"node": 0, "end": "stream", "values": rail})
+    assert [(way.b, way.rail, way.rtt_us) for way in observed.result.ways] == [
+        (1, 0, 90), (2, 0, 25_000), (1, 1, 25_000),
+    ]  # fmt: skip
 
 
 def test_an_agent_of_this_machine_is_isolated_from_the_user_s_paths() -> None:

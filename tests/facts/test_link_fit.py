@@ -171,7 +171,9 @@ def test_what_processors_cannot_explain_is_a_slow_link() -> None:
     assert not fit.held_back(rate, busy=0.6, usual=1.0), "in two fifths of the time others carry 0.4"
     assert fit.held_back(rate, busy=0.9, usual=1.0) and fit.held_back(rate, busy=1.7, usual=1.0)
     assert not fit.held_back(rate, busy=0.9, usual=1.0, others=0.8), "others carry ten times as much in twice the time"
-    assert fit.held_back(rate, busy=1.7, usual=1.0, others=1.6)
+    assert fit.held_back(0.15, busy=0.91, usual=1.0, others=0.8), "others may have needed theirs"
+    assert fit.held_back(0.35, busy=0.98, usual=1.0, others=0.97)
+    assert fit.held_back(rate, busy=1.7, usual=1.0, others=1.6), "no time was left to anybody"
 
 
 def test_where_all_are_busy_the_one_that_waits_less_has_a_slow_link() -> None:

@@ -78,18 +78,28 @@ def test_two_machines_of_which_one_direction_is_slow() -> None:
     assert (one.kind, groups(one)) == ("one-way", [(1,), (0,)])
 
 
+def two_kinds(a: int, b: int) -> float:
+    return 0.2 if min(a, b) < 4 else 1.0
+
+
+def one_sends(a: int, b: int) -> float:
+    return 0.2 if a else 1.0
+
+
+def two_islands(a: int, b: int) -> float:
+    return 1.0 if (a < 4) == (b < 4) else 0.2
+
+
 def test_what_was_seen_once_or_with_busy_processors_is_not_told() -> None:
     once = [Pair(0, 1, 1.0, 0.1), Pair(1, 0, 0.2, 0.1)]
     assert uneven(once) == ()
     few = [replace(pair, times=1) for pair in measured(8, lambda a, b: 0.2 if 3 in (a, b) else 1.0, 1)]
     assert not links.blamed(few) and uneven(few) == ()
-    for rate in (
-        lambda a, b: 0.2 if min(a, b) < 4 else 1.0,
-        lambda a, b: 1.0 if (a < 4) == (b < 4) else 0.2,
-        lambda a, b: 0.2 if a else 1.0,
-    ):
+    for rate in (two_kinds, one_sends, two_islands):
         assert uneven(measured(8, rate, 1, busy=0.9)) == ()
-    assert uneven(measured(2, lambda a, b: 0.2 if a else 1.0, 1, busy=0.9)) == ()
+    for rate in (two_kinds, two_islands):
+        assert len(uneven(measured(8, rate, 1, busy=0.7))) == 1, "all waited alike, and not long enough"
+    assert uneven(measured(2, one_sends, 1, busy=0.9)) == ()
 
 
 def test_rails_that_differ_are_told_apart_and_those_that_are_alike_together() -> None:
