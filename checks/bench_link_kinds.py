@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check
-from envdoctor.facts import hostlist, link_kinds
+from envdoctor.facts import hostlist, link_kinds, round_trips
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.link_kinds import Group, Uneven
 from envdoctor.facts.nics import Nics
@@ -41,7 +41,7 @@ LINKS_UNEVEN = Problem(
     ),
     look="ethtool INTERFACE | grep Speed; tc qdisc show   # on {node}, and on {good}",
     confirm="envdoctor bench links",
-    caused_by=("network-slow", "latency-high"),
+    caused_by=("network-slow",),
     situations={
         "as-made": Situation(
             seen=Text(
@@ -129,8 +129,15 @@ def links_uneven(nics: PerNode[Nics], results: PerNode[AllreduceResult]) -> Iter
     """More than a third of the nodes, or of as many paths, are slow, so nobody is the odd one out."""
     for holder, result in results.items():
         if isinstance(result, AllreduceResult) and result.pairs:
+            distances = round_trips.far(result)
             for one in link_kinds.of_run(result):
-                yield _found(one, result, holder, nics)
+                found = _found(one, result, holder, nics)
+                yield replace(found, because_of="latency-high") if _crosses(one.slow, distances) else found
+
+
+def _crosses(slow: Sequence[tuple[int, int]], distances: Sequence[round_trips.Far]) -> bool:
+    """Whether all paths that are slow cross a distance (checks/bench_latency.py)."""
+    return bool(slow) and all(any(far.concerns(a, b) for far in distances) for a, b in slow)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from envdoctor import Finding, Problem, Severity, Situation, Text, Topic, check, summary
 from envdoctor.facts import hostlist, links, round_trips
 from envdoctor.facts import link_fit as fit
-from envdoctor.facts.allreduce import AllreduceResult
+from envdoctor.facts.allreduce import AllreduceResult, Pair
 from envdoctor.knowledge import fabric
 from envdoctor.model import Scalar
 
@@ -122,12 +122,24 @@ LINK_SLOW = Problem(
 DIRECTIONS = {(True, True): "sends and receives", (True, False): "sends", (False, True): "receives"}
 
 
-def _far(one: fit.Culprit, distances: Sequence[round_trips.Far]) -> list[float]:
+def _far(one: fit.Culprit, pairs: Sequence[Pair], distances: Sequence[round_trips.Far]) -> list[float]:
     """The distances that it crosses, microseconds, the longest of each machine of a group; none where one is near."""
+    if one.a < 0:
+        return []
     longest = [
-        max((far.us for far in distances if far.concerns(end, one.b)), default=0.0) for end in one.group or (one.a,)
+        max((far.us for far in distances if _crosses(end, one, pairs, far)), default=0.0)
+        for end in one.group or (one.a,)
     ]
-    return longest if one.a >= 0 and all(longest) else []
+    return longest if all(longest) else []
+
+
+def _crosses(end: int, one: fit.Culprit, pairs: Sequence[Pair], far: round_trips.Far) -> bool:
+    """Whether one of its machines crosses a distance: to three quarters of its partners, for it is judged by the best
+    quarter (`link_fit.upper_quartile`)."""
+    if one.b is not None or one.group:
+        return far.concerns(end, one.b)
+    own = [pair for pair in pairs if end in (pair.a, pair.b)]
+    return sum(far.concerns(pair.a, pair.b) for pair in own) >= 0.75 * len(own)
 
 
 @check(LINK_SLOW)
@@ -136,7 +148,8 @@ def link_slow(result: AllreduceResult) -> Iterable[Finding]:
     distances = [far for far in round_trips.far(result) if far.kind != "all"]
     told = []
     for one in links.blamed(result.pairs):
-        crossed = _far(one, distances)  # told by itself (checks/bench_latency.py), and enough where it explains all
+        crossed = _far(one, result.pairs, distances)
+        # A distance is told by itself (checks/bench_latency.py), which is enough where it explains all.
         if not crossed or not all(fabric.explained(us / 1e6, one.gb_s) for us in crossed):
             told.append((one, crossed))
     bad = {end for one, _ in told for end in (one.a, one.b, *one.group)}

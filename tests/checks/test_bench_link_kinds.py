@@ -11,7 +11,7 @@ import pytest
 from envdoctor.facts.allreduce import AllreduceResult, Pair
 from envdoctor.facts.nics import Address, Nic, Nics
 from envdoctor.model import Finding
-from envdoctor.testing import Case
+from envdoctor.testing import Case, checks_of, findings, topic_file
 from tests import CHECKS
 from tests.bench import fabrics
 from tests.checks.bench_results import FINE, FIRST
@@ -60,6 +60,7 @@ def seen_on(told: AllreduceResult, rate: Callable[[int], int], real: bool = True
 
 
 FAR = {frozenset((a, b)): 20_000 for a in range(4) for b in range(4, 8)}
+FAR_3 = {frozenset((3, b)): 2_000 for b in range(8) if b != 3}
 CASES = [
     Case("no links were measured", (FINE,)),
     Case("all alike", (links(8, lambda a, b: 1.2),)),
@@ -69,6 +70,7 @@ CASES = [
     Case("two halves that are slow to each other", (links(8, islands),), NOTE),
     Case("two places, 20 ms apart", (links(8, islands, us=FAR),)),
     Case("two places, 20 ms apart, and slower than that", (links(8, lambda a, b: islands(a, b) / 60, us=FAR),), NOTE),
+    Case("two halves, a machine of one far away", (links(8, islands, us=FAR_3),), NOTE),
     Case("half have 10 Gbit/s", nodes=seen_on(links(8, half), lambda a: 3_200 if a >= 4 else 10_000), expect=NOTE),
     Case("half are slow on 10 Gbit/s", nodes=seen_on(links(8, half), lambda place: 10_000), expect=NOTE),
     Case("one way of two", (links(2, lambda a, b: 0.2 if a else 1.0),), NOTE),
@@ -100,6 +102,14 @@ def test_nodes_that_are_made_otherwise_are_told_so() -> None:
     by_design, slow = finding("half have 10 Gbit/s"), finding("half are slow on 10 Gbit/s")
     assert (by_design.situation, slow.situation) == ("as-made", None)
     assert "(eth0 3.2 Gbit/s)" in str(by_design.evidence["shown"])
+
+
+def test_only_a_distance_that_all_slow_paths_cross_is_the_cause() -> None:
+    checks = (*checks_of(topic_file(FILE)), *checks_of(topic_file(CHECKS / "bench_latency.py")))
+    slower_than_far = links(8, lambda a, b: islands(a, b) / 60, us=FAR)
+    for told, because in ((slower_than_far, "latency-high"), (links(8, islands, us=FAR_3), None)):
+        causes = {one.code: one.because_of for one in findings(checks, told)}
+        assert causes == {"latency-high": None, "links-uneven": because}
 
 
 def test_groups_paths_and_directions_are_named() -> None:
