@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from statistics import median
 from typing import Any
 
 from envdoctor.bench import expectation
@@ -33,8 +32,7 @@ def worthwhile(result: AllreduceResult) -> bool:
     if not usual:
         return False
     streams = [(way.gb_s, way.busy or 0.0) for way in result.ways if way.gb_s is not None]
-    fast = [busy for gb_s, busy in streams if gb_s >= fit.SLOW * usual]
-    others = median(fast) if fast else 0.0  # on a busy cluster all wait for processors
+    others = fit.usually_busy(busy for gb_s, busy in streams if gb_s >= fit.SLOW * usual)
     if any(gb_s < fit.SLOW * usual and not fit.held_back(gb_s, busy, usual, others) for gb_s, busy in streams):
         return True
     best = result.best

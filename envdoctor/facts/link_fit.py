@@ -15,7 +15,7 @@ from envdoctor.facts.allreduce import Pair
 
 SLOW = 0.6  # of what is usual; streams between healthy machines differ by a third on a busy network
 BUSY = 0.5  # processors a stream kept busy or waited for: from here on they may be what holds it back
-TWICE = 2.0  # times the share that its own idle time is worth at most, where the others were not idle either
+TWICE = 2.0  # what a stream could carry in its idle time is counted so often at most, where the others had little too
 MOST = 0.34  # a larger share of slow machines has no usual to be compared with
 CONFIRMED = 2  # measurements before anyone is blamed
 
@@ -134,7 +134,7 @@ def blamed(pairs: Sequence[Pair]) -> tuple[Culprit, ...]:
     paths = {(one.a, one.b) for one in told if one.b is not None}
     if len(nodes) > MOST * len(ends) or len(paths) > max(1.0, MOST * len(ends)):
         return ()
-    others = waits(pair for pair in pairs if not any(_concerns(one, pair) for one in told))
+    others = usually_busy(pair.busy for pair in pairs if not any(_concerns(one, pair) for one in told))
     held = []
     for one in told:
         own = [pair for pair in pairs if _concerns(one, pair)]
@@ -164,9 +164,9 @@ def held_back(gb_s: float, busy: float, usual: float, others: float = 0.0) -> bo
     return busy >= max(BUSY, others) and gb_s >= SLOW * usual * left
 
 
-def waits(pairs: Iterable[Pair]) -> float:
+def usually_busy(busy: Iterable[float]) -> float:
     """How busy processors usually are with streams that nobody suspects: on a busy cluster all wait for them."""
-    seen = [pair.busy for pair in pairs]
+    seen = list(busy)
     return median(seen) if seen else 0.0
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from envdoctor.facts.allreduce import Pair
-from envdoctor.facts.link_fit import CONFIRMED, MOST, SLOW, Culprit, by_rail, free, upper_quartile, waits
+from envdoctor.facts.link_fit import CONFIRMED, MOST, SLOW, Culprit, by_rail, free, upper_quartile, usually_busy
 
 AMONG = 6  # rounds of suspects with each other
 APART = 2  # rounds of all suspects with others
@@ -242,7 +242,7 @@ def _blamed(seen: View) -> list[Culprit]:
     found: list[Culprit] = []
     few = seen.of("few")
     suspects = seen.suspects
-    others = waits(pair for pair in seen.pairs if pair.a not in suspects and pair.b not in suspects)
+    others = usually_busy(pair.busy for pair in seen.pairs if pair.a not in suspects and pair.b not in suspects)
     for group in groups(seen):
         one = _group(seen, frozenset(group))
         own = [pair for pair in seen.of("apart") if {pair.a, pair.b} & set(group)]

@@ -13,7 +13,7 @@ from statistics import median
 
 from envdoctor.facts import link_groups, links, round_trips
 from envdoctor.facts.allreduce import AllreduceResult, Pair
-from envdoctor.facts.link_fit import CONFIRMED, MOST, SLOW, by_rail, free, one_sided, waits
+from envdoctor.facts.link_fit import CONFIRMED, MOST, SLOW, by_rail, free, one_sided, usually_busy
 from envdoctor.knowledge import fabric
 
 KINDS = 4  # more of them are no kinds
@@ -128,7 +128,7 @@ def _kinds(own: dict[int, float], pairs: Sequence[Pair], rail: int | None) -> Un
     # Up to so many are somebody's fault, or were not measured again.
     if len(slow) <= MOST * len(ordered):
         return None
-    others = waits(pair for pair in pairs if not slow & {pair.a, pair.b})
+    others = usually_busy(pair.busy for pair in pairs if not slow & {pair.a, pair.b})
     if not free([pair for pair in pairs if slow & {pair.a, pair.b}], groups[0].gb_s, others):
         return None
     return Uneven("kinds", groups[-1].gb_s, groups[0].gb_s, groups, rail=rail)
@@ -140,7 +140,7 @@ def _islands_or_paths(
     """Machines that manage the same, with more slow paths between them than can be somebody's fault."""
     weak = {(one.a, one.b): one for one in pairs if one.gb_s < SLOW * min(sends[one.a], receives[one.b])}
     rest = [one for one in pairs if (one.a, one.b) not in weak]
-    others = waits(rest)
+    others = usually_busy(pair.busy for pair in rest)
     confirmed = [
         one
         for one in weak.values()
