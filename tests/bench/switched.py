@@ -18,9 +18,12 @@ from tests.bench.nodes import Node
 _number = itertools.count()
 
 
+QUEUE_MS = 50  # of data wait where a rate is limited
+
+
 def shape(node: Node, rate: str) -> None:
     """Let no more than `rate` ("200mbit") leave a node, and as little come in."""
-    told = f"rate {rate} burst 256kb latency 50ms"
+    told = f"rate {rate} burst 256kb latency {QUEUE_MS}ms"
     subprocess.run(
         ["tc", "-n", node.name, "qdisc", "replace", "dev", node.interface, "root", "tbf", *told.split()], check=True
     )
@@ -31,13 +34,16 @@ def shape(node: Node, rate: str) -> None:
 
 
 def slow_path(node: Node, other: Node, rate: str, slow: str) -> None:
-    """Let a node send at `rate`, but to one other only at `slow`."""
+    """Let a node send at `rate`, but to one other only at `slow` ("15mbit")."""
+    # htb's own queue holds a second of it: what acknowledges the other direction would wait that long.
+    limit = int(slow[: -len("mbit")]) * 1000 // 8 * QUEUE_MS
     tc = ["tc", "-n", node.name]
     of = ["dev", node.interface, "parent", "1:"]
     for words in (
         ["qdisc", "replace", "dev", node.interface, "root", "handle", "1:", "htb", "default", "10"],
         ["class", "add", *of, "classid", "1:10", "htb", "rate", rate],
         ["class", "add", *of, "classid", "1:20", "htb", "rate", slow],
+        ["qdisc", "add", "dev", node.interface, "parent", "1:20", "bfifo", "limit", str(limit)],
         ["filter", "add", *of, "protocol", "ip", "u32", "match", "ip", "dst", other.address, "flowid", "1:20"],
     ):
         subprocess.run([*tc, *words], check=True, capture_output=True)
