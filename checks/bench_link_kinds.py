@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from envdoctor import Finding, PerNode, Problem, Severity, Situation, Text, Topic, check
-from envdoctor.facts import hostlist, link_kinds, round_trips
+from envdoctor.facts import hostlist, link_kinds
 from envdoctor.facts.allreduce import AllreduceResult
 from envdoctor.facts.link_kinds import Group, Uneven
 from envdoctor.facts.nics import Nics
@@ -129,15 +129,9 @@ def links_uneven(nics: PerNode[Nics], results: PerNode[AllreduceResult]) -> Iter
     """More than a third of the nodes, or of as many paths, are slow, so nobody is the odd one out."""
     for holder, result in results.items():
         if isinstance(result, AllreduceResult) and result.pairs:
-            distances = round_trips.far(result)
             for one in link_kinds.of_run(result):
                 found = _found(one, result, holder, nics)
-                yield replace(found, because_of="latency-high") if _crosses(one.slow, distances) else found
-
-
-def _crosses(slow: Sequence[tuple[int, int]], distances: Sequence[round_trips.Far]) -> bool:
-    """Whether all paths that are slow cross a distance (checks/bench_latency.py)."""
-    return bool(slow) and all(any(far.concerns(a, b) for far in distances) for a, b in slow)
+                yield replace(found, because_of="latency-high") if one.far else found
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from envdoctor.facts import link_groups, links, round_trips
@@ -40,6 +40,7 @@ class Uneven:
         usual: what the fastest kind, the paths within the groups, or the other paths do.
         paths: of "paths" the slowest, (from, to, GB/s); count: how many are slow, of how many.
         rail: where the others of several are even; None for all, or the only one.
+        far: whether all paths that are slow cross a long way.
     """
 
     kind: str
@@ -50,24 +51,26 @@ class Uneven:
     count: int = 0
     of: int = 0
     rail: int | None = None
-
-    @property
-    def slow(self) -> tuple[tuple[int, int], ...]:
-        """The paths that are slow; of "kinds" none, for there it is the machines, at their best."""
-        if self.kind == "kinds":
-            return ()
-        between = (itertools.product(one.ends, other.ends) for one, other in itertools.combinations(self.groups, 2))
-        return (*itertools.chain.from_iterable(between), *((a, b) for a, b, _ in self.paths))
+    far: bool = False
 
 
 def of_run(result: AllreduceResult) -> tuple[Uneven, ...]:
     """What is uneven in a run beside what a long way explains, which is told by itself (checks/bench_latency.py)."""
     distances = round_trips.far(result)
-    return uneven([pair for pair in result.pairs if not _held_back_by_distance(pair, distances)])
+    found = uneven([pair for pair in result.pairs if not _held_back_by_distance(pair, distances)])
+    return tuple(replace(one, far=_crosses(one, distances)) for one in found)
 
 
-def _held_back_by_distance(pair: Pair, distances: Iterable[round_trips.Far]) -> bool:
+def _held_back_by_distance(pair: Pair, distances: Sequence[round_trips.Far]) -> bool:
     return any(far.concerns(pair.a, pair.b) and fabric.explained(far.us / 1e6, pair.gb_s) for far in distances)
+
+
+def _crosses(one: Uneven, distances: Sequence[round_trips.Far]) -> bool:
+    if one.kind == "kinds":
+        return False  # it is the machines that are slow, at their best
+    between = (itertools.product(first.ends, last.ends) for first, last in itertools.combinations(one.groups, 2))
+    slow = (*itertools.chain.from_iterable(between), *((a, b) for a, b, _ in one.paths))
+    return all(any(far.concerns(a, b) for far in distances) for a, b in slow)
 
 
 def uneven(pairs: Sequence[Pair]) -> tuple[Uneven, ...]:
